@@ -1,0 +1,41 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types docs smoke clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+demo: $(VENV)/studies ## learn two real tasks with BRC and nBRC beside LSTM and GRU
+	$(BIN)/python -m torchrecurrent.studies.demo
+
+test: $(VENV)/test $(VENV)/studies ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test $(VENV)/studies $(VENV)/docs ## check types
+	$(BIN)/mypy
+
+docs: $(VENV)/docs ## build the site into docs/_build/html, warnings as errors, and run its examples
+	$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -n -W --keep-going -q -b doctest docs docs/_build/doctest
+
+smoke: $(VENV)/studies ## run the demo and the examples for a few steps
+	$(BIN)/python -m torchrecurrent.studies.demo --smoke --out build/smoke
+
+clean: ## remove what the other commands made
+	rm -rf $(VENV) build docs/_build docs/cells .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/studies $(VENV)/test $(VENV)/docs: $(VENV)/%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[$*]'
+	@touch $@

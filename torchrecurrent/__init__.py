@@ -1,0 +1,21 @@
+"""Recurrent cells from the literature, and a layer that runs any of them over a sequence."""
+
+from __future__ import annotations
+
+from . import cells
+from .cell import BaseRecurrentCell
+from .cells import *  # noqa: F403
+from .layer import Recurrent
+from .named_layer import RecurrentLayer
+from .states import detach_hidden
+
+__version__ = "0.3.0.dev0"
+
+__all__ = [
+    "BaseRecurrentCell",
+    "Recurrent",
+    "RecurrentLayer",
+    "__version__",
+    "detach_hidden",
+    *cells.__all__,
+]

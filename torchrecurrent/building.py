@@ -1,0 +1,168 @@
+"""Makes the cells of a layer from what the caller gave: class, factory, instance or list."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from .activations import Activation
+from .options import expected
+
+if TYPE_CHECKING:
+    from .layer import Recurrent
+
+__all__ = ["CellLike", "CellOption", "build_cells", "check_layer_options"]
+
+#: A class or factory of cells, or a cell.
+OneCell = Callable[..., nn.Module] | nn.Module
+#: What :class:`Recurrent` takes as its cell.
+CellLike = OneCell | Sequence[OneCell | tuple[OneCell, OneCell]]
+#: What an option of a cell can be; its names and types are the cell's own.
+CellOption = bool | int | float | Activation | torch.dtype | torch.device | None
+
+
+def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object]) -> list[nn.Module]:
+    """One cell for each layer and direction, in the order of torch's states.
+
+    Raises:
+        TypeError: an option that the cell does not know, or an instance where several
+            cells are needed.
+        ValueError: a list of the wrong length, an instance of the wrong size.
+    """
+    stack = _stack(layer, cell)
+    cells: list[nn.Module] = []
+    width = layer.input_size
+    for directions in stack:
+        built = [
+            one if isinstance(one, nn.Module) else _call(layer, one, width, options)
+            for one in directions
+        ]
+        for one, module in zip(directions, built, strict=True):
+            if one is module:
+                _check_instance(module, width, options)
+        cells += built
+        width = sum(
+            int(getattr(module, "output_size", getattr(module, "hidden_size", layer.hidden_size)))
+            for module in built
+        )
+    return cells
+
+
+def _stack(layer: Recurrent, cell: CellLike) -> list[Sequence[OneCell]]:
+    """For each layer, what makes the cell of each direction."""
+    directions = layer.num_directions
+    if not isinstance(cell, list | tuple):
+        if isinstance(cell, nn.Module) and layer.num_layers * directions > 1:
+            raise TypeError(
+                f"cell: one instance of {type(cell).__name__} can't serve {layer.num_layers} "
+                f"layers in {directions} direction(s); expected a class, a factory or a list"
+            )
+        cell = [cell] * layer.num_layers
+    if len(cell) != layer.num_layers:
+        raise ValueError(
+            f"cell: expected a list with one entry for each of num_layers={layer.num_layers} "
+            f"layers, got {len(cell)}"
+        )
+    stack: list[Sequence[OneCell]] = []
+    for entry in cell:
+        each = entry if isinstance(entry, list | tuple) else (entry,) * directions
+        if isinstance(entry, nn.Module) and directions == 2:
+            raise TypeError(
+                f"cell: one instance of {type(entry).__name__} can't serve two directions; "
+                "expected a pair of instances, a class or a factory"
+            )
+        if len(each) != directions:
+            raise ValueError(f"cell: expected {directions} cell(s) for a layer, got {len(each)}")
+        for one in each:
+            if not callable(one):
+                raise TypeError(
+                    "cell should be a class of cells, a factory, a module or a list of them, "
+                    f"got: {type(one).__name__}"
+                )
+        stack.append(each)
+    return stack
+
+
+def _call(
+    layer: Recurrent,
+    factory: Callable[..., nn.Module],
+    input_size: int,
+    options: Mapping[str, object],
+) -> nn.Module:
+    """Call ``factory`` with those of ``options`` that it knows."""
+    parameters = inspect.signature(factory).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    name = getattr(factory, "__name__", type(factory).__name__)
+    known: dict[str, Any] = {}
+    for option, value in options.items():
+        if option in parameters or (takes_all and not _is_default(option, value)):
+            known[option] = value
+        elif option == "proj_size":
+            raise ValueError(
+                f"proj_size argument is only supported for LSTM, not {name.removesuffix('Cell')}"
+            )
+        elif not _is_default(option, value):
+            raise TypeError(
+                f"{type(layer).__name__}() got an unexpected keyword argument {option!r}; "
+                f"{name} takes {', '.join(parameters)}"
+            )
+    module = factory(input_size, layer.hidden_size, **known)
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"cell: {name} should return a torch.nn.Module, got: {type(module).__name__}"
+        )
+    return module
+
+
+def _is_default(option: str, value: object) -> bool:
+    return (option == "bias" and value is True) or (option in ("device", "dtype") and value is None)
+
+
+def _check_instance(module: nn.Module, width: int, options: Mapping[str, object]) -> None:
+    name = type(module).__name__
+    for option, value in options.items():
+        if not _is_default(option, value):
+            raise TypeError(
+                f"{option} can't be set on an instance of {name}; give it to the instance "
+                "itself, or pass the class"
+            )
+    size = getattr(module, "input_size", width)
+    if size != width:
+        raise ValueError(
+            f"cell: expected an instance with input_size={width}, got {name} with {size}"
+        )
+
+
+def check_layer_options(layer: Recurrent) -> None:
+    """Check the layer's own options, in torch's words.
+
+    Raises:
+        TypeError: an option of the wrong type.
+        ValueError: an option out of range.
+    """
+    dropout = layer.dropout
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an "
+            f"element being zeroed, got {dropout!r}"
+        )
+    for name in ("bias", "batch_first", "bidirectional", "return_sequences"):
+        value = getattr(layer, name)
+        if not isinstance(value, bool):
+            raise expected(name, "bool", value)
+    for name in ("input_size", "hidden_size", "num_layers", "proj_size"):
+        value = getattr(layer, name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise expected(name, "int", value)
+        if name == "proj_size":
+            if value < 0:
+                raise ValueError(
+                    "proj_size should be a positive integer or zero to disable projections, "
+                    f"got {value}"
+                )
+        elif value <= 0:
+            raise ValueError(f"{name} must be greater than zero, got {value}")

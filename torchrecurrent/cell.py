@@ -1,0 +1,294 @@
+"""The base of all cells: parameters, initialisation and one time step from a pure ``step``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import dataclass_transform
+
+from . import roles
+from .checks import check_cell_states, check_placement, check_width
+from .engine import reference
+from .engine.reference import Kernels
+from .init import Initializer, resolve_initializer
+from .layout import MULTIPLICATIVE, Layout
+from .options import bind, check_declarations, constructor_signature, options_repr, positional
+from .roles import RECURRENT, Kernel
+from .saved import drop_zero_biases
+from .signature import Argument, StepSignature
+
+__all__ = ["BaseRecurrentCell", "Integration", "Recurrence"]
+
+Recurrence = Literal["dense", "diagonal"]
+Integration = Literal["additive", "multiplicative"]
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
+class _Options(nn.Module):
+    """Tells type checkers that annotated attributes below are the constructor's arguments."""
+
+
+class BaseRecurrentCell(_Options):
+    r"""One step of a recurrent network, from a pure function.
+
+    A subclass writes its mathematics as a static method ``step`` whose arguments
+    carry roles (see :mod:`torchrecurrent.roles`); parameters, initialisation, checks,
+    the layer over a sequence and the documentation follow from it. An annotated
+    attribute of the class, such as ``dt: float = 0.1``, is an option of its constructor.
+
+    Args:
+        input_size: width I of the input.
+        hidden_size: width H of the state.
+        bias: if ``False`` the cell has no bias at all.
+        recurrent_bias: whether the recurrent products have a bias of their own;
+            default: as ``bias``.
+        kernel_init: initialiser of ``weight_ih``, called once a gate: a name from
+            :data:`torchrecurrent.init.INITIALIZERS` or a function that fills a tensor.
+        recurrent_kernel_init: the same for ``weight_hh``.
+        bias_init: the same for ``bias_ih``.
+        recurrent_bias_init: the same for ``bias_hh``.
+        recurrence: ``"dense"``: a unit sees all units of the state; ``"diagonal"``: only
+            itself, and the recurrent weights are vectors (independent recurrence).
+        num_heads: the dense recurrent kernels are block-diagonal with this many blocks.
+        integration: ``"additive"``: a gate is the sum of its two projections;
+            ``"multiplicative"``: also their product, as in [wu2016multiplicative]_.
+        device: where the parameters are.
+        dtype: what the parameters are.
+
+    Inputs: input, hx
+        - **input**: ``(N, I)``, or ``(I,)`` unbatched.
+        - **hx**: the state, ``(N, H)`` or ``(H,)``, or a tuple of them for a cell with
+          several states. Default: zeros.
+
+    Outputs:
+        The new state, shaped as ``hx``. A cell whose output is not its state returns
+        ``(output, state)``.
+
+    Raises:
+        TypeError: an unknown option, one of the wrong type, a state of the wrong kind.
+        ValueError: a size that is not positive, an unknown name, a wrong rank or dtype.
+        RuntimeError: a wrong width or batch size.
+    """
+
+    input_size: int = positional()
+    hidden_size: int = positional()
+    bias: bool = positional(default=True)
+    recurrent_bias: bool | None = None
+    kernel_init: Initializer = "xavier_uniform"
+    recurrent_kernel_init: Initializer = "xavier_uniform"
+    bias_init: Initializer = "zeros"
+    recurrent_bias_init: Initializer = "zeros"
+    recurrence: Recurrence = "dense"
+    num_heads: int = 1
+    integration: Integration = "additive"
+    device: torch.device | str | int | None = None
+    dtype: torch.dtype | None = None
+
+    #: Key of the paper in ``docs/refs.bib``.
+    citation: ClassVar[str] = ""
+    #: The pure function that a subclass writes.
+    step: ClassVar[Callable[..., Any]]
+    signature: ClassVar[StepSignature]
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = constructor_signature(cls, BaseRecurrentCell)  # type: ignore[attr-defined]
+        if hasattr(cls, "step"):
+            cls.signature = StepSignature.of(cls.__name__, cls.step)
+            check_declarations(cls, cls.signature, inspect.signature(cls))
+
+    if not TYPE_CHECKING:  # checkers derive the constructor from the annotations
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            options = bind(type(self), args, kwargs)
+            super().__init__()
+            device, dtype = options.pop("device"), options.pop("dtype")
+            for name, value in options.items():
+                setattr(self, name, value)
+            for kernel in self.signature.stacked():
+                if getattr(self, kernel.bias_flag, None) is None and kernel.bias:
+                    setattr(self, kernel.bias_flag, self.bias)
+            self.check_options()
+            self.layout = Layout.of(self.signature, self)
+            self._create_parameters(device, dtype)
+            self.reset_parameters()
+
+    # What the cell is ------------------------------------------------------------
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output, and of the first state where that is the output."""
+        return self.hidden_size
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """The states by their names in ``step``, a delay line last."""
+        return tuple(argument.name for argument in self._state_arguments())
+
+    @property
+    def state_widths(self) -> tuple[int, ...]:
+        """Width of each state; a delay line of d steps has d widths, oldest step first."""
+        return tuple(
+            getattr(self, role.steps) * self.output_size
+            if isinstance(role := argument.role, roles.DelayedRole)
+            else getattr(self, role.width)  # type: ignore[attr-defined]
+            for argument in self._state_arguments()
+        )
+
+    def _state_arguments(self) -> list[Argument]:
+        return [
+            *self.signature.having(roles.StateRole),
+            *self.signature.having(roles.DelayedRole),
+        ]
+
+    def recurrent_columns(self, rows: int, width: int) -> int | None:
+        """Columns of a recurrent block that maps a state of ``width`` to ``rows`` units."""
+        if self.recurrence == "diagonal":
+            if rows != width:
+                raise ValueError(
+                    f"recurrence='diagonal' needs a state as wide as the hidden_size; "
+                    f"{type(self).__name__} joins a state of width {width} to {rows} units"
+                )
+            return None
+        if width % self.num_heads or rows % self.num_heads:
+            raise ValueError(
+                f"num_heads={self.num_heads} should divide the widths of the recurrent "
+                f"kernel, got {rows} x {width}"
+            )
+        return width // self.num_heads
+
+    def check_options(self) -> None:
+        """Raise ValueError where options do not fit each other; for subclasses to extend."""
+
+    # Parameters ------------------------------------------------------------------
+
+    def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
+        def empty(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
+
+        for kernel in self.layout.stacks:
+            self.register_parameter(kernel.weight, empty(*self.layout.shape(kernel)))
+        for kernel in self.layout.stacks:
+            if kernel.bias is not None:
+                wanted = getattr(self, kernel.bias_flag)
+                rows = self.layout.shape(kernel)[0]
+                self.register_parameter(kernel.bias, empty(rows) if wanted else None)
+        for argument in self.signature.having(roles.ScalarRole):
+            self.register_parameter(argument.name, empty(1))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Initialise every parameter anew, one gate at a time."""
+        for kernel in self.layout.stacks:
+            option = kernel.weight_option
+            value = "ones" if kernel in MULTIPLICATIVE else getattr(self, option)
+            self._initialize(kernel, kernel.weight, resolve_initializer(option, value))
+            if kernel.bias and self._parameters[kernel.bias] is not None:
+                option = kernel.bias_option
+                initializer = resolve_initializer(option, getattr(self, option))
+                self._initialize(kernel, kernel.bias, initializer)
+        for argument in self.signature.having(roles.ScalarRole):
+            nn.init.constant_(
+                self.get_parameter(argument.name), getattr(self, f"{argument.name}_init")
+            )
+
+    def _initialize(
+        self, kernel: Kernel, name: str, initializer: Callable[[Tensor], object]
+    ) -> None:
+        for block in self.layout.blocks(kernel):
+            initializer(self.get_parameter(name)[block.start : block.stop])
+
+    def block(self, parameter: str, argument: str) -> Tensor:
+        """The rows of a stacked parameter that belong to one argument of the step.
+
+        >>> from torchrecurrent import LSTMCell
+        >>> LSTMCell(3, 5).block("weight_ih", "f").shape
+        torch.Size([5, 3])
+
+        Raises:
+            KeyError: there is no such parameter or no such block in it.
+        """
+        for kernel in self.layout.stacks:
+            block = self.layout.block(kernel, argument)
+            if parameter in (kernel.weight, kernel.bias) and block is not None:
+                value = self._parameters.get(parameter)
+                if value is not None:
+                    return value[block.start : block.stop]
+        raise KeyError(f"{type(self).__name__} has no block {argument!r} in {parameter!r}")
+
+    def recurrent_kernel(self) -> Tensor | None:
+        """The matrix or vector that multiplies the state; override it to constrain it."""
+        return self._parameters.get(RECURRENT.weight)
+
+    def kernels(self) -> Kernels:
+        """The effective parameters, computed once a sequence."""
+        return {**self._parameters, RECURRENT.weight: self.recurrent_kernel()}
+
+    # One step --------------------------------------------------------------------
+
+    def project(self, input: Tensor) -> tuple[Tensor, ...]:
+        """All that a step needs of the input, for any number of time steps at once.
+
+        Args:
+            input: ``(*, I)``.
+        """
+        return reference.project(self, input)
+
+    def update(
+        self, inputs: Sequence[Tensor], states: tuple[Tensor, ...] | None, kernels: Kernels
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """One time step on what :meth:`project` made of its input.
+
+        Args:
+            inputs: the projections, each ``(N, *)``.
+            states: the states, each ``(N, width)``; ``None``: zeros.
+            kernels: what :meth:`kernels` returned for this sequence.
+
+        Returns:
+            The output ``(N, output_size)`` and the new states.
+        """
+        if states is None:
+            states = self.initial_states(inputs[0].shape[:-1], inputs[0])
+        return reference.update(self, inputs, states, kernels)
+
+    def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...]:
+        """The states before the first step: zeros of ``(*shape, width)``."""
+        return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
+
+    def init_hidden(self, batch_size: int | None = None) -> Tensor | tuple[Tensor, ...]:
+        """The state before the first step, in the form that :meth:`forward` takes.
+
+        Args:
+            batch_size: N; left out, the state of an unbatched input.
+        """
+        shape = () if batch_size is None else (batch_size,)
+        states = self.initial_states(shape, next(self.parameters()))
+        return states[0] if len(states) == 1 else states
+
+    def forward(self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None) -> Any:
+        """One step: the new state, or ``(output, state)`` where they differ."""
+        name = type(self).__name__
+        if input.dim() not in (1, 2):
+            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+        check_width(input, self.input_size)
+        weight = next(self.parameters(), None)
+        check_placement("input", input, weight)
+        states = None
+        if hx is not None:
+            states = check_cell_states(self.state_names, self.state_widths, input, hx, weight)
+        output, states = self.update(self.project(input), states, self.kernels())
+        state = states[0] if len(states) == 1 else states
+        return (output, state) if self.signature.has_output else state
+
+    # Saving, printing ------------------------------------------------------------
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        drop_zero_biases(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def extra_repr(self) -> str:
+        return options_repr(self, inspect.signature(type(self)))

@@ -1,0 +1,66 @@
+"""Long expressive memory (Rusch et al., 2022)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, sigmoid, tanh
+
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import CellMap, Constant, Gate, Input, State
+
+__all__ = ["LEM", "LEMCell"]
+
+
+class LEMCell(BaseRecurrentCell):
+    r"""Long expressive memory [rusch2022long]_.
+
+    Two coupled states with learned time steps, a discretised multi-scale system of
+    differential equations. Use it for physical signals whose events differ in pace.
+
+    .. math::
+        \Delta_{1,t} &= \Delta t\,\sigma(W_1 x_t + b_1 + U_1 y_{t-1} + d_1) \\
+        \Delta_{2,t} &= \Delta t\,\sigma(W_2 x_t + b_2 + U_2 y_{t-1} + d_2) \\
+        z_t &= (1 - \Delta_{2,t}) \odot z_{t-1}
+            + \Delta_{2,t} \odot \tanh(W_z x_t + b_z + U_z y_{t-1} + d_z) \\
+        y_t &= (1 - \Delta_{1,t}) \odot y_{t-1}
+            + \Delta_{1,t} \odot \tanh(W_y x_t + b_y + V z_t + d_y)
+
+    Args:
+        dt: the longest time step :math:`\Delta t`; the authors tune it from 0.0002 to 1.
+        cell_bias: whether the product with z has a bias; default: as ``bias``.
+        cell_kernel_init: initialiser of V, ``weight_ch``.
+        cell_bias_init: initialiser of ``bias_ch``.
+
+    Initialisation: all parameters from :math:`U(-1/\sqrt H, 1/\sqrt H)`.
+
+    Sources: the authors' repository tk-rusch/LEM, ``src/FitzHughNagumo/network.py``.
+
+    Differs from torchrecurrent 0.2.5: y saw the old z; kernels were Xavier-uniform.
+    """
+
+    dt: float = 1.0
+    cell_bias: bool | None = None
+    kernel_init: Initializer = "hidden_uniform"
+    recurrent_kernel_init: Initializer = "hidden_uniform"
+    cell_kernel_init: Initializer = "hidden_uniform"
+    bias_init: Initializer = "hidden_uniform"
+    recurrent_bias_init: Initializer = "hidden_uniform"
+    cell_bias_init: Initializer = "hidden_uniform"
+    citation: ClassVar[str] = "rusch2022long"
+
+    @staticmethod
+    def step(
+        y: State, z: State, d1: Gate, d2: Gate, u: Gate, v: Input, V: CellMap, dt: Constant
+    ) -> tuple[Tensor, Tensor]:
+        d1 = dt * sigmoid(d1)
+        d2 = dt * sigmoid(d2)
+        z = (1 - d2) * z + d2 * tanh(u)
+        y = (1 - d1) * y + d1 * tanh(v + V(z))
+        return y, z
+
+
+class LEM(RecurrentLayer, cell=LEMCell):
+    """Stacked :class:`LEMCell`."""

@@ -1,0 +1,72 @@
+"""Long short-term memory, with forget gate and optional projection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, ClassVar
+
+from torch import Tensor, sigmoid, tanh
+
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import Gate, Kernel, MapRole, State, StateRole
+
+__all__ = ["LSTM", "LSTMCell"]
+
+PROJECTION = Kernel("weight_hr", None, "projection_")
+Projected = Annotated[Tensor, StateRole("output_size")]
+Projection = Annotated[Callable[[Tensor], Tensor], MapRole(PROJECTION, "proj_size")]
+
+
+class LSTMCell(BaseRecurrentCell):
+    r"""Long short-term memory [hochreiter1997long]_ with a forget gate [gers2000learning]_.
+
+    The cell of :class:`torch.nn.LSTMCell`, parameter for parameter. The first thing to
+    try; with ``recurrence="diagonal"`` it is IndyLSTM [gonnet2020indylstms]_.
+
+    .. math::
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \\
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
+        g_t &= \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
+        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
+        h_t &= P (o_t \odot \tanh c_t)
+
+    Args:
+        proj_size: width of h after the projection P [sak2014long]_; 0: no projection.
+        projection_kernel_init: initialiser of P, ``weight_hr``.
+
+    Initialisation: all parameters from :math:`U(-1/\sqrt H, 1/\sqrt H)`, as in torch.
+    """
+
+    proj_size: int = 0
+    kernel_init: Initializer = "hidden_uniform"
+    recurrent_kernel_init: Initializer = "hidden_uniform"
+    projection_kernel_init: Initializer = "hidden_uniform_columns"
+    bias_init: Initializer = "hidden_uniform"
+    recurrent_bias_init: Initializer = "hidden_uniform"
+    citation: ClassVar[str] = "hochreiter1997long"
+
+    @staticmethod
+    def step(
+        h: Projected, c: State, i: Gate, f: Gate, g: Gate, o: Gate, P: Projection
+    ) -> tuple[Tensor, Tensor]:
+        i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
+        c = f * c + i * g
+        return P(o * tanh(c)), c
+
+    @property
+    def output_size(self) -> int:
+        return self.proj_size or self.hidden_size
+
+    def check_options(self) -> None:
+        if self.proj_size >= self.hidden_size:
+            raise ValueError(
+                "proj_size has to be smaller than hidden_size, "
+                f"got proj_size={self.proj_size}, hidden_size={self.hidden_size}"
+            )
+
+
+class LSTM(RecurrentLayer, cell=LSTMCell):
+    """Stacked :class:`LSTMCell`; loads a :class:`torch.nn.LSTM` state dict."""

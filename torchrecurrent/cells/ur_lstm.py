@@ -1,0 +1,76 @@
+"""The UR-LSTM: uniform gate initialisation and refine gate (Gu et al., 2020)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, sigmoid, tanh
+
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import Gate, State
+
+__all__ = ["URLSTM", "URLSTMCell"]
+
+
+class URLSTMCell(BaseRecurrentCell):
+    r"""LSTM with uniform gate initialisation and a refine gate [gu2020improving]_.
+
+    The refine gate r moves the effective gate g away from the forget gate f by up to
+    :math:`f (1 - f)`, so that g leaves saturation with a useful gradient; the uniform
+    initialisation spreads the time scales of the units from 1 to H steps. Use it where
+    dependencies are long and of unknown length.
+
+    .. math::
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
+        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
+        u_t &= \tanh(W_u x_t + b_u + U_u h_{t-1} + d_u) \\
+        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o) \\
+        g_t &= r_t \odot (1 - (1 - f_t)^2) + (1 - r_t) \odot f_t^2 \\
+        c_t &= g_t \odot c_{t-1} + (1 - g_t) \odot u_t \\
+        h_t &= o_t \odot \tanh c_t
+
+    Args:
+        gate_init: ``"uniform"``: whatever ``bias_init`` says, the biases of f sum to
+            :math:`\operatorname{logit} u` with :math:`u \sim U(1/H, 1 - 1/H)`, those of r
+            to its negative, so that the gates start spread evenly; for H = 1, where that
+            interval is empty, u is 1/2. ``"none"``: biases as ``bias_init`` says. Without
+            biases there is nothing to spread.
+
+    Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, other biases zero.
+
+    Sources: the paper's pseudo-code as r0mainK/ur-lstm has it; the author's later
+    state-spaces/s4, ``src/models/nn/gate.py``, keeps b_f frozen and gives r no bias. Here
+    the two biases start opposite and are trained apart.
+    """
+
+    gate_init: Literal["uniform", "none"] = "uniform"
+    recurrent_kernel_init: Initializer = "orthogonal"
+    citation: ClassVar[str] = "gu2020improving"
+
+    @staticmethod
+    def step(h: State, c: State, f: Gate, r: Gate, u: Gate, o: Gate) -> tuple[Tensor, Tensor]:
+        f, r, u, o = sigmoid(f), sigmoid(r), tanh(u), sigmoid(o)
+        g = r * (1 - (1 - f) ** 2) + (1 - r) * f**2
+        c = g * c + (1 - g) * u
+        return o * tanh(c), c
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        biases = [name for name in ("bias_ih", "bias_hh") if getattr(self, name) is not None]
+        if self.gate_init == "none" or not biases:
+            return
+        for name in biases:
+            self.block(name, "f").zero_()
+            self.block(name, "r").zero_()
+        forget, refine = self.block(biases[0], "f"), self.block(biases[0], "r")
+        margin = min(1 / self.hidden_size, 0.5)
+        forget.uniform_(margin, 1 - margin).logit_()
+        refine.copy_(-forget)
+
+
+class URLSTM(RecurrentLayer, cell=URLSTMCell):
+    """Stacked :class:`URLSTMCell`."""

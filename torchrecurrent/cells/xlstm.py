@@ -1,0 +1,83 @@
+"""The scalar-memory LSTM of xLSTM (Beck et al., 2024)."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, exp, maximum, nn, sigmoid, tanh, where
+from torch.nn.functional import logsigmoid
+
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import Gate, State
+
+__all__ = ["sLSTM", "sLSTMCell"]
+
+
+def small_init_(tensor: Tensor) -> Tensor:
+    r"""Fill a block of shape ``(H, I)`` from :math:`N(0, 2 / (5 I))`."""
+    return nn.init.normal_(tensor, std=math.sqrt(2 / (5 * tensor.size(-1))))
+
+
+class sLSTMCell(BaseRecurrentCell):
+    r"""Scalar-memory LSTM with exponential gates [beck2024xlstm]_.
+
+    An exponential input gate can overrule all that was stored before; the normaliser n
+    keeps the output in (-1, 1), the stabiliser m keeps the exponentials finite.
+
+    .. math::
+        \tilde i_t &= W_i x_t + b_i + R_i h_{t-1} + d_i \quad\text{and so}\quad
+            \tilde f_t, \tilde z_t, \tilde o_t \\
+        m_t &= \max(\log \sigma(\tilde f_t) + m_{t-1},\ \tilde i_t) \\
+        i'_t &= \exp(\tilde i_t - m_t) \\
+        f'_t &= \exp(\log \sigma(\tilde f_t) + m_{t-1} - m_t) \\
+        c_t &= f'_t \odot c_{t-1} + i'_t \odot \tanh(\tilde z_t) \\
+        n_t &= f'_t \odot n_{t-1} + i'_t \\
+        h_t &= \sigma(\tilde o_t) \odot c_t / n_t
+
+    States: h, c, n and m. Where n is 0, as before the first step, :math:`m_t = \tilde i_t`.
+
+    Args:
+        num_heads: the recurrent kernels R are block-diagonal with this many blocks; it
+            divides the hidden size. The authors' layer has 4.
+
+    Initialisation: R zero; W from :math:`N(0, 2/(5I))`; biases zero, the forget gate's
+    falling from 5 to -7 over the units of each head, as in the first block of the
+    authors' network. Their layer has more around this cell (a convolution before i and f,
+    input kernels that are block-diagonal too, a group norm after h).
+
+    Sources: the authors' repository NX-AI/xlstm, ``xlstm/blocks/slstm/cell.py`` and
+    ``src/cuda/slstm_pointwise.cu``, which tests n for zero unit by unit, as here.
+    """
+
+    kernel_init: Initializer = small_init_
+    recurrent_kernel_init: Initializer = "zeros"
+    citation: ClassVar[str] = "beck2024xlstm"
+
+    @staticmethod
+    def step(
+        h: State, c: State, n: State, m: State, i: Gate, f: Gate, z: Gate, o: Gate
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        f = logsigmoid(f) + m
+        m = where(n == 0, i, maximum(f, i))
+        i, f = exp(i - m), exp(f - m)
+        c = f * c + i * tanh(z)
+        n = f * n + i
+        h = sigmoid(o) * c / n
+        return h, c, n, m
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.bias:
+            width = self.hidden_size // self.num_heads
+            place = torch.linspace(0, 1, width) if width > 1 else torch.zeros(1)
+            falling = 5 - 12 * place**0.3
+            self.block("bias_ih", "f").add_(falling.repeat(self.num_heads).to(self.bias_ih))
+
+
+class sLSTM(RecurrentLayer, cell=sLSTMCell):
+    """Stacked :class:`sLSTMCell`."""

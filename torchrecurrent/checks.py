@@ -1,0 +1,98 @@
+"""What an argument of a call must be; torch's words where torch has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+import torch
+from torch import Tensor
+
+__all__ = ["check_cell_states", "check_placement", "check_state_kind", "check_width", "is_tensors"]
+
+
+def is_tensors(value: object) -> TypeGuard[Sequence[Tensor]]:
+    """Whether ``value`` is a tuple or list of tensors."""
+    return isinstance(value, tuple | list) and all(isinstance(item, Tensor) for item in value)
+
+
+def check_width(input: Tensor, input_size: int) -> None:
+    """Raise RuntimeError unless the last dimension of ``input`` is ``input_size``."""
+    if input.size(-1) != input_size:
+        raise RuntimeError(
+            "input.size(-1) must be equal to input_size. "
+            f"Expected {input_size}, got {input.size(-1)}"
+        )
+
+
+def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
+    """Raise ValueError unless ``value`` has the dtype and the device of the weight ``like``.
+
+    Under autocast the dtype is torch's affair.
+    """
+    if like is None:
+        return
+    if value.dtype != like.dtype and not torch.is_autocast_enabled(value.device.type):
+        raise ValueError(
+            f"{name}: RNN input dtype ({value.dtype}) does not match weight dtype "
+            f"({like.dtype}). Convert input: {name}.to({like.dtype}), or convert model: "
+            f"model.to({value.dtype})"
+        )
+    if value.device != like.device:
+        raise ValueError(
+            f"{name}: expected a tensor on {like.device}, where the weights are, "
+            f"got one on {value.device}"
+        )
+
+
+def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor, ...]:
+    """The states in ``hx`` as a tuple.
+
+    Raises:
+        TypeError: a single tensor where several states are due, or the reverse.
+    """
+    if len(names) == 1 and isinstance(hx, Tensor):
+        return (hx,)
+    if len(names) > 1 and is_tensors(hx) and len(hx) == len(names):
+        return tuple(hx)
+    wanted = "a Tensor" if len(names) == 1 else f"a tuple of {len(names)} Tensors"
+    given = type(hx).__name__
+    if isinstance(hx, tuple | list):
+        given += f" of {len(hx)}: {', '.join(type(item).__name__ for item in hx)}"
+    raise TypeError(f"hx should be {wanted} ({', '.join(names)}), got: {given}")
+
+
+def check_cell_states(
+    names: Sequence[str],
+    widths: Sequence[int],
+    input: Tensor,
+    hx: object,
+    weight: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """The states given to one step of a cell.
+
+    Raises:
+        TypeError: a wrong number of states.
+        ValueError: a wrong rank, dtype or device.
+        RuntimeError: a wrong width or batch size.
+    """
+    states = check_state_kind(hx, names)
+    for name, width, state in zip(names, widths, states, strict=True):
+        label = "hx" if len(states) == 1 else f"hx ({name})"
+        if state.dim() != input.dim():
+            raise ValueError(
+                f"{label}: Expected hidden to be {input.dim()}D, as the input is, "
+                f"got {state.dim()}D instead"
+            )
+        if state.size(-1) != width:
+            raise RuntimeError(
+                f"{label}: hidden has inconsistent hidden_size: "
+                f"got {state.size(-1)}, expected {width}"
+            )
+        if state.shape[:-1] != input.shape[:-1]:
+            raise RuntimeError(
+                f"{label}: Input batch size {input.size(0)} doesn't match "
+                f"hidden batch size {state.size(0)}"
+            )
+        check_placement(label, state, weight)
+    return states

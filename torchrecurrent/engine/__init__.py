@@ -1,0 +1,1 @@
+"""How a sequence is computed. ``reference`` is the meaning; other paths must agree with it."""

@@ -1,0 +1,211 @@
+"""The meaning of a cell: one step, and the plain loop over a sequence.
+
+What does not depend on the state is lifted out of the loop: the input is projected
+for all time steps at once (:func:`project`), the effective kernels are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .. import roles
+from ..activations import resolve_activation
+from ..layout import MULTIPLICATIVE, Block, Run
+from ..roles import INPUT, Kernel
+
+if TYPE_CHECKING:
+    from ..cell import BaseRecurrentCell
+
+__all__ = ["Kernels", "Stepper", "project", "run", "update"]
+
+#: A cell's effective parameters by name, as they are during one sequence.
+Kernels = Mapping[str, Tensor | None]
+States = tuple[Tensor, ...]
+
+
+class Stepper(Protocol):
+    """What the loop asks of a cell."""
+
+    def project(self, input: Tensor) -> tuple[Tensor, ...]: ...
+
+    def kernels(self) -> Kernels: ...
+
+    def update(
+        self, inputs: Sequence[Tensor], states: States | None, kernels: Kernels
+    ) -> tuple[Tensor, States]: ...
+
+
+def run(
+    cell: Stepper, data: Tensor, batch_sizes: Sequence[int], states: States | None
+) -> tuple[Tensor, States]:
+    """A whole sequence.
+
+    Args:
+        cell: what to step.
+        data: the time steps one after the other, ``(sum(batch_sizes), I)``, as in
+            :class:`torch.nn.utils.rnn.PackedSequence`.
+        batch_sizes: how many sequences are still running at each step; never rises.
+        states: each ``(batch_sizes[0], width)``; ``None`` if the cell makes its own.
+
+    Returns:
+        The outputs, laid out as ``data``, and each sequence's state after its last step.
+    """
+    kernels = cell.kernels()
+    inputs = zip(*(part.split(list(batch_sizes)) for part in cell.project(data)), strict=True)
+    outputs: list[Tensor] = []
+    ended: list[States] = []
+    for size, parts in zip(batch_sizes, inputs, strict=True):
+        if states is not None and size < states[0].size(0):
+            ended.append(tuple(state[size:] for state in states))
+            states = tuple(state[:size] for state in states)
+        output, states = cell.update(parts, states, kernels)
+        outputs.append(output)
+    assert states is not None  # a sequence has at least one step
+    final = zip(states, *reversed(ended), strict=True)
+    return torch.cat(outputs), tuple(torch.cat(rows) for rows in final)
+
+
+def project(cell: BaseRecurrentCell, input: Tensor) -> tuple[Tensor, ...]:
+    """The affine projection of ``input``, and ``input`` itself if the step asks for it."""
+    raw = (input,) if any(cell.signature.having(roles.RawRole)) else ()
+    if not cell.layout.blocks(INPUT):
+        return (input,)
+    # The multiplicative form multiplies the bare projections; its bias comes after.
+    bias = None if cell.integration == "multiplicative" else cell.bias_ih
+    return (functional.linear(input, cell.weight_ih, bias), *raw)
+
+
+def update(
+    cell: BaseRecurrentCell, inputs: Sequence[Tensor], states: Sequence[Tensor], kernels: Kernels
+) -> tuple[Tensor, States]:
+    """One step: give every argument its value, call ``step``, tell output from states."""
+    values = dict(zip(cell.state_names, states, strict=True))
+    for argument in cell.signature.having(roles.DelayedRole):
+        values[argument.name] = values[argument.name][..., : cell.output_size]
+    values |= _products(cell, inputs[0], values, kernels)
+    arguments = (
+        values[argument.name]
+        if argument.name in values
+        else _value(cell, argument.name, argument.role, inputs, kernels)
+        for argument in cell.signature.arguments
+    )
+    result = type(cell).step(*arguments)
+    new: States = result if isinstance(result, tuple) else (result,)
+    output, new = (new[0], new[1:]) if cell.signature.has_output else (new[0], new)
+    if len(new) < len(states):  # the delay line takes the present state, forgets the oldest
+        new = (*new, torch.cat([states[-1][..., cell.output_size :], states[0]], -1))
+    return output, new
+
+
+def _products(
+    cell: BaseRecurrentCell, projected: Tensor, states: Mapping[str, Tensor], kernels: Kernels
+) -> dict[str, Tensor]:
+    """The affine arguments of the step: W x + b, U s + d, or both added."""
+    multiplicative = cell.integration == "multiplicative"
+    blocks = cell.layout.blocks(INPUT)
+    sizes = [block.stop - block.start for block in blocks]
+    parts = projected.split(sizes, -1) if blocks else ()
+    x = {block.name: part for block, part in zip(blocks, parts, strict=True)}
+    s: dict[str, Tensor] = {}
+    for run in cell.layout.runs:
+        weight = _rows(kernels, run.kernel.weight, run)
+        bias = None if multiplicative else _rows(kernels, run.kernel.bias, run)
+        assert weight is not None
+        product = recurrent_product(states[run.of], weight, bias)
+        s |= zip(run.names, product.split(cell.hidden_size, -1), strict=True)
+    if multiplicative:
+        return {name: _integrate(cell, name, x.get(name), s.get(name), kernels) for name in x | s}
+    return x | s | {name: x[name] + s[name] for name in x if name in s}
+
+
+def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The product of ``state`` with a stack of dense, block-diagonal or diagonal kernels.
+
+    Args:
+        state: ``(*, W)``.
+        weight: ``(R, W)`` dense; ``(R, W/k)`` block-diagonal with k blocks; ``(R,)``, R a
+            multiple of W, diagonal.
+        bias: ``(R,)`` or nothing.
+    """
+    width = state.size(-1)
+    if weight.dim() == 2 and weight.size(1) == width:
+        return functional.linear(state, weight, bias)
+    if weight.dim() == 1:
+        product = (state.unsqueeze(-2) * weight.view(-1, width)).flatten(-2)
+    else:
+        heads = width // weight.size(1)
+        stacked = weight.view(-1, heads, weight.size(0) // heads, weight.size(1))
+        product = torch.einsum(
+            "...hi,ghoi->...gho", state.unflatten(-1, (heads, -1)), stacked
+        ).flatten(-3)
+    return product if bias is None else product + bias
+
+
+def _integrate(
+    cell: BaseRecurrentCell, name: str, x: Tensor | None, s: Tensor | None, kernels: Kernels
+) -> Tensor:
+    """A gate's value under multiplicative integration (wu2016multiplicative)."""
+    if x is not None and s is not None:
+        alpha, beta_s, beta_x = (
+            _argument(cell, kernel, name, kernels) for kernel in MULTIPLICATIVE
+        )
+        value = alpha * x * s + beta_s * s + beta_x * x
+    else:
+        value = x if x is not None else s
+    for kernel in cell.layout.stacks:
+        block = cell.layout.block(kernel, name)
+        bias = _rows(kernels, kernel.bias, block) if block else None
+        value = value if bias is None else value + bias
+    return value
+
+
+def _value(
+    cell: BaseRecurrentCell,
+    name: str,
+    role: roles.Role,
+    inputs: Sequence[Tensor],
+    kernels: Kernels,
+) -> Any:
+    """The value of an argument that is neither a state nor a product."""
+    match role:
+        case roles.RawRole():
+            return inputs[-1]
+        case roles.ConstantRole():
+            return getattr(cell, name)
+        case roles.NonlinearityRole():
+            return resolve_activation(name, getattr(cell, name))
+        case roles.ScalarRole():
+            return kernels[name]
+        case roles.VectorRole(kernel=kernel):
+            return _argument(cell, kernel, name, kernels)
+        case roles.MapRole(kernel=kernel):
+            return _map(cell, kernel, name, kernels)
+    raise TypeError(f"{type(cell).__name__}.step: no value for {name!r} with role {role}")
+
+
+def _map(
+    cell: BaseRecurrentCell, kernel: Kernel, name: str, kernels: Kernels
+) -> Callable[[Tensor], Tensor]:
+    block = cell.layout.block(kernel, name)
+    if block is None:  # a width of 0 switches the map off
+        return lambda value: value
+    weight = _rows(kernels, kernel.weight, block)
+    assert weight is not None
+    return partial(recurrent_product, weight=weight, bias=_rows(kernels, kernel.bias, block))
+
+
+def _argument(cell: BaseRecurrentCell, kernel: Kernel, name: str, kernels: Kernels) -> Tensor:
+    rows = _rows(kernels, kernel.weight, cell.layout.block(kernel, name))
+    assert rows is not None
+    return rows
+
+
+def _rows(kernels: Kernels, name: str | None, rows: Block | Run | None) -> Tensor | None:
+    parameter = kernels.get(name) if name is not None else None
+    return None if parameter is None or rows is None else parameter[rows.start : rows.stop]

@@ -1,0 +1,78 @@
+"""Lets a layer drive any module with ``forward(input, state)``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from .checks import is_tensors
+from .engine.reference import Kernels
+
+__all__ = ["ForeignCell"]
+
+#: How many states the cells of torch have, so that a given state can be checked.
+_TORCH_STATES = {nn.RNNCell: ("h",), nn.GRUCell: ("h",), nn.LSTMCell: ("h", "c")}
+
+
+class ForeignCell:
+    """What the loop asks of a cell, asked of a module that is not one of ours.
+
+    The module is called as ``module(input, state)``: ``state`` is ``None`` at first (or what
+    its ``init_hidden(batch_size)`` gives, if it has that), then what it returned. It returns
+    the new state, a tensor or a tuple whose first tensor is the output; or ``(output,
+    state)`` with ``state`` a tuple.
+    """
+
+    def __init__(self, module: nn.Module, hidden_size: int) -> None:
+        self.module = module
+        #: ``None``: unknown before the module has run.
+        self.state_names = next(
+            (names for kind, names in _TORCH_STATES.items() if isinstance(module, kind)), None
+        )
+        size = getattr(module, "output_size", getattr(module, "hidden_size", hidden_size))
+        self.output_size = int(size)
+        self.state_widths = (
+            None if self.state_names is None else (self.output_size,) * len(self.state_names)
+        )
+
+    def project(self, input: Tensor) -> tuple[Tensor, ...]:
+        return (input,)
+
+    def kernels(self) -> Kernels:
+        return {}
+
+    def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
+        """The states before the first step; ``None``: the module makes its own."""
+        if self.state_widths is not None:
+            return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
+        init_hidden = getattr(self.module, "init_hidden", None)
+        return None if init_hidden is None else self._states(init_hidden(shape[0]))
+
+    def update(
+        self, inputs: Sequence[Tensor], states: tuple[Tensor, ...] | None, kernels: Kernels
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        state = states[0] if states is not None and len(states) == 1 else states
+        result = self.module(inputs[0], state)
+        if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], tuple | list):
+            output, new = result[0], self._states(result[1])
+        else:
+            new = self._states(result)
+            output = new[0]
+        if not isinstance(output, Tensor):
+            raise self._unexpected(result)
+        return output, new
+
+    def _states(self, value: Any) -> tuple[Tensor, ...]:
+        if isinstance(value, Tensor):
+            return (value,)
+        if is_tensors(value) and value:
+            return tuple(value)
+        raise self._unexpected(value)
+
+    def _unexpected(self, value: object) -> TypeError:
+        return TypeError(
+            f"{type(self.module).__name__}: expected a state that is a Tensor or a tuple of "
+            f"Tensors, or (output, state), got: {type(value).__name__}"
+        )

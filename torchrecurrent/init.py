@@ -1,0 +1,93 @@
+"""Initialisers: by name or any callable, applied to one block at a time.
+
+The gates of a cell lie stacked in one parameter. An initialiser whose scale
+depends on the shape (Xavier, orthogonal) means a gate's own matrix, so it is
+called once a block and never sees the stack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+__all__ = ["INITIALIZERS", "Initializer", "hidden_uniform_", "resolve_initializer"]
+
+#: A name from :data:`INITIALIZERS`, or a function that fills a tensor in place.
+Initializer = str | Callable[[Tensor], object]
+
+
+def hidden_uniform_(tensor: Tensor) -> Tensor:
+    r"""Fill with :math:`U(-1/\sqrt H, 1/\sqrt H)`, as :class:`torch.nn.LSTM` does.
+
+    Args:
+        tensor: a block of shape ``(H, *)``; H is its number of rows.
+    """
+    bound = 1 / math.sqrt(tensor.size(0)) if tensor.size(0) else 0.0
+    return nn.init.uniform_(tensor, -bound, bound)
+
+
+def hidden_uniform_columns_(tensor: Tensor) -> Tensor:
+    r"""As :func:`hidden_uniform_`, for a block of shape ``(*, H)``."""
+    bound = 1 / math.sqrt(tensor.size(-1))
+    return nn.init.uniform_(tensor, -bound, bound)
+
+
+def _by_unit(initializer: Callable[[Tensor], object]) -> Callable[[Tensor], object]:
+    """Let an initialiser that needs a matrix take a vector of recurrent weights.
+
+    Such a vector is the diagonal of a matrix: each unit is a 1 x 1 matrix of its own.
+    """
+
+    def initialize(tensor: Tensor) -> object:
+        if tensor.dim() >= 2:
+            return initializer(tensor)
+        for unit in tensor.detach().view(-1, 1, 1):
+            initializer(unit)
+        return tensor
+
+    return initialize
+
+
+#: The initialisers that have a name; a trailing underscore may be written or not.
+INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
+    "zeros": nn.init.zeros_,
+    "ones": nn.init.ones_,
+    "normal": nn.init.normal_,
+    "uniform": nn.init.uniform_,
+    "xavier_uniform": _by_unit(nn.init.xavier_uniform_),
+    "xavier_normal": _by_unit(nn.init.xavier_normal_),
+    "kaiming_uniform": _by_unit(nn.init.kaiming_uniform_),
+    "kaiming_normal": _by_unit(nn.init.kaiming_normal_),
+    "orthogonal": _by_unit(nn.init.orthogonal_),
+    "eye": _by_unit(nn.init.eye_),
+    "hidden_uniform": hidden_uniform_,
+    "hidden_uniform_columns": hidden_uniform_columns_,
+}
+
+
+def resolve_initializer(name: str, value: Initializer) -> Callable[[Tensor], object]:
+    """The function that an option's value stands for.
+
+    Args:
+        name: the option, for the error's text.
+        value: a name from :data:`INITIALIZERS` or a callable.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: neither a name nor a callable.
+    """
+    if isinstance(value, str):
+        key = value.removesuffix("_")
+        if key not in INITIALIZERS:
+            raise ValueError(
+                f"{name}: unknown initializer {value!r}; expected a callable or one of "
+                f"{', '.join(sorted(INITIALIZERS))}"
+            )
+        return INITIALIZERS[key]
+    if not callable(value):
+        raise TypeError(
+            f"{name} should be an initializer's name or a callable, got: {type(value).__name__}"
+        )
+    return value

@@ -1,0 +1,267 @@
+"""Any cell over a sequence, as :class:`torch.nn.LSTM` is for its own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from .building import CellLike, CellOption, build_cells, check_layer_options
+from .cell import BaseRecurrentCell
+from .checks import check_placement, check_width
+from .engine import reference
+from .foreign import ForeignCell
+from .saved import rename_torch_keys
+from .sequence import Steps
+from .states import stack_states, unstack_states
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(nn.Module):
+    r"""A stack of cells over a sequence.
+
+    Args:
+        cell: a class of cells, or a factory called as ``cell(input_size, hidden_size,
+            ...)``, once for each layer and direction; an instance, for a single layer; or a
+            list with one of these for each layer (a mixed stack), and a pair of instances
+            for each layer if bidirectional. A cell is one of this package, one of
+            :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
+            or any module with ``forward(input, state)`` (see "Write your own cell").
+        input_size: width I of the input.
+        hidden_size: width H of the state.
+        num_layers: L; each layer reads the outputs of the one before.
+        bias: if ``False`` the cells have no bias.
+        batch_first: input and output are ``(N, T, *)`` instead of ``(T, N, *)``.
+        dropout: probability of an element of every layer's output but the last's to be
+            zeroed in training.
+        bidirectional: a second cell a layer reads each sequence from its end; D is 2.
+        proj_size: width of the projected output, for cells that have one (:class:`LSTMCell`).
+        return_sequences: if ``False`` the output is that of the last step only, for each
+            direction the last that it computed.
+        device: where the parameters are.
+        dtype: what the parameters are.
+        cell_options: passed on to the cells.
+
+    Inputs: input, hx, lengths
+        - **input**: ``(T, N, I)``, ``(N, T, I)`` with ``batch_first``, ``(T, I)`` unbatched,
+          or a :class:`~torch.nn.utils.rnn.PackedSequence`.
+        - **hx**: the first state, shaped as the one returned. Default: zeros.
+        - **lengths**: the number of valid steps of each sequence of a padded input, a
+          tensor or list of N integers from 1 to T, in any order.
+
+    Outputs: output, h_n
+        - **output**: ``(T, N, D * H)``, laid out as the input; zero after a sequence's end.
+          ``(N, D * H)`` with ``return_sequences=False``.
+        - **h_n**: ``(L * D, N, H)``, each sequence's state after its own last step. A tuple
+          of them for a cell with several states. Where a state has another width in each
+          layer, a list of L * D tensors; for a stack of cells with different states, a
+          list with the state of each cell.
+
+    Raises:
+        TypeError: an unknown option, one of the wrong type, a state of the wrong kind.
+        ValueError: an option or a length out of range, a wrong rank, dtype or device.
+        RuntimeError: a wrong width or batch size, or a sequence without steps.
+    """
+
+    cells: nn.ModuleList
+
+    def __init__(
+        self,
+        cell: CellLike,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        return_sequences: bool = True,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        **cell_options: CellOption,
+    ) -> None:
+        super().__init__()
+        if isinstance(cell, list | tuple) and num_layers == 1:
+            num_layers = len(cell)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        self.return_sequences = return_sequences
+        self._cell_options = cell_options
+        check_layer_options(self)
+        options: dict[str, object] = {"bias": bias, "device": device, "dtype": dtype}
+        if proj_size:
+            options["proj_size"] = proj_size
+        self.cells = nn.ModuleList(build_cells(self, cell, options | cell_options))
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                "dropout option adds dropout after all but last recurrent layer, so non-zero "
+                f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
+                f"num_layers={num_layers}",
+                stacklevel=2,
+            )
+
+    @property
+    def num_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def _steppers(self) -> list[Any]:
+        return [
+            cell if isinstance(cell, BaseRecurrentCell) else ForeignCell(cell, self.hidden_size)
+            for cell in self.cells
+        ]
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Any, Any]:
+        """The outputs at all time steps, and the last states."""
+        steps, batch_size = self._read(input, lengths)
+        cells = self._steppers()
+        states = self._first_states(hx, cells, steps, batch_size)
+        final: list[tuple[Tensor, ...]] = []
+        output: Tensor | None = None
+        for layer in range(self.num_layers):
+            outputs: list[Steps] = []
+            for direction in range(self.num_directions):
+                k = layer * self.num_directions + direction
+                source = steps.reversed() if direction else steps
+                data, last = reference.run(cells[k], source.data, source.batch_sizes, states[k])
+                outputs.append(source.with_data(data))
+                final.append(last)
+            if layer + 1 == self.num_layers and not self.return_sequences:
+                output = steps.unsort(torch.cat([each.last() for each in outputs], -1))
+            forward_in_time = (
+                each.reversed() if direction else each for direction, each in enumerate(outputs)
+            )
+            steps = steps.with_data(torch.cat([each.data for each in forward_in_time], -1))
+            if layer + 1 < self.num_layers and self.dropout:
+                steps = steps.with_data(functional.dropout(steps.data, self.dropout, self.training))
+        unbatched = batch_size is None
+        h_n = stack_states(
+            [
+                tuple(row.squeeze(0) if unbatched else steps.unsort(row) for row in rows)
+                for rows in final
+            ]
+        )
+        if output is not None:
+            return (output.squeeze(0) if unbatched else output), h_n
+        return self._write(input, steps), h_n
+
+    def _read(
+        self, input: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None
+    ) -> tuple[Steps, int | None]:
+        """The input in the loop's form, and the batch size, ``None`` if unbatched."""
+        name = type(self).__name__
+        if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ValueError("lengths: a PackedSequence has its own, expected None")
+            self._check(input.data)
+            steps = Steps.of_packed(input)
+            return steps, steps.batch_size
+        if input.dim() not in (2, 3):
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+        self._check(input)
+        unbatched = input.dim() == 2
+        if unbatched and lengths is not None:
+            raise ValueError("lengths: an unbatched input is all valid, expected None")
+        if unbatched:
+            input = input.unsqueeze(1)
+        elif self.batch_first:
+            input = input.transpose(0, 1)
+        if input.size(0) == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        return Steps.of_padded(input, lengths), None if unbatched else input.size(1)
+
+    def _write(self, input: Tensor | PackedSequence, steps: Steps) -> Tensor | PackedSequence:
+        """The output laid out as the input was."""
+        if isinstance(input, PackedSequence):
+            return steps.to_packed()
+        if input.dim() == 2:
+            return steps.data
+        time = 1 if self.batch_first else 0
+        padded = steps.to_padded(input.size(time))
+        return padded.transpose(0, 1) if self.batch_first else padded
+
+    def _check(self, input: Tensor) -> None:
+        check_width(input, self.input_size)
+        check_placement("input", input, self._weight())
+
+    def _weight(self) -> Tensor | None:
+        return next(self.parameters(), None)
+
+    def _first_states(
+        self, hx: Any, cells: Sequence[Any], steps: Steps, batch_size: int | None
+    ) -> list[tuple[Tensor, ...] | None]:
+        if hx is None:
+            return [cell.initial_states((steps.batch_size,), steps.data) for cell in cells]
+        names = [cell.state_names for cell in cells]
+        widths = [cell.state_widths for cell in cells]
+        rows = unstack_states(hx, names, widths, batch_size, self._weight())
+        return [tuple(steps.sort(state) for state in states) for states in rows]
+
+    def init_hidden(self, batch_size: int | None = None) -> Any:
+        """The first state, as ``hx`` takes it.
+
+        Args:
+            batch_size: N; left out, the state for an unbatched input.
+
+        Raises:
+            TypeError: a module whose states are not known before it has run.
+        """
+        shape = () if batch_size is None else (batch_size,)
+        weight = self._weight()
+        like = torch.empty(0) if weight is None else weight
+        states = [cell.initial_states(shape, like) for cell in self._steppers()]
+        if any(state is None for state in states):
+            raise TypeError("init_hidden: the cell's states are not known; pass hx=None instead")
+        return stack_states(states)
+
+    def reset_parameters(self) -> None:
+        """Initialise every cell anew."""
+        for cell in self.cells:
+            cell.reset_parameters()
+
+    def flatten_parameters(self) -> None:
+        """Do nothing; :class:`torch.nn.LSTM` has it for cuDNN."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        rename_torch_keys(state_dict, prefix, self.num_directions)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        parts += [
+            f"{name}={value}"
+            for name, default in (
+                ("proj_size", 0),
+                ("num_layers", 1),
+                ("bias", True),
+                ("batch_first", False),
+                ("dropout", 0.0),
+                ("bidirectional", False),
+                ("return_sequences", True),
+            )
+            if (value := getattr(self, name)) != default
+        ]
+        parts += [
+            f"{name}={getattr(value, '__name__', value)}"
+            for name, value in self._cell_options.items()
+        ]
+        return ", ".join(parts)

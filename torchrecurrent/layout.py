@@ -1,0 +1,131 @@
+"""Where each argument of a step finds its rows in the stacked parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from . import roles
+from .roles import INPUT, RECURRENT, Kernel
+from .signature import StepSignature, kernels_of
+
+if TYPE_CHECKING:
+    from .cell import BaseRecurrentCell
+
+__all__ = ["MULTIPLICATIVE", "Block", "Layout", "Run"]
+
+#: Multiplicative integration (wu2016multiplicative): the weights of the product of
+#: the two projections, of the recurrent one alone, and of the input's alone.
+MULTIPLICATIVE = (Kernel("mi_alpha"), Kernel("mi_beta_hh"), Kernel("mi_beta_ih"))
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of one stacked parameter that belong to one argument of the step."""
+
+    name: str
+    start: int
+    stop: int
+    #: Width of what the block multiplies; ``None`` for a vector, one number a unit.
+    columns: int | None
+    #: The state a recurrent product reads; ``None`` for all other blocks.
+    of: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        rows = self.stop - self.start
+        return (rows,) if self.columns is None else (rows, self.columns)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring blocks that multiply the same state: one product for all of them."""
+
+    kernel: Kernel
+    of: str
+    start: int
+    stop: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The blocks of every stacked parameter of one cell, in order."""
+
+    stacks: dict[Kernel, tuple[Block, ...]]
+    first_state: str
+
+    @classmethod
+    def of(cls, signature: StepSignature, cell: BaseRecurrentCell) -> Layout:
+        """Lay the arguments of ``signature`` out at the sizes of ``cell``.
+
+        Raises:
+            ValueError: blocks of one parameter differ in width, or a diagonal
+                recurrence would join widths that differ.
+        """
+        widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
+        for argument in signature.having(roles.DelayedRole):
+            widths[argument.name] = cell.output_size
+        first = cell.state_names[0]
+        stacks: dict[Kernel, list[Block]] = {}
+        for argument in signature.arguments:
+            role = argument.role
+            for kernel in kernels_of(role):
+                rows, columns, of = cell.hidden_size, None, None
+                if kernel is INPUT:
+                    columns = cell.input_size
+                elif isinstance(role, roles.ProductRole):
+                    of = role.of or first
+                    columns = cell.recurrent_columns(rows, widths[of])
+                elif isinstance(role, roles.MapRole):
+                    rows = getattr(cell, role.rows)
+                    columns = cell.recurrent_columns(rows, cell.hidden_size)
+                blocks = stacks.setdefault(kernel, [])
+                start = blocks[-1].stop if blocks else 0
+                if rows:
+                    blocks.append(Block(argument.name, start, start + rows, columns, of))
+                if len({block.columns for block in blocks}) > 1:
+                    raise ValueError(f"{kernel.weight}: its blocks differ in width: {blocks}")
+        if cell.integration == "multiplicative":
+            gates = [
+                argument.name
+                for argument in signature.having(roles.ProductRole)
+                if argument.role == roles.ProductRole(INPUT, RECURRENT, argument.role.of)  # type: ignore[attr-defined]
+            ]
+            for kernel in MULTIPLICATIVE:
+                stacks[kernel] = [
+                    Block(name, k * cell.hidden_size, (k + 1) * cell.hidden_size, None)
+                    for k, name in enumerate(gates)
+                ]
+        return cls({kernel: tuple(blocks) for kernel, blocks in stacks.items() if blocks}, first)
+
+    def blocks(self, kernel: Kernel) -> tuple[Block, ...]:
+        """The blocks of ``kernel``; none where this cell has no such parameter."""
+        return self.stacks.get(kernel, ())
+
+    def block(self, kernel: Kernel, name: str) -> Block | None:
+        """The block of ``kernel`` that belongs to argument ``name``, if there is one."""
+        return next((block for block in self.blocks(kernel) if block.name == name), None)
+
+    def shape(self, kernel: Kernel) -> tuple[int, ...]:
+        """The shape of the stacked parameter."""
+        last = self.stacks[kernel][-1]
+        return (last.stop, *last.shape[1:])
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The recurrent products of a step, as few as the layout allows."""
+        runs: list[Run] = []
+        for kernel, blocks in self.stacks.items():
+            for block in blocks:
+                if block.of is None:
+                    continue
+                last = runs[-1] if runs else None
+                if last and (last.kernel, last.of, last.stop) == (kernel, block.of, block.start):
+                    runs[-1] = Run(
+                        kernel, block.of, last.start, block.stop, (*last.names, block.name)
+                    )
+                else:
+                    runs.append(Run(kernel, block.of, block.start, block.stop, (block.name,)))
+        return tuple(runs)

@@ -1,0 +1,78 @@
+"""Layers whose cell is fixed, such as ``LSTM``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+import torch
+
+from .building import CellOption
+from .cell import BaseRecurrentCell
+from .layer import Recurrent
+
+__all__ = ["RecurrentLayer"]
+
+
+class RecurrentLayer(Recurrent):
+    """Base of the layers whose cell is fixed: ``class BR(RecurrentLayer, cell=BRCell)``.
+
+    Args, inputs, outputs and errors are those of :class:`Recurrent`, without ``cell``.
+    """
+
+    cell: ClassVar[type[BaseRecurrentCell]]
+
+    def __init_subclass__(cls, *, cell: type[BaseRecurrentCell] | None = None) -> None:
+        super().__init_subclass__()
+        if cell is not None:
+            cls.cell = cell
+            cls.__signature__ = _layer_signature(cell)  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        return_sequences: bool = True,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        **cell_options: CellOption,
+    ) -> None:
+        super().__init__(
+            type(self).cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            proj_size=proj_size,
+            return_sequences=return_sequences,
+            device=device,
+            dtype=dtype,
+            **cell_options,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def _layer_signature(cell: type[BaseRecurrentCell]) -> inspect.Signature:
+    """The layer's own arguments, then those of its cell."""
+    own = dict(inspect.signature(RecurrentLayer.__init__).parameters)
+    del own["self"], own["cell_options"]
+    options = {
+        name: field.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, field in inspect.signature(cell).parameters.items()
+        if name not in own
+    }
+    if "proj_size" not in inspect.signature(cell).parameters:
+        del own["proj_size"]
+    return inspect.Signature([*own.values(), *options.values()])

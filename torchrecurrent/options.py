@@ -1,0 +1,189 @@
+"""The options of a cell: annotated class attributes, read as a dataclass reads them.
+
+A cell that needs an option of its own declares it, with its default, as a line
+``dt: float = 0.1`` in the class body; it becomes a keyword of the constructor,
+an attribute of the instance and a part of its ``repr``. Type checkers know this
+from :func:`typing.dataclass_transform`; :func:`torch.nn.Module` keeps it from being
+an actual dataclass, which would compare and hash by value.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from . import roles
+from .activations import Activation, resolve_activation
+from .init import Initializer, resolve_initializer
+from .signature import StepSignature
+
+__all__ = [
+    "bind",
+    "check_declarations",
+    "constructor_signature",
+    "expected",
+    "options_repr",
+    "positional",
+]
+
+
+class _Positional:
+    """Marks a field that may be passed by position."""
+
+    def __init__(self, default: object) -> None:
+        self.default = default
+
+
+def positional(*, default: Any = inspect.Parameter.empty, kw_only: Literal[False] = False) -> Any:
+    """Declare a field that may be passed by position (all others are keywords)."""
+    return _Positional(default)
+
+
+def constructor_signature(cls: type, base: type) -> inspect.Signature:
+    """The signature that the annotated attributes of ``cls``, down from ``base``, describe."""
+    fields: dict[str, inspect.Parameter] = {}
+    for owner in reversed(cls.__mro__):
+        if not issubclass(owner, base):
+            continue
+        hints = typing.get_type_hints(owner, include_extras=True)
+        for name in inspect.get_annotations(owner):
+            if typing.get_origin(hints[name]) is ClassVar or name.startswith("_"):
+                continue
+            kind = inspect.Parameter.KEYWORD_ONLY
+            default = getattr(cls, name, inspect.Parameter.empty)
+            if isinstance(default, _Positional):
+                kind, default = inspect.Parameter.POSITIONAL_OR_KEYWORD, default.default
+            fields[name] = inspect.Parameter(name, kind, default=default, annotation=hints[name])
+    return inspect.Signature(sorted(fields.values(), key=lambda field: field.kind))
+
+
+def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments by name, defaults filled in, each checked for its type.
+
+    Raises:
+        TypeError: a missing or unknown argument, or one of the wrong type.
+        ValueError: a size that is not positive, a name that is not known.
+    """
+    signature = inspect.signature(cls)
+    unknown = [name for name in kwargs if name not in signature.parameters]
+    if unknown:
+        raise TypeError(
+            f"{cls.__name__}() got an unexpected keyword argument {unknown[0]!r}; "
+            f"expected one of {', '.join(signature.parameters)}"
+        )
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{cls.__name__}(): {error}") from None
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        _check(signature.parameters[name], value)
+    return dict(bound.arguments)
+
+
+def expected(name: str, wanted: str, value: object) -> TypeError:
+    """torch's wording for an argument of the wrong type."""
+    return TypeError(f"{name} should be of type {wanted}, got: {type(value).__name__}")
+
+
+def _check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise expected(name, "bool", value)
+
+
+def _check_size(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise expected(name, "int", value)
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+
+
+def _check_positive(name: str, value: Any) -> None:
+    _check_size(name, value)
+    if value == 0:
+        raise ValueError(f"{name} must be greater than zero, got 0")
+
+
+def _check_number(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise expected(name, "float", value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}")
+
+
+_CHECKS: dict[Any, Callable[[str, Any], object]] = {
+    bool: _check_bool,
+    int: _check_positive,
+    float: _check_number,
+    Activation: resolve_activation,
+    Initializer: resolve_initializer,
+}
+
+
+def _check(field: inspect.Parameter, value: Any) -> None:
+    name, annotation = field.name, field.annotation
+    if typing.get_origin(annotation) is Literal:
+        choices = typing.get_args(annotation)
+        if value not in choices:
+            raise ValueError(f"{name} should be one of {choices}, got {value!r}")
+    elif annotation is int and field.default == 0:  # a size that 0 switches off
+        _check_size(name, value)
+    elif annotation in _CHECKS:
+        _CHECKS[annotation](name, value)
+    elif annotation == bool | None and value is not None:
+        _check_bool(name, value)
+    elif annotation == torch.dtype | None and value is not None:
+        if not isinstance(value, torch.dtype):
+            raise expected(name, "torch.dtype", value)
+        if not value.is_floating_point:
+            raise TypeError(f"{name} should be a floating point dtype, got {value}")
+
+
+def check_declarations(cls: type, steps: StepSignature, options: inspect.Signature) -> None:
+    """Check that every option that a step relies on is declared by its class.
+
+    Raises:
+        TypeError: an argument of the step, or a stacked parameter, needs an option that
+            the class does not have.
+    """
+    needs: dict[str, str] = {}
+    for argument in steps.arguments:
+        match argument.role:
+            case roles.ConstantRole() | roles.NonlinearityRole():
+                needs[argument.name] = argument.name
+            case roles.ScalarRole():
+                needs[f"{argument.name}_init"] = argument.name
+            case roles.DelayedRole(steps=name):
+                needs[name] = argument.name
+            case _:
+                pass
+    for kernel, names in steps.stacked().items():
+        needs[kernel.weight_option] = names[0]
+        if kernel.bias is not None:
+            needs[kernel.bias_flag] = needs[kernel.bias_option] = names[0]
+    for option, argument_name in needs.items():
+        if option not in options.parameters:
+            raise TypeError(
+                f"{cls.__name__}.step: argument {argument_name!r} needs the option {option!r}; "
+                f"declare it in the class body, with its type and default"
+            )
+
+
+def options_repr(instance: object, options: inspect.Signature) -> str:
+    """The sizes, and every option that is not at its default, as torch prints them."""
+    parts = []
+    for name, field in options.parameters.items():
+        value = getattr(instance, name, field.default)
+        default = field.default
+        if default is None and name.endswith("_bias"):  # left out, it follows ``bias``
+            default = getattr(instance, "bias", None)
+        if default is inspect.Parameter.empty:
+            parts.append(f"{value}")
+        elif value != default:
+            parts.append(f"{name}={getattr(value, '__name__', value)}")
+    return ", ".join(parts)

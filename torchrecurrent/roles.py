@@ -1,0 +1,154 @@
+"""What an argument of a cell's ``step`` is.
+
+A cell annotates every argument of its step with one of the aliases below.
+They are :data:`typing.Annotated` types, so that a type checker sees a plain
+tensor (or function, or number), and this package sees where the value comes
+from: which parameter, which state, which option of the constructor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import Tensor
+
+__all__ = [
+    "CellMap",
+    "Constant",
+    "Delayed",
+    "Gate",
+    "GateNonlinearity",
+    "Input",
+    "Map",
+    "Nonlinearity",
+    "Output",
+    "Raw",
+    "Recurrent",
+    "Scalar",
+    "State",
+    "Vector",
+]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A stacked parameter, and the constructor's options that govern it.
+
+    Arguments of the step that draw on the same kernel are stacked along its
+    first dimension, in the order in which the step names them.
+    """
+
+    weight: str
+    bias: str | None = None
+    prefix: str = ""
+
+    @property
+    def weight_option(self) -> str:
+        return f"{self.prefix}kernel_init"
+
+    @property
+    def bias_option(self) -> str:
+        return f"{self.prefix}bias_init"
+
+    @property
+    def bias_flag(self) -> str:
+        return f"{self.prefix}bias"
+
+
+INPUT = Kernel("weight_ih", "bias_ih")
+RECURRENT = Kernel("weight_hh", "bias_hh", "recurrent_")
+CELL = Kernel("weight_ch", "bias_ch", "cell_")
+
+
+@dataclass(frozen=True)
+class Role:
+    """Base of all roles."""
+
+
+@dataclass(frozen=True)
+class StateRole(Role):
+    """Carried from one time step to the next; ``width`` is an attribute of the cell."""
+
+    width: str = "hidden_size"
+
+
+@dataclass(frozen=True)
+class DelayedRole(Role):
+    """The first state, as it was ``steps`` (an option of the cell) steps ago."""
+
+    steps: str = "delay"
+
+
+@dataclass(frozen=True)
+class RawRole(Role):
+    """The input itself, not projected."""
+
+
+@dataclass(frozen=True)
+class ProductRole(Role):
+    """An affine function of the input, of a state, or of both.
+
+    ``of`` names the state; left out, it is the first one.
+    """
+
+    input: Kernel | None = None
+    recurrent: Kernel | None = None
+    of: str | None = None
+
+
+@dataclass(frozen=True)
+class MapRole(Role):
+    """An affine map that the step applies itself; ``rows`` is an attribute of the cell.
+
+    Where that attribute is 0 the map is the identity and has no parameter.
+    """
+
+    kernel: Kernel = RECURRENT
+    rows: str = "hidden_size"
+
+
+@dataclass(frozen=True)
+class VectorRole(Role):
+    """A learned number for each unit."""
+
+    kernel: Kernel
+
+
+@dataclass(frozen=True)
+class ScalarRole(Role):
+    """One learned number; option ``<name>_init`` gives its first value."""
+
+
+@dataclass(frozen=True)
+class ConstantRole(Role):
+    """An option of the instance, under the argument's own name."""
+
+
+@dataclass(frozen=True)
+class NonlinearityRole(Role):
+    """An elementwise function, an option of the instance; ``symbol`` prints it."""
+
+    symbol: str = r"\phi"
+
+
+@dataclass(frozen=True)
+class OutputRole(Role):
+    """Marks the first value that the step returns as an output that is no state."""
+
+
+State = Annotated[Tensor, StateRole()]
+Delayed = Annotated[Tensor, DelayedRole()]
+Raw = Annotated[Tensor, RawRole()]
+Gate = Annotated[Tensor, ProductRole(INPUT, RECURRENT)]
+Input = Annotated[Tensor, ProductRole(INPUT, None)]
+Recurrent = Annotated[Tensor, ProductRole(None, RECURRENT)]
+Map = Annotated[Callable[[Tensor], Tensor], MapRole()]
+CellMap = Annotated[Callable[[Tensor], Tensor], MapRole(CELL)]
+Vector = Annotated[Tensor, VectorRole(Kernel("weight_vh", None, "vector_"))]
+Scalar = Annotated[Tensor, ScalarRole()]
+Constant = Annotated[float, ConstantRole()]
+Nonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole()]
+GateNonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole(r"\sigma")]
+Output = Annotated[Tensor, OutputRole()]

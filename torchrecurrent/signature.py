@@ -1,0 +1,114 @@
+"""Reads a cell's ``step``: which argument plays which role, what is returned."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import roles
+from .roles import Kernel, Role
+
+__all__ = ["Argument", "StepSignature"]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a step."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class StepSignature:
+    """The arguments of a step, in order, and whether it returns an output of its own."""
+
+    arguments: tuple[Argument, ...]
+    has_output: bool
+
+    @classmethod
+    def of(cls, owner: str, step: Callable[..., Any]) -> StepSignature:
+        """Read the annotations of ``step``; ``owner`` names the cell in errors.
+
+        Raises:
+            TypeError: an argument without a role, no state, or a return annotation
+                whose length is not that of the states.
+        """
+        hints = typing.get_type_hints(step, include_extras=True)
+        arguments = []
+        for name in inspect.signature(step).parameters:
+            role = _role(hints.get(name))
+            if role is None:
+                raise TypeError(
+                    f"{owner}.step: argument {name!r} has no role; annotate it with one of "
+                    f"{', '.join(roles.__all__)} from torchrecurrent.roles"
+                )
+            arguments.append(Argument(name, role))
+        returned = _returned(hints.get("return"))
+        signature = cls(
+            tuple(arguments),
+            has_output=bool(returned) and isinstance(_role(returned[0]), roles.OutputRole),
+        )
+        signature._check(owner, len(returned))
+        return signature
+
+    def _check(self, owner: str, returned: int) -> None:
+        states = [argument.name for argument in self.having(roles.StateRole)]
+        if not states:
+            raise TypeError(f"{owner}.step: expected at least one argument annotated State")
+        if len(list(self.having(roles.DelayedRole))) > 1:
+            raise TypeError(f"{owner}.step: expected at most one argument annotated Delayed")
+        expected = len(states) + self.has_output
+        if returned != expected:
+            raise TypeError(
+                f"{owner}.step: expected a return annotation of {expected} tensor(s), "
+                f"one for each of the states ({', '.join(states)})"
+                f"{' after the output' if self.has_output else ''}, got {returned}"
+            )
+        sources = states + [argument.name for argument in self.having(roles.DelayedRole)]
+        for argument in self.having(roles.ProductRole):
+            of = argument.role.of  # type: ignore[attr-defined]
+            if of is not None and of not in sources:
+                raise TypeError(
+                    f"{owner}.step: argument {argument.name!r} is a product with {of!r}; "
+                    f"expected one of the states ({', '.join(sources)})"
+                )
+
+    def having(self, role: type[Role]) -> Iterator[Argument]:
+        """The arguments of one role, in order."""
+        return (argument for argument in self.arguments if isinstance(argument.role, role))
+
+    def stacked(self) -> dict[Kernel, list[str]]:
+        """For each stacked parameter, the names of the arguments that draw on it."""
+        stacks: dict[Kernel, list[str]] = {}
+        for argument in self.arguments:
+            for kernel in kernels_of(argument.role):
+                stacks.setdefault(kernel, []).append(argument.name)
+        return stacks
+
+
+def kernels_of(role: Role) -> tuple[Kernel, ...]:
+    """The stacked parameters that an argument of this role draws on."""
+    match role:
+        case roles.ProductRole(input=first, recurrent=second):
+            return tuple(kernel for kernel in (first, second) if kernel is not None)
+        case roles.MapRole(kernel=kernel) | roles.VectorRole(kernel=kernel):
+            return (kernel,)
+        case _:
+            return ()
+
+
+def _role(hint: Any) -> Role | None:
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, Role):
+            return extra
+    return None
+
+
+def _returned(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)
+    return () if hint is None or hint is type(None) else (hint,)
