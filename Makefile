@@ -14,6 +14,7 @@ demo: $(VENV)/studies ## learn two real tasks with BRC and nBRC beside LSTM and 
 	$(BIN)/python -m torchrecurrent.studies.demo
 
 test: $(VENV)/test $(VENV)/studies ## run the tests
+	$(BIN)/python -m torchrecurrent.stubs
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/test ## check style
@@ -21,6 +22,7 @@ lint: $(VENV)/test ## check style
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/test $(VENV)/studies $(VENV)/docs ## check types
+	$(BIN)/python -m torchrecurrent.stubs
 	$(BIN)/mypy
 
 docs: $(VENV)/docs ## build the site into docs/_build/html, warnings as errors, and run its examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -55,20 +55,23 @@ def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object])
 def _stack(layer: Recurrent, cell: CellLike) -> list[Sequence[OneCell]]:
     """For each layer, what makes the cell of each direction."""
     directions = layer.num_directions
-    if not isinstance(cell, list | tuple):
+    entries: Sequence[OneCell | tuple[OneCell, OneCell]]
+    if isinstance(cell, list | tuple):
+        entries = cell
+    else:
         if isinstance(cell, nn.Module) and layer.num_layers * directions > 1:
             raise TypeError(
                 f"cell: one instance of {type(cell).__name__} can't serve {layer.num_layers} "
                 f"layers in {directions} direction(s); expected a class, a factory or a list"
             )
-        cell = [cell] * layer.num_layers
-    if len(cell) != layer.num_layers:
+        entries = [cast("OneCell", cell)] * layer.num_layers
+    if len(entries) != layer.num_layers:
         raise ValueError(
             f"cell: expected a list with one entry for each of num_layers={layer.num_layers} "
-            f"layers, got {len(cell)}"
+            f"layers, got {len(entries)}"
         )
     stack: list[Sequence[OneCell]] = []
-    for entry in cell:
+    for entry in entries:
         each = entry if isinstance(entry, list | tuple) else (entry,) * directions
         if isinstance(entry, nn.Module) and directions == 2:
             raise TypeError(

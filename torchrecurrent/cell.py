@@ -29,7 +29,17 @@ Integration = Literal["additive", "multiplicative"]
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
 class _Options(nn.Module):
-    """Tells type checkers that annotated attributes below are the constructor's arguments."""
+    """Tells type checkers that annotated attributes below are the constructor's arguments.
+
+    What is annotated here is not an option.
+    """
+
+    #: The pure function that a subclass writes.
+    step: ClassVar[Callable[..., Any]]
+    #: The roles of its arguments.
+    signature: ClassVar[StepSignature]
+    #: Where each argument finds its rows in the stacked parameters.
+    layout: Layout
 
 
 class BaseRecurrentCell(_Options):
@@ -74,9 +84,9 @@ class BaseRecurrentCell(_Options):
         RuntimeError: a wrong width or batch size.
     """
 
-    input_size: int = positional()
-    hidden_size: int = positional()
-    bias: bool = positional(default=True)
+    input_size: int = positional(kw_only=False)
+    hidden_size: int = positional(kw_only=False)
+    bias: bool = positional(default=True, kw_only=False)
     recurrent_bias: bool | None = None
     kernel_init: Initializer = "xavier_uniform"
     recurrent_kernel_init: Initializer = "xavier_uniform"
@@ -90,9 +100,6 @@ class BaseRecurrentCell(_Options):
 
     #: Key of the paper in ``docs/refs.bib``.
     citation: ClassVar[str] = ""
-    #: The pure function that a subclass writes.
-    step: ClassVar[Callable[..., Any]]
-    signature: ClassVar[StepSignature]
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

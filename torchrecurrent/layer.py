@@ -236,7 +236,7 @@ class Recurrent(nn.Module):
     def reset_parameters(self) -> None:
         """Initialise every cell anew."""
         for cell in self.cells:
-            cell.reset_parameters()
+            getattr(cell, "reset_parameters")()  # noqa: B009 - a module of any kind
 
     def flatten_parameters(self) -> None:
         """Do nothing; :class:`torch.nn.LSTM` has it for cuDNN."""

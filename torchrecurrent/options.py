@@ -39,8 +39,11 @@ class _Positional:
         self.default = default
 
 
-def positional(*, default: Any = inspect.Parameter.empty, kw_only: Literal[False] = False) -> Any:
-    """Declare a field that may be passed by position (all others are keywords)."""
+def positional(*, kw_only: Literal[False], default: Any = inspect.Parameter.empty) -> Any:
+    """Declare a field that may be passed by position (all others are keywords).
+
+    ``kw_only`` has no choice; type checkers read it where the field is declared.
+    """
     return _Positional(default)
 
 
@@ -54,11 +57,12 @@ def constructor_signature(cls: type, base: type) -> inspect.Signature:
         for name in inspect.get_annotations(owner):
             if typing.get_origin(hints[name]) is ClassVar or name.startswith("_"):
                 continue
-            kind = inspect.Parameter.KEYWORD_ONLY
             default = getattr(cls, name, inspect.Parameter.empty)
+            field = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
             if isinstance(default, _Positional):
-                kind, default = inspect.Parameter.POSITIONAL_OR_KEYWORD, default.default
-            fields[name] = inspect.Parameter(name, kind, default=default, annotation=hints[name])
+                default = default.default
+                field = field.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            fields[name] = field.replace(default=default)
     return inspect.Signature(sorted(fields.values(), key=lambda field: field.kind))
 
 

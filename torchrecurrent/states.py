@@ -9,7 +9,7 @@ entry a cell.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -34,13 +34,16 @@ def detach_hidden(state: T) -> T:
     Raises:
         TypeError: something else in it.
     """
+    detached: Any
     if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, tuple | list):
-        return type(state)(detach_hidden(item) for item in state)  # type: ignore[call-arg]
-    raise TypeError(
-        f"state should be a Tensor or a tuple or list of them, got: {type(state).__name__}"
-    )
+        detached = state.detach()
+    elif isinstance(state, tuple | list):
+        detached = type(state)(detach_hidden(item) for item in state)
+    else:
+        raise TypeError(
+            f"state should be a Tensor or a tuple or list of them, got: {type(state).__name__}"
+        )
+    return cast("T", detached)
 
 
 def stack_states(cells: Sequence[States]) -> Any:
@@ -85,7 +88,8 @@ def unstack_states(
         rows = []
         for item, cell, width in zip(hx, names, widths, strict=True):
             columns = _columns(item, cell)
-            labels, sizes = _labels(len(columns)), width or [None] * len(columns)
+            labels = _labels(len(columns))
+            sizes: Sequence[int | None] = width if width is not None else [None] * len(columns)
             rows.append(
                 tuple(
                     _row(label, column, size, batch_size, like)

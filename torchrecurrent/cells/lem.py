@@ -53,12 +53,12 @@ class LEMCell(BaseRecurrentCell):
 
     @staticmethod
     def step(
-        y: State, z: State, d1: Gate, d2: Gate, u: Gate, v: Input, V: CellMap, dt: Constant
+        y: State, z: State, delta1: Gate, delta2: Gate, u: Gate, v: Input, V: CellMap, dt: Constant
     ) -> tuple[Tensor, Tensor]:
-        d1 = dt * sigmoid(d1)
-        d2 = dt * sigmoid(d2)
-        z = (1 - d2) * z + d2 * tanh(u)
-        y = (1 - d1) * y + d1 * tanh(v + V(z))
+        delta1 = dt * sigmoid(delta1)
+        delta2 = dt * sigmoid(delta2)
+        z = (1 - delta2) * z + delta2 * tanh(u)
+        y = (1 - delta1) * y + delta1 * tanh(v + V(z))
         return y, z
 
 

@@ -61,9 +61,9 @@ class sLSTMCell(BaseRecurrentCell):
     def step(
         h: State, c: State, n: State, m: State, i: Gate, f: Gate, z: Gate, o: Gate
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        f = logsigmoid(f) + m
-        m = where(n == 0, i, maximum(f, i))
-        i, f = exp(i - m), exp(f - m)
+        l = logsigmoid(f) + m  # noqa: E741
+        m = where(n == 0, i, maximum(l, i))
+        i, f = exp(i - m), exp(l - m)
         c = f * c + i * tanh(z)
         n = f * n + i
         h = sigmoid(o) * c / n
@@ -76,7 +76,8 @@ class sLSTMCell(BaseRecurrentCell):
             width = self.hidden_size // self.num_heads
             place = torch.linspace(0, 1, width) if width > 1 else torch.zeros(1)
             falling = 5 - 12 * place**0.3
-            self.block("bias_ih", "f").add_(falling.repeat(self.num_heads).to(self.bias_ih))
+            forget = self.block("bias_ih", "f")
+            forget.add_(falling.repeat(self.num_heads).to(forget))
 
 
 class sLSTM(RecurrentLayer, cell=sLSTMCell):

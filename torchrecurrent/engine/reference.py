@@ -57,7 +57,8 @@ def run(
         The outputs, laid out as ``data``, and each sequence's state after its last step.
     """
     kernels = cell.kernels()
-    inputs = zip(*(part.split(list(batch_sizes)) for part in cell.project(data)), strict=True)
+    sizes = list(batch_sizes)
+    inputs = zip(*(torch.split(part, sizes) for part in cell.project(data)), strict=True)
     outputs: list[Tensor] = []
     ended: list[States] = []
     for size, parts in zip(batch_sizes, inputs, strict=True):
@@ -77,8 +78,8 @@ def project(cell: BaseRecurrentCell, input: Tensor) -> tuple[Tensor, ...]:
     if not cell.layout.blocks(INPUT):
         return (input,)
     # The multiplicative form multiplies the bare projections; its bias comes after.
-    bias = None if cell.integration == "multiplicative" else cell.bias_ih
-    return (functional.linear(input, cell.weight_ih, bias), *raw)
+    bias = None if cell.integration == "multiplicative" else cell._parameters["bias_ih"]
+    return (functional.linear(input, cell.get_parameter("weight_ih"), bias), *raw)
 
 
 def update(
@@ -110,7 +111,7 @@ def _products(
     multiplicative = cell.integration == "multiplicative"
     blocks = cell.layout.blocks(INPUT)
     sizes = [block.stop - block.start for block in blocks]
-    parts = projected.split(sizes, -1) if blocks else ()
+    parts = torch.split(projected, sizes, -1) if blocks else ()
     x = {block.name: part for block, part in zip(blocks, parts, strict=True)}
     s: dict[str, Tensor] = {}
     for run in cell.layout.runs:
@@ -118,7 +119,7 @@ def _products(
         bias = None if multiplicative else _rows(kernels, run.kernel.bias, run)
         assert weight is not None
         product = recurrent_product(states[run.of], weight, bias)
-        s |= zip(run.names, product.split(cell.hidden_size, -1), strict=True)
+        s |= zip(run.names, torch.split(product, cell.hidden_size, -1), strict=True)
     if multiplicative:
         return {name: _integrate(cell, name, x.get(name), s.get(name), kernels) for name in x | s}
     return x | s | {name: x[name] + s[name] for name in x if name in s}
@@ -141,9 +142,8 @@ def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
     else:
         heads = width // weight.size(1)
         stacked = weight.view(-1, heads, weight.size(0) // heads, weight.size(1))
-        product = torch.einsum(
-            "...hi,ghoi->...gho", state.unflatten(-1, (heads, -1)), stacked
-        ).flatten(-3)
+        slices = state.reshape(*state.shape[:-1], heads, -1)
+        product = torch.einsum("...hi,ghoi->...gho", slices, stacked).flatten(-3)
     return product if bias is None else product + bias
 
 
@@ -157,10 +157,9 @@ def _integrate(
         )
         value = alpha * x * s + beta_s * s + beta_x * x
     else:
-        value = x if x is not None else s
+        (value,) = (product for product in (x, s) if product is not None)
     for kernel in cell.layout.stacks:
-        block = cell.layout.block(kernel, name)
-        bias = _rows(kernels, kernel.bias, block) if block else None
+        bias = _rows(kernels, kernel.bias, cell.layout.block(kernel, name))
         value = value if bias is None else value + bias
     return value
 

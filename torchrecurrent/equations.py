@@ -1,0 +1,225 @@
+"""The equations of a cell as its code has them: a walk over the syntax tree of ``step``.
+
+A product argument is printed as its definition where the step first uses it; a name that
+is assigned gets the time index t, a state before that t - 1.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import roles
+from .cell import BaseRecurrentCell
+
+__all__ = ["latex"]
+
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|psi"
+    "|omega"
+)
+_FUNCTIONS = {
+    "tanh": r"\tanh",
+    "sigmoid": r"\sigma",
+    "exp": r"\exp",
+    "log": r"\log",
+    "sqrt": r"\mathrm{sqrt}",
+    "relu": r"\mathrm{relu}",
+    "softplus": r"\mathrm{softplus}",
+    "logsigmoid": r"\log \sigma",
+    "maximum": r"\max",
+    "minimum": r"\min",
+}
+_OPERATORS: dict[type[ast.operator], tuple[str, int]] = {
+    ast.Add: ("+", 1),
+    ast.Sub: ("-", 1),
+    ast.Mult: (r"\odot", 2),
+    ast.Div: ("/", 2),
+}
+_COMPARISONS: dict[type[ast.cmpop], str] = {ast.Eq: "=", ast.Lt: "<", ast.Gt: ">"}
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A piece of LaTeX, how tightly it binds (3: an atom), and whether it is a mere number."""
+
+    text: str
+    strength: int = 3
+    scalar: bool = False
+
+    def within(self, strength: int) -> str:
+        return self.text if self.strength >= strength else f"({self.text})"
+
+
+def symbol(name: str, time: str = "") -> str:
+    """``g_y`` at time ``t`` is ``g_{y,t}``; ``gamma`` is a Greek letter."""
+    if name == "dt":
+        return r"\Delta t"
+    base, _, subscript = re.sub(r"(?<=[A-Za-z])(?=\d+$)", "_", name).partition("_")
+    if _GREEK.fullmatch(base):
+        base = "\\" + base
+    elif len(base) > 1:
+        base = rf"\mathrm{{{base}}}"
+    if len(subscript) > 1:
+        subscript = rf"\mathrm{{{subscript}}}"
+    index = ",".join(part for part in (subscript, time) if part)
+    return f"{base}_{{{index}}}" if index else base
+
+
+def latex(cell: type[BaseRecurrentCell]) -> list[str]:
+    r"""The equations of ``cell``, one line of LaTeX each, with ``&`` before the ``=``.
+
+    >>> from torchrecurrent import RNNCell
+    >>> latex(RNNCell)
+    ['h_{t} &= \\phi(W_{n} x_{t} + b_{n} + U_{n} h_{t-1} + d_{n})']
+
+    Raises:
+        TypeError: the step uses syntax that has no rule here.
+    """
+    source = textwrap.dedent(inspect.getsource(cell.step))
+    function = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    return _Walk(cell, function.body).lines
+
+
+class _Walk:
+    def __init__(self, cell: type[BaseRecurrentCell], body: Sequence[ast.stmt]) -> None:
+        self.cell = cell
+        self.roles = {argument.name: argument.role for argument in cell.signature.arguments}
+        self.states = [argument.name for argument in cell.signature.having(roles.StateRole)]
+        #: What each name stands for now.
+        self.terms = {name: self._first(name) for name in self.roles}
+        self.lines: list[str] = []
+        self._name_repeated_products(body)
+        for statement in body:
+            self._statement(statement)
+
+    def _first(self, name: str) -> _Term:
+        """What an argument is before the step assigns to it."""
+        match role := self.roles[name]:
+            case roles.StateRole():
+                return _Term(symbol(name, "t-1"))
+            case roles.DelayedRole(steps=steps):
+                return _Term(symbol(self.states[0], f"t-1-{symbol(steps)}"))
+            case roles.RawRole():
+                return _Term(symbol("x", "t"))
+            case roles.ProductRole():
+                return self._product(name, role)
+            case roles.ConstantRole():
+                return _Term(symbol(name), scalar=True)
+            case roles.NonlinearityRole(symbol=printed):
+                return _Term(printed)
+            case _:
+                return _Term(symbol(name))
+
+    def _product(self, name: str, role: roles.ProductRole) -> _Term:
+        index = f"_{{{symbol(name)}}}"
+        parts = []
+        if role.input is not None:
+            parts.append(f"W{index} {symbol('x', 't')} + b{index}")
+        if role.recurrent is not None:
+            state = role.of or self.states[0]
+            times = r" \odot" if self.cell.recurrence == "diagonal" else ""
+            letter = "u" if self.cell.recurrence == "diagonal" else "U"
+            parts.append(f"{letter}{index}{times} {self._first(state).text} + d{index}")
+        return _Term(" + ".join(parts), strength=1)
+
+    def _name_repeated_products(self, body: Sequence[ast.stmt]) -> None:
+        """Print a product that the step uses twice as a line of its own."""
+        for name, role in self.roles.items():
+            if not isinstance(role, roles.ProductRole):
+                continue
+            uses = 0
+            for statement in body:
+                names = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id == name]
+                uses += sum(isinstance(n.ctx, ast.Load) for n in names)
+                if any(isinstance(n.ctx, ast.Store) for n in names):
+                    break
+            if uses > 1:
+                defined = _Term(rf"\tilde{{{symbol(name)}}}_{{t}}")
+                self.lines.append(f"{defined.text} &= {self.terms[name].text}")
+                self.terms[name] = defined
+
+    def _statement(self, statement: ast.stmt) -> None:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                self._assign([(name, value)])
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+                pairs = zip(names, values, strict=True)
+                self._assign([(n.id, value) for n, value in pairs if isinstance(n, ast.Name)])
+            case ast.Return(value=ast.Tuple(elts=values)):
+                self._return(values)
+            case ast.Return(value=ast.expr() as value):
+                self._return([value])
+            case ast.Expr(value=ast.Constant(value=str())):
+                pass  # a docstring
+            case _:
+                raise self._unknown(statement)
+
+    def _assign(self, pairs: Sequence[tuple[str, ast.expr]]) -> None:
+        values = [self._expression(value) for _, value in pairs]
+        for (name, _), value in zip(pairs, values, strict=True):
+            self.terms[name] = _Term(symbol(name, "t"))
+            self.lines.append(f"{self.terms[name].text} &= {value.text}")
+
+    def _return(self, values: Sequence[ast.expr]) -> None:
+        names = ["y"] * self.cell.signature.has_output + self.states
+        for name, value in zip(names, values, strict=True):
+            left, right = symbol(name, "t"), self._expression(value).text
+            if left != right:
+                self.lines.append(f"{left} &= {right}")
+
+    def _expression(self, node: ast.expr) -> _Term:
+        match node:
+            case ast.Name(id=name) if name in self.terms:
+                return self.terms[name]
+            case ast.Constant(value=int() | float() as value):
+                return _Term(f"{value:g}", scalar=True)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return _Term(f"-{self._expression(operand).within(2)}", strength=1)
+            case ast.BinOp(left=base, op=ast.Pow(), right=power):
+                exponent = self._expression(power).text
+                inner = self._expression(base)
+                return _Term(f"{inner.within(3)}^{{{exponent}}}", scalar=inner.scalar)
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
+                return self._binary(self._expression(left), operator, self._expression(right))
+            case ast.Compare(left=left, ops=[comparison], comparators=[right]):
+                sign = _COMPARISONS[type(comparison)]
+                left_text, right_text = self._expression(left).text, self._expression(right).text
+                return _Term(f"{left_text} {sign} {right_text}", strength=0)
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                return self._call(name, [self._expression(argument) for argument in arguments])
+        raise self._unknown(node)
+
+    def _binary(self, left: _Term, operator: ast.operator, right: _Term) -> _Term:
+        sign, strength = _OPERATORS[type(operator)]
+        if sign == r"\odot" and (left.scalar or right.scalar):
+            sign = r"\cdot"
+        # a - (b - c) and a / (b / c) need their brackets.
+        tighter = strength + isinstance(operator, ast.Sub | ast.Div)
+        text = f"{left.within(strength)} {sign} {right.within(tighter)}"
+        return _Term(text, strength, left.scalar and right.scalar)
+
+    def _call(self, name: str, arguments: Sequence[_Term]) -> _Term:
+        texts = [argument.text for argument in arguments]
+        match self.roles.get(name):
+            case roles.NonlinearityRole(symbol=printed):
+                return _Term(f"{printed}({', '.join(texts)})")
+            case roles.MapRole(kernel=kernel):
+                bias = "" if kernel.bias is None else f" + d_{{{symbol(name)}}}"
+                return _Term(f"{symbol(name)} {arguments[0].within(3)}{bias}", 1 if bias else 2)
+        if name == "where":
+            condition, then, otherwise = texts
+            return _Term(
+                rf"\begin{{cases}} {then} & \text{{if }} {condition} \\ "
+                rf"{otherwise} & \text{{otherwise}} \end{{cases}}"
+            )
+        if name not in _FUNCTIONS:
+            raise TypeError(f"{self.cell.__name__}.step: no rule prints the function {name!r}")
+        return _Term(f"{_FUNCTIONS[name]}({', '.join(texts)})")
+
+    def _unknown(self, node: ast.AST) -> TypeError:
+        return TypeError(f"{self.cell.__name__}.step: no rule prints {ast.unparse(node)!r}")
