@@ -96,19 +96,21 @@ def _call(
     input_size: int,
     options: Mapping[str, object],
 ) -> nn.Module:
-    """Call ``factory`` with those of ``options`` that it knows."""
+    """Call ``factory`` with those of ``options`` that were set."""
     parameters = inspect.signature(factory).parameters
     takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     name = getattr(factory, "__name__", type(factory).__name__)
     known: dict[str, Any] = {}
     for option, value in options.items():
-        if option in parameters or (takes_all and not _is_default(option, value)):
+        if _is_default(option, value):  # whatever the factory's own default is
+            continue
+        if option in parameters or takes_all:
             known[option] = value
         elif option == "proj_size":
             raise ValueError(
                 f"proj_size argument is only supported for LSTM, not {name.removesuffix('Cell')}"
             )
-        elif not _is_default(option, value):
+        else:
             raise TypeError(
                 f"{type(layer).__name__}() got an unexpected keyword argument {option!r}; "
                 f"{name} takes {', '.join(parameters)}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 __all__ = ["INITIALIZERS", "Initializer", "hidden_uniform_", "resolve_initializer"]
@@ -32,6 +33,13 @@ def hidden_uniform_columns_(tensor: Tensor) -> Tensor:
     r"""As :func:`hidden_uniform_`, for a block of shape ``(*, H)``."""
     bound = 1 / math.sqrt(tensor.size(-1))
     return nn.init.uniform_(tensor, -bound, bound)
+
+
+def orthogonal_(tensor: Tensor) -> Tensor:
+    """:func:`torch.nn.init.orthogonal_`, in float32 where torch can't do it in half precision."""
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        return tensor.copy_(nn.init.orthogonal_(tensor.float()))
+    return nn.init.orthogonal_(tensor)
 
 
 def _by_unit(initializer: Callable[[Tensor], object]) -> Callable[[Tensor], object]:
@@ -60,7 +68,7 @@ INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
     "xavier_normal": _by_unit(nn.init.xavier_normal_),
     "kaiming_uniform": _by_unit(nn.init.kaiming_uniform_),
     "kaiming_normal": _by_unit(nn.init.kaiming_normal_),
-    "orthogonal": _by_unit(nn.init.orthogonal_),
+    "orthogonal": _by_unit(orthogonal_),
     "eye": _by_unit(nn.init.eye_),
     "hidden_uniform": hidden_uniform_,
     "hidden_uniform_columns": hidden_uniform_columns_,

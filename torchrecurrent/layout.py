@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from . import roles
-from .roles import INPUT, RECURRENT, Kernel
+from .roles import INPUT, Kernel
 from .signature import StepSignature, kernels_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Layout:
     """The blocks of every stacked parameter of one cell, in order."""
 
     stacks: dict[Kernel, tuple[Block, ...]]
-    first_state: str
+    #: The recurrent products of a step, as few as the layout allows.
+    runs: tuple[Run, ...]
 
     @classmethod
     def of(cls, signature: StepSignature, cell: BaseRecurrentCell) -> Layout:
@@ -80,7 +81,9 @@ class Layout:
                     columns = cell.recurrent_columns(rows, widths[of])
                 elif isinstance(role, roles.MapRole):
                     rows = getattr(cell, role.rows)
-                    columns = cell.recurrent_columns(rows, cell.hidden_size)
+                    columns = cell.hidden_size
+                    if rows and not role.always_dense:
+                        columns = cell.recurrent_columns(rows, cell.hidden_size)
                 blocks = stacks.setdefault(kernel, [])
                 start = blocks[-1].stop if blocks else 0
                 if rows:
@@ -91,14 +94,15 @@ class Layout:
             gates = [
                 argument.name
                 for argument in signature.having(roles.ProductRole)
-                if argument.role == roles.ProductRole(INPUT, RECURRENT, argument.role.of)  # type: ignore[attr-defined]
+                if len(kernels_of(argument.role)) == 2
             ]
             for kernel in MULTIPLICATIVE:
                 stacks[kernel] = [
                     Block(name, k * cell.hidden_size, (k + 1) * cell.hidden_size, None)
                     for k, name in enumerate(gates)
                 ]
-        return cls({kernel: tuple(blocks) for kernel, blocks in stacks.items() if blocks}, first)
+        kept = {kernel: tuple(blocks) for kernel, blocks in stacks.items() if blocks}
+        return cls(kept, _runs(kept))
 
     def blocks(self, kernel: Kernel) -> tuple[Block, ...]:
         """The blocks of ``kernel``; none where this cell has no such parameter."""
@@ -113,19 +117,17 @@ class Layout:
         last = self.stacks[kernel][-1]
         return (last.stop, *last.shape[1:])
 
-    @cached_property
-    def runs(self) -> tuple[Run, ...]:
-        """The recurrent products of a step, as few as the layout allows."""
-        runs: list[Run] = []
-        for kernel, blocks in self.stacks.items():
-            for block in blocks:
-                if block.of is None:
-                    continue
-                last = runs[-1] if runs else None
-                if last and (last.kernel, last.of, last.stop) == (kernel, block.of, block.start):
-                    runs[-1] = Run(
-                        kernel, block.of, last.start, block.stop, (*last.names, block.name)
-                    )
-                else:
-                    runs.append(Run(kernel, block.of, block.start, block.stop, (block.name,)))
-        return tuple(runs)
+
+def _runs(stacks: Mapping[Kernel, Sequence[Block]]) -> tuple[Run, ...]:
+    runs: list[Run] = []
+    for kernel, blocks in stacks.items():
+        for block in blocks:
+            if block.of is None:
+                continue
+            last = runs[-1] if runs else None
+            if last and (last.kernel, last.of, last.stop) == (kernel, block.of, block.start):
+                names = (*last.names, block.name)
+                runs[-1] = Run(kernel, block.of, last.start, block.stop, names)
+            else:
+                runs.append(Run(kernel, block.of, block.start, block.stop, (block.name,)))
+    return tuple(runs)

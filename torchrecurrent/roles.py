@@ -102,11 +102,13 @@ class ProductRole(Role):
 class MapRole(Role):
     """An affine map that the step applies itself; ``rows`` is an attribute of the cell.
 
-    Where that attribute is 0 the map is the identity and has no parameter.
+    Where that attribute is 0 the map is the identity and has no parameter. A map that is
+    no part of the recurrence is ``always_dense``, whatever the cell's ``recurrence`` is.
     """
 
     kernel: Kernel = RECURRENT
     rows: str = "hidden_size"
+    always_dense: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ __all__ = ["LSTM", "LSTMCell"]
 
 PROJECTION = Kernel("weight_hr", None, "projection_")
 Projected = Annotated[Tensor, StateRole("output_size")]
-Projection = Annotated[Callable[[Tensor], Tensor], MapRole(PROJECTION, "proj_size")]
+Projection = Annotated[
+    Callable[[Tensor], Tensor], MapRole(PROJECTION, "proj_size", always_dense=True)
+]
 
 
 class LSTMCell(BaseRecurrentCell):

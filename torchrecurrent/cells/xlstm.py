@@ -61,7 +61,7 @@ class sLSTMCell(BaseRecurrentCell):
     def step(
         h: State, c: State, n: State, m: State, i: Gate, f: Gate, z: Gate, o: Gate
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        l = logsigmoid(f) + m  # noqa: E741
+        l = logsigmoid(f) + m
         m = where(n == 0, i, maximum(l, i))
         i, f = exp(i - m), exp(l - m)
         c = f * c + i * tanh(z)

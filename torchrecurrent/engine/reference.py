@@ -77,9 +77,12 @@ def project(cell: BaseRecurrentCell, input: Tensor) -> tuple[Tensor, ...]:
     raw = (input,) if any(cell.signature.having(roles.RawRole)) else ()
     if not cell.layout.blocks(INPUT):
         return (input,)
-    # The multiplicative form multiplies the bare projections; its bias comes after.
-    bias = None if cell.integration == "multiplicative" else cell._parameters["bias_ih"]
-    return (functional.linear(input, cell.get_parameter("weight_ih"), bias), *raw)
+    # Not get_parameter: under torch.func.functional_call these are plain tensors.
+    weight, bias = cell._parameters["weight_ih"], cell._parameters["bias_ih"]
+    assert weight is not None
+    if cell.integration == "multiplicative":  # multiplies the bare projections
+        bias = None
+    return (functional.linear(input, weight, bias), *raw)
 
 
 def update(
@@ -118,21 +121,21 @@ def _products(
         weight = _rows(kernels, run.kernel.weight, run)
         bias = None if multiplicative else _rows(kernels, run.kernel.bias, run)
         assert weight is not None
-        product = recurrent_product(states[run.of], weight, bias)
+        product = recurrent_product(states[run.of], weight, bias, cell.hidden_size)
         s |= zip(run.names, torch.split(product, cell.hidden_size, -1), strict=True)
     if multiplicative:
         return {name: _integrate(cell, name, x.get(name), s.get(name), kernels) for name in x | s}
     return x | s | {name: x[name] + s[name] for name in x if name in s}
 
 
-def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units: int) -> Tensor:
     """The product of ``state`` with a stack of dense, block-diagonal or diagonal kernels.
 
     Args:
         state: ``(*, W)``.
-        weight: ``(R, W)`` dense; ``(R, W/k)`` block-diagonal with k blocks; ``(R,)``, R a
-            multiple of W, diagonal.
+        weight: ``(R, W)`` dense; ``(R, W/k)`` block-diagonal with k blocks; ``(R,)`` diagonal.
         bias: ``(R,)`` or nothing.
+        units: the rows of one kernel; R is a multiple of it.
     """
     width = state.size(-1)
     if weight.dim() == 2 and weight.size(1) == width:
@@ -141,8 +144,8 @@ def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
         product = (state.unsqueeze(-2) * weight.view(-1, width)).flatten(-2)
     else:
         heads = width // weight.size(1)
-        stacked = weight.view(-1, heads, weight.size(0) // heads, weight.size(1))
-        slices = state.reshape(*state.shape[:-1], heads, -1)
+        stacked = weight.view(-1, heads, units // heads, weight.size(1))
+        slices = state.reshape(*state.shape[:-1], heads, weight.size(1))
         product = torch.einsum("...hi,ghoi->...gho", slices, stacked).flatten(-3)
     return product if bias is None else product + bias
 
@@ -196,7 +199,8 @@ def _map(
         return lambda value: value
     weight = _rows(kernels, kernel.weight, block)
     assert weight is not None
-    return partial(recurrent_product, weight=weight, bias=_rows(kernels, kernel.bias, block))
+    bias = _rows(kernels, kernel.bias, block)
+    return partial(recurrent_product, weight=weight, bias=bias, units=weight.size(0))
 
 
 def _argument(cell: BaseRecurrentCell, kernel: Kernel, name: str, kernels: Kernels) -> Tensor:

@@ -1,0 +1,30 @@
+"""One fixture over the whole catalogue, so that a failure reads ``test_pickles[BRCell]``."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from torchrecurrent import BaseRecurrentCell, RecurrentLayer
+from torchrecurrent.catalog import cells, layer_of
+
+# The tensors here are tiny: a second thread costs more than it brings.
+torch.set_num_threads(1)
+
+CELLS = list(cells().values())
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=CELLS, ids=lambda cell: cell.__name__)
+def cell_class(request: pytest.FixtureRequest) -> type[BaseRecurrentCell]:
+    cell: type[BaseRecurrentCell] = request.param
+    return cell
+
+
+@pytest.fixture(params=CELLS, ids=lambda cell: layer_of(cell).__name__)
+def layer_class(request: pytest.FixtureRequest) -> type[RecurrentLayer]:
+    return layer_of(request.param)

@@ -1,0 +1,111 @@
+"""Evaluates the LaTeX that :mod:`torchrecurrent.equations` prints, to prove that it means the step.
+
+A recursive descent over the few forms that the renderer writes; it shares no code with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_TOKEN = re.compile(
+    r"\\begin\{cases\}|\\end\{cases\}|\\text\{[a-z ]*\}|\\\\|\\tilde\{[a-z]\}_\{t\}|\\Delta t"
+    r"|\\log \\sigma|\\mathrm\{[a-z]+\}(?:_\{(?:[^{}]|\{[^{}]*\})*\})?"
+    r"|(?:\\[a-z]+|[A-Za-z])_\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+    r"|\\[a-z]+|[A-Za-z]|\d+(?:\.\d+)?|[()+\-/^={},&]"
+)
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    r"\tanh": torch.tanh,
+    r"\sigma": torch.sigmoid,
+    r"\exp": torch.exp,
+    r"\log \sigma": torch.nn.functional.logsigmoid,
+    r"\max": torch.maximum,
+}
+
+
+class Evaluator:
+    """Works through equations in order; what one defines the next may use."""
+
+    def __init__(self, values: Mapping[str, Any], functions: Mapping[str, Any]) -> None:
+        self.values = dict(values)
+        self.functions = {**_FUNCTIONS, **functions}
+        self.tokens: list[str] = []
+
+    def run(self, line: str) -> None:
+        left, right = line.split(" &= ")
+        self.tokens = _TOKEN.findall(right)
+        self.values[left] = self._sum()
+        assert not self.tokens, (line, self.tokens)
+
+    def _peek(self) -> str:
+        return self.tokens[0] if self.tokens else ""
+
+    def _take(self, expected: str | None = None) -> str:
+        token = self.tokens.pop(0)
+        assert expected in (None, token), (expected, token)
+        return token
+
+    def _sum(self) -> Any:
+        value = -self._product() if self._peek() == "-" and self._take() else self._product()
+        while self._peek() in ("+", "-"):
+            value = value + self._product() if self._take() == "+" else value - self._product()
+        return value
+
+    def _product(self) -> Any:
+        value = self._power()
+        while True:
+            token = self._peek()
+            if token in (r"\odot", r"\cdot"):
+                self._take()
+                value = value * self._power()
+            elif token == "/":
+                self._take()
+                value = value / self._power()
+            elif token and (token[0].isalpha() or token == "(") and callable(value):
+                value = value(self._power())  # a matrix before a vector
+            else:
+                return value
+
+    def _power(self) -> Any:
+        value = self._atom()
+        if self._peek() == "^":
+            self._take("^")
+            self._take("{")
+            value = value ** self._sum()
+            self._take("}")
+        return value
+
+    def _atom(self) -> Any:
+        token = self._take()
+        if token == "(":
+            value = self._sum()
+            self._take(")")
+            return value
+        if token == r"\begin{cases}":
+            return self._cases()
+        if token in self.functions:
+            self._take("(")
+            arguments = [self._sum()]
+            while self._peek() == ",":
+                self._take()
+                arguments.append(self._sum())
+            self._take(")")
+            return self.functions[token](*arguments)
+        return float(token) if token[0].isdigit() else self.values[token]
+
+    def _cases(self) -> Tensor:
+        then = self._sum()
+        self._take("&")
+        self._take(r"\text{if }")
+        left = self._sum()
+        self._take("=")
+        right = self._sum()
+        self._take("\\\\")
+        otherwise = self._sum()
+        for token in ("&", r"\text{otherwise}", r"\end{cases}"):
+            self._take(token)
+        return torch.where(left == right, then, otherwise)

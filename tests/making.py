@@ -1,0 +1,83 @@
+"""Cells, layers and inputs of small odd sizes, and comparisons of nested results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchrecurrent import BaseRecurrentCell, RecurrentLayer
+
+INPUT, HIDDEN = 3, 4
+
+
+def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **options: Any) -> Any:
+    """An instance in float64 with random parameters; as wide as its input if it must be.
+
+    Initialisers leave much at zero, where mistakes hide, so every parameter is drawn anew.
+    """
+    options.setdefault("dtype", torch.float64)
+    try:
+        module = kind(INPUT, HIDDEN, *args, **options)
+    except ValueError as error:
+        if "input_size has to equal hidden_size" not in str(error):
+            raise
+        module = kind(HIDDEN, HIDDEN, *args, **options)
+    return randomize(module)
+
+
+def randomize(module: nn.Module) -> nn.Module:
+    """Draw every parameter from N(0, 1/4), in place."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(0, 0.5)
+    return module
+
+
+def input_for(module: Any, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """A random input ``(*shape, I)``."""
+    return torch.randn(*shape, module.input_size, dtype=dtype)
+
+
+def states_for(cell: BaseRecurrentCell, *shape: int) -> Any:
+    """Random states ``(*shape, width)``, positive, as a normaliser must be, in ``hx``'s form."""
+    states = tuple(
+        torch.rand(*shape, width, dtype=torch.float64) + 0.1 for width in cell.state_widths
+    )
+    return states[0] if len(states) == 1 else states
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in a nesting of tuples and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, nn.utils.rnn.PackedSequence):
+        yield value.data
+    else:
+        for item in value:
+            yield from tensors(item)
+
+
+def assert_same(ours: Any, theirs: Any, atol: float = 1e-12) -> None:
+    """Equal to ``atol``; the default is a thousand roundings of float64 at size one."""
+    first, second = list(tensors(ours)), list(tensors(theirs))
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=atol)
+
+
+def gradients(module: nn.Module, *results: Any) -> dict[str, Tensor]:
+    """Gradient of every parameter, of a random weighting of all that ``results`` hold."""
+    module.zero_grad()
+    generator = torch.Generator().manual_seed(1)
+    total = torch.zeros((), dtype=torch.float64)
+    for tensor in tensors(results):
+        total = total + (tensor * torch.randn(tensor.shape, generator=generator)).sum()
+    total.backward()
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }

@@ -1,0 +1,200 @@
+"""What every cell owes its users, whatever its mathematics."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from torchrecurrent import BaseRecurrentCell, RecurrentLayer
+
+from .making import HIDDEN, assert_same, gradients, input_for, make, states_for, tensors
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"bias": False},
+    {"recurrence": "diagonal"},
+    {"recurrence": "dense"},
+    {"recurrence": "dense", "num_heads": 2},
+    {"integration": "multiplicative"},
+    {"integration": "multiplicative", "bias": False, "recurrence": "diagonal"},
+]
+
+
+def make_with(cell_class: type[BaseRecurrentCell], options: dict[str, Any]) -> Any:
+    """An instance, unless a diagonal recurrence has no meaning for this cell."""
+    try:
+        return make(cell_class, **options)
+    except ValueError as error:
+        if "joins a state of width" not in str(error) and "num_heads" not in str(error):
+            raise
+        square = cell_class(HIDDEN, HIDDEN, dtype=torch.float64, **options)
+        assert isinstance(square, BaseRecurrentCell)
+        return square
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_shapes(cell_class: type[BaseRecurrentCell], options: dict[str, Any]) -> None:
+    cell = make_with(cell_class, options)
+    for shape in ((), (5,), (0,)):
+        hx = states_for(cell, *shape)
+        result = cell(input_for(cell, *shape), hx)
+        if cell.signature.has_output:
+            output, result = result
+            assert output.shape == (*shape, cell.output_size)
+        assert [t.shape for t in tensors(result)] == [t.shape for t in tensors(hx)]
+        assert all(t.dtype == torch.float64 for t in tensors(result))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_gradients_are_right(cell_class: type[BaseRecurrentCell], options: dict[str, Any]) -> None:
+    cell = make_with(cell_class, options)
+    names = [name for name, _ in cell.named_parameters()]
+    input, states = input_for(cell, 2), list(tensors(states_for(cell, 2)))
+
+    def step(*values: Tensor) -> tuple[Tensor, ...]:
+        parameters = dict(zip(names, values[len(states) + 1 :], strict=True))
+        hx = values[1] if len(states) == 1 else values[1 : len(states) + 1]
+        return tuple(tensors(torch.func.functional_call(cell, parameters, (values[0], hx))))
+
+    values = (input, *states, *cell.parameters())
+    leaves = tuple(value.detach().clone().requires_grad_() for value in values)
+    assert torch.autograd.gradcheck(step, leaves)
+
+
+def test_unbatched_equals_batched(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = make(cell_class)
+    input, hx = input_for(cell, 5), states_for(cell, 5)
+    together = list(tensors(cell(input, hx)))
+    for n in range(5):
+        rows = [state[n] for state in tensors(hx)]
+        alone = cell(input[n], rows[0] if len(rows) == 1 else tuple(rows))
+        assert_same(alone, [result[n] for result in together])
+
+
+def test_no_state_means_init_hidden(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = make(cell_class)
+    input = input_for(cell, 5)
+    assert_same(cell(input), cell(input, cell.init_hidden(5)), atol=0)
+    assert_same(cell(input[0]), cell(input[0], hx=cell.init_hidden()), atol=0)
+
+
+def test_without_bias_there_is_none(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = make(cell_class, bias=False)
+    assert not [name for name, _ in cell.named_parameters() if "bias" in name]
+    assert not list(cell.buffers())
+    has_recurrent = "bias_hh" in make(cell_class).state_dict()
+    only_input = make(cell_class, recurrent_bias=False).state_dict()
+    only_recurrent = make(cell_class, bias=False, recurrent_bias=True).state_dict()
+    assert ("bias_ih" in only_input, "bias_hh" in only_input) == (True, False)
+    assert ("bias_ih" in only_recurrent) is False
+    assert ("bias_hh" in only_recurrent) is has_recurrent
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_dtype(cell_class: type[BaseRecurrentCell], dtype: torch.dtype) -> None:
+    cell = make(cell_class, dtype=dtype)
+    assert {parameter.dtype for parameter in cell.parameters()} == {dtype}
+    assert {t.dtype for t in tensors(cell(input_for(cell, 2, dtype=dtype)))} == {dtype}
+
+
+def test_device(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = make(cell_class, device="meta")
+    assert {parameter.device.type for parameter in cell.parameters()} == {"meta"}
+    result = cell(input_for(cell, 2).to("meta"))
+    assert {t.device.type for t in tensors(result)} == {"meta"}
+    assert_same(make(cell_class).to("meta").init_hidden(2), cell.init_hidden(2))
+
+
+def test_initialisers_are_called_once_a_block(cell_class: type[BaseRecurrentCell]) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def record(tensor: Tensor) -> None:
+        shapes.append(tuple(tensor.shape))
+        nn.init.constant_(tensor, float(len(shapes)))
+
+    fields = inspect.signature(cell_class).parameters
+    options = {name: record for name in fields if name.endswith(("kernel_init", "bias_init"))}
+    cell = make(cell_class, **options)
+    rows = sum(shape[0] for shape in shapes)
+    assert rows == sum(parameter.shape[0] for parameter in cell.parameters())
+    assert {shape[0] for shape in shapes} == {HIDDEN}
+    count = len(shapes)
+    cell.reset_parameters()
+    assert len(shapes) == 2 * count
+
+
+def test_reset_is_reproducible(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = make(cell_class)
+    torch.manual_seed(3)
+    cell.reset_parameters()
+    first = copy.deepcopy(cell.state_dict())
+    torch.manual_seed(3)
+    cell.reset_parameters()
+    assert all(torch.equal(first[name], value) for name, value in cell.state_dict().items())
+    assert all(value.isfinite().all() for value in first.values())
+
+
+def test_pickles(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = make(cell_class)
+    input = input_for(cell, 2)
+    for twin in (pickle.loads(pickle.dumps(cell)), copy.deepcopy(cell)):
+        assert_same(twin(input), cell(input), atol=0)
+        assert repr(twin) == repr(cell)
+
+
+def test_saves_and_loads(cell_class: type[BaseRecurrentCell]) -> None:
+    cell, other = make(cell_class), make(cell_class)
+    file = io.BytesIO()
+    torch.save(cell.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    input = input_for(cell, 2)
+    assert_same(other(input), cell(input), atol=0)
+
+
+def test_repr_says_what_is_not_default(cell_class: type[BaseRecurrentCell]) -> None:
+    plain, changed = make(cell_class), make(cell_class, bias=False)
+    sizes = f"{plain.input_size}, {plain.hidden_size}"
+    assert repr(plain) == f"{cell_class.__name__}({sizes})"
+    assert repr(changed) == f"{cell_class.__name__}({sizes}, bias=False)"
+
+
+def test_compiles_whole(cell_class: type[BaseRecurrentCell]) -> None:
+    torch.compiler.reset()  # all cells share forward's code, and its limit of recompilations
+    cell = make(cell_class)
+    input, hx = input_for(cell, 2), states_for(cell, 2)
+    compiled: Any = torch.compile(cell, fullgraph=True, backend="aot_eager")
+    assert_same(compiled(input, hx), cell(input, hx))
+    assert_same(
+        list(gradients(cell, compiled(input, hx)).values()),
+        list(gradients(cell, cell(input, hx)).values()),
+    )
+
+
+def test_layer_pickles(layer_class: type[RecurrentLayer]) -> None:
+    layer = make(layer_class, 2)
+    input = input_for(layer, 3, 2)
+    twin = pickle.loads(pickle.dumps(layer))
+    assert_same(twin(input), layer(input), atol=0)
+
+
+def test_layer_signature_names_every_option(layer_class: type[RecurrentLayer]) -> None:
+    names = set(inspect.signature(layer_class).parameters)
+    cell_names = set(inspect.signature(layer_class.cell).parameters)
+    assert cell_names <= names
+    assert {"num_layers", "batch_first", "dropout", "bidirectional", "return_sequences"} <= names
+
+
+def test_docstring_states_source_and_initialisation(cell_class: type[BaseRecurrentCell]) -> None:
+    text = inspect.getdoc(cell_class) or ""
+    assert cell_class.citation
+    assert f"[{cell_class.citation}]_" in text
+    assert "Initialisation:" in text
+    assert ".. math::" in text

@@ -1,0 +1,132 @@
+"""What a cell declares is what can be measured, and what its page prints is what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrecurrent import BaseRecurrentCell, Recurrent, TGRUCell, roles
+from torchrecurrent.activations import resolve_activation
+from torchrecurrent.equations import latex, symbol
+
+from .latex import Evaluator
+from .making import HIDDEN, input_for, make, states_for, tensors
+
+
+def jacobian(cell: Any, input: Tensor, states: list[Tensor]) -> Tensor:
+    """Of the first new state with respect to the first state."""
+
+    def first(state: Tensor) -> Tensor:
+        rest = (state, *states[1:])
+        result = cell(input, state if len(rest) == 1 else rest)
+        return next(tensors(result[1] if cell.signature.has_output else result))
+
+    value = torch.autograd.functional.jacobian(first, states[0])
+    assert isinstance(value, Tensor)
+    return value
+
+
+def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
+    cell_class: type[BaseRecurrentCell],
+) -> None:
+    for recurrence in ("diagonal", "dense"):
+        cell = cell_class(HIDDEN, HIDDEN, recurrence=recurrence, dtype=torch.float64)
+        for parameter in cell.parameters():
+            torch.nn.init.normal_(parameter)
+        # A relu is flat for half of all inputs, so look at several.
+        value = sum(
+            jacobian(cell, input_for(cell), list(tensors(states_for(cell)))).abs()
+            for _ in range(20)
+        )
+        assert isinstance(value, Tensor)
+        reads_first = any(run.of == cell.state_names[0] for run in cell.layout.runs)
+        mixes = recurrence == "dense" and reads_first
+        assert bool((value - value.diag().diag()).any()) is mixes
+
+
+def test_num_heads_makes_a_block_diagonal_jacobian(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = cell_class(HIDDEN, HIDDEN, recurrence="dense", num_heads=2, dtype=torch.float64)
+    for parameter in cell.parameters():
+        torch.nn.init.normal_(parameter)
+    value = jacobian(cell, input_for(cell), list(tensors(states_for(cell))))
+    half = HIDDEN // 2
+    assert not value[:half, half:].any()
+    assert not value[half:, :half].any()
+
+
+def test_a_strongly_typed_cell_is_linear_in_its_state() -> None:
+    cell = make(TGRUCell)
+    input = input_for(cell)
+    h, x_prev = states_for(cell)
+    one = jacobian(cell, input, [h, x_prev])
+    other = jacobian(cell, input, [10 * torch.randn_like(h), x_prev])
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def linear(weight: Tensor) -> Any:
+    """What a weight's symbol means: a matrix is applied to what follows it."""
+    return weight if weight.dim() == 1 else lambda value: weight @ value
+
+
+def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell]) -> None:
+    cell = make(cell_class)
+    input, states = input_for(cell), list(tensors(states_for(cell)))
+    values: dict[str, Any] = {symbol("x", "t"): input}
+    functions: dict[str, Callable[..., Any]] = {}
+    for name, state in zip(cell.state_names, states, strict=True):
+        values[symbol(name, "t-1")] = state
+    for argument in cell.signature.arguments:
+        name = argument.name
+        match argument.role:
+            case roles.ProductRole(input=has_input, recurrent=recurrent):
+                index = f"_{{{symbol(name)}}}"
+                if has_input:
+                    values[f"W{index}"] = linear(cell.block("weight_ih", name))
+                    values[f"b{index}"] = cell.block("bias_ih", name)
+                if recurrent:
+                    weight = cell.block(recurrent.weight, name)
+                    values[("u" if weight.dim() == 1 else "U") + index] = linear(weight)
+                    values[f"d{index}"] = cell.block(recurrent.bias, name)
+            case roles.MapRole(kernel=kernel):
+                try:
+                    values[symbol(name)] = linear(cell.block(kernel.weight, name))
+                except KeyError:  # a map of width 0 is the identity
+                    values[symbol(name)] = lambda value: value
+                if kernel.bias:
+                    values[f"d_{{{symbol(name)}}}"] = cell.block(kernel.bias, name)
+            case roles.VectorRole(kernel=kernel):
+                values[symbol(name)] = cell.block(kernel.weight, name)
+            case roles.ConstantRole():
+                values[symbol(name)] = getattr(cell, name)
+            case roles.NonlinearityRole(symbol=printed):
+                functions[printed] = resolve_activation(name, getattr(cell, name))
+            case roles.DelayedRole(steps=steps):
+                delayed = symbol(cell.state_names[0], f"t-1-{symbol(steps)}")
+                values[delayed] = states[-1][: cell.hidden_size]
+    evaluator = Evaluator(values, functions)
+    for line in latex(cell_class):
+        evaluator.run(line)
+    result = cell(input, states[0] if len(states) == 1 else tuple(states))
+    results = list(tensors(result))
+    names = ["y"] * cell.signature.has_output + [
+        argument.name for argument in cell.signature.having(roles.StateRole)
+    ]
+    for name, expected in zip(names, results, strict=False):  # a delay line has no equation
+        torch.testing.assert_close(
+            evaluator.values[symbol(name, "t")], expected, rtol=0, atol=1e-13
+        )
+
+
+def test_a_step_without_a_rule_is_named() -> None:
+    class OddCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: roles.State, n: roles.Gate) -> Tensor:
+            return torch.erf(n)
+
+    with pytest.raises(TypeError, match=r"OddCell.step: no rule prints 'torch.erf\(n\)'"):
+        latex(OddCell)
+    assert Recurrent(OddCell, 2, 3)(torch.zeros(1, 2))[0].shape == (1, 3)

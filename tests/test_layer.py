@@ -1,0 +1,305 @@
+"""What the layer adds to torch's: any cell, mixed stacks, lengths, the last output alone."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from torchrecurrent import (
+    BR,
+    LSTM,
+    TGRU,
+    BRCell,
+    GRUCell,
+    LSTMCell,
+    Recurrent,
+    RecurrentLayer,
+    RNNCell,
+    detach_hidden,
+)
+
+from .making import assert_same, gradients, input_for, make, randomize, tensors
+
+I, H = 3, 4
+LENGTHS = [2, 5, 1, 4]
+
+
+class Leaky(nn.Module):
+    """A user's cell: one state, returned as it is."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, hidden_size, dtype=torch.float64)
+
+    def forward(self, input: Tensor, state: Tensor | None) -> Tensor:
+        new = torch.tanh(self.linear(input))
+        return new if state is None else 0.5 * state + new
+
+
+class Reader(nn.Module):
+    """A user's cell with two states and an output of another width."""
+
+    output_size = 2
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(input_size, hidden_size, dtype=torch.float64)
+        self.read = nn.Linear(hidden_size, self.output_size, dtype=torch.float64)
+
+    def init_hidden(self, batch_size: int) -> tuple[Tensor, Tensor]:
+        zeros = torch.zeros(batch_size, self.cell.hidden_size, dtype=torch.float64)
+        return zeros, zeros + 1
+
+    def forward(
+        self, input: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h, c = self.cell(input, state)
+        return self.read(h), (h, c)
+
+
+FOREIGN: list[Any] = [
+    partial(nn.LSTMCell, dtype=torch.float64),
+    partial(nn.GRUCell, dtype=torch.float64),
+    partial(nn.RNNCell, dtype=torch.float64, nonlinearity="relu"),
+    Leaky,
+    Reader,
+]
+ALL_OPTIONS = [
+    {"num_layers": layers, "bidirectional": both, "batch_first": first, "return_sequences": seq}
+    for layers in (1, 2)
+    for both in (False, True)
+    for first in (False, True)
+    for seq in (False, True)
+]
+
+
+def reference(layer: Any, input: Tensor, lengths: list[int], hx: Any = None) -> list[Tensor]:
+    """Each sequence by itself: its outputs, and its last states."""
+    rows = []
+    for n, length in enumerate(lengths):
+        alone = input[n, :length] if layer.batch_first else input[:length, n]
+        state = None if hx is None else index(hx, n)
+        rows.append(layer(alone, state))
+    return rows
+
+
+def index(hx: Any, n: int) -> Any:
+    """The state of sequence n."""
+    if isinstance(hx, Tensor):
+        return hx.select(-2, n)
+    return type(hx)(index(item, n) for item in hx)
+
+
+@pytest.mark.parametrize("options", ALL_OPTIONS, ids=str)
+def test_padding_changes_nothing(
+    layer_class: type[RecurrentLayer], options: dict[str, Any]
+) -> None:
+    try:
+        layer = make(layer_class, **options)
+    except ValueError:  # the second layer of a cell as wide as its input would be twice as wide
+        assert options["num_layers"] == 2
+        assert options["bidirectional"]
+        with pytest.raises(ValueError, match="input_size has to equal hidden_size"):
+            make(layer_class, **options)
+        return
+    check_padding(layer)
+
+
+@pytest.mark.parametrize("options", ALL_OPTIONS, ids=str)
+@pytest.mark.parametrize("cell", FOREIGN, ids=str)
+def test_padding_changes_nothing_for_foreign_cells(cell: Any, options: dict[str, Any]) -> None:
+    check_padding(randomize(Recurrent(cell, I, H, **options)))
+
+
+def check_padding(layer: Any) -> None:
+    shape = (4, 5) if layer.batch_first else (5, 4)
+    input = input_for(layer, *shape)
+    alone = reference(layer, input, LENGTHS)
+    # Whatever stands in the padding must not come through, not even a NaN's gradient.
+    padded = (input if layer.batch_first else input.transpose(0, 1)).clone()
+    for n, length in enumerate(LENGTHS):
+        padded[n, length:] = torch.nan
+    padded = padded if layer.batch_first else padded.transpose(0, 1)
+    padded.requires_grad_()
+    output, h_n = layer(padded, lengths=LENGTHS)
+    packed = pack_padded_sequence(
+        padded, torch.tensor(LENGTHS), layer.batch_first, enforce_sorted=False
+    )
+    packed_output, packed_h_n = layer(packed)
+    assert_same(packed_h_n, h_n)
+    if layer.return_sequences:
+        assert isinstance(packed_output, PackedSequence)
+        unpacked = pad_packed_sequence(packed_output, layer.batch_first)[0]
+        assert_same(unpacked, output)
+    else:
+        assert_same(packed_output, output)
+    for n, (expected, state) in enumerate(alone):
+        assert_same(index(h_n, n), state)
+        if not layer.return_sequences:
+            assert_same(output[n], expected)
+            continue
+        row = output[n] if layer.batch_first else output[:, n]
+        assert_same(row[: LENGTHS[n]], expected)
+        assert not row[LENGTHS[n] :].any()
+    assert all(g.isfinite().all() for g in gradients(layer, output, h_n).values())
+    assert padded.grad is not None
+    assert padded.grad.isfinite().all()
+
+
+def test_two_halves_carry_the_state(layer_class: type[RecurrentLayer]) -> None:
+    layer = make(layer_class, 2)
+    input = input_for(layer, 7, 3)
+    output, h_n = layer(input)
+    for cut in (1, 3, 6):
+        first, middle = layer(input[:cut])
+        second, last = layer(input[cut:], middle)
+        assert_same(torch.cat([first, second]), output)
+        assert_same(last, h_n)
+
+
+def test_one_step_at_a_time_is_the_cell(layer_class: type[RecurrentLayer]) -> None:
+    layer = make(layer_class)
+    (cell,) = layer.cells
+    input = input_for(layer, 5, 3)
+    output, h_n = layer(input)
+    hx, outputs = None, []
+    for x in input:
+        result = cell(x, hx)
+        out, hx = result if cell.signature.has_output else (next(tensors(result)), result)
+        outputs.append(out)
+    assert_same(torch.stack(outputs), output)
+    assert_same([state.unsqueeze(0) for state in tensors(hx)], h_n)
+
+
+def test_order_of_the_batch_does_not_matter(layer_class: type[RecurrentLayer]) -> None:
+    layer = make(layer_class, 2)
+    input, order = input_for(layer, 5, 4), torch.tensor([2, 0, 3, 1])
+    assert_same(layer(input[:, order])[0], layer(input)[0][:, order])
+
+
+def test_permuted_units_permute_the_output(cell_class: Any) -> None:
+    cell = cell_class(4, 4, dtype=torch.float64)
+    randomize(cell)
+    input, order = torch.randn(3, 4, dtype=torch.float64), torch.tensor([2, 0, 3, 1])
+    inverse = torch.argsort(order)
+    result = list(tensors(cell(input)))
+    twin = cell_class(4, 4, dtype=torch.float64)
+    with torch.no_grad():
+        for kernel, blocks in cell.layout.stacks.items():
+            for block in blocks:
+                rows = cell.block(kernel.weight, block.name)[order]
+                reads_state = rows.dim() == 2 and kernel.weight != "weight_ih"
+                # A cell that reads its input unprojected needs that permuted as well.
+                if reads_state or raw(cell):
+                    rows = rows[:, order] if rows.dim() == 2 else rows
+                twin.block(kernel.weight, block.name).copy_(rows)
+                if kernel.bias:
+                    twin.block(kernel.bias, block.name).copy_(
+                        cell.block(kernel.bias, block.name)[order]
+                    )
+    permuted = list(tensors(twin(input[:, order] if raw(cell) else input)))
+    for one, other in zip(permuted, result, strict=True):
+        assert_same(one[:, inverse], other)
+
+
+def raw(cell: Any) -> bool:
+    return any(type(argument.role).__name__ == "RawRole" for argument in cell.signature.arguments)
+
+
+def test_mixed_stack_of_different_cells() -> None:
+    stack = Recurrent(
+        [LSTMCell, BRCell, partial(nn.GRUCell, dtype=torch.float64)], I, H, dtype=torch.float64
+    )
+    input = torch.randn(5, 2, I, dtype=torch.float64)
+    output, h_n = stack(input)
+    assert isinstance(h_n, list)
+    x = input
+    states = []
+    for cell in stack.cells:
+        x, state = Recurrent(cell, x.size(-1), H)(x)
+        states.append(state)
+    assert_same(output, x)
+    assert_same(h_n, [t.squeeze(0) for t in tensors(states)])
+    first, middle = stack(input[:2])
+    second, last = stack(input[2:], middle)
+    assert_same(torch.cat([first, second]), output)
+    assert_same(last, h_n)
+
+
+def test_mixed_stack_of_like_states_is_stacked() -> None:
+    stack = Recurrent([BRCell, GRUCell, RNNCell], I, H)
+    assert stack(torch.zeros(5, 2, I))[1].shape == (3, 2, H)
+    both = Recurrent([LSTMCell(I, H), LSTMCell(H, 2 * H)], I, H)
+    output, (h, c) = both(torch.zeros(5, 2, I))
+    assert output.shape == (5, 2, 2 * H)
+    for state in (h, c):
+        assert [tuple(row.shape) for row in state] == [(2, H), (2, 2 * H)]
+    again, _ = both(torch.zeros(1, 2, I), (h, c))
+    assert again.shape == (1, 2, 2 * H)
+
+
+def test_a_pair_of_instances_for_two_directions() -> None:
+    pair = (LSTMCell(I, H), LSTMCell(I, H))
+    layer = Recurrent([pair], I, H, bidirectional=True)
+    assert tuple(layer.cells) == pair
+    assert layer(torch.zeros(5, 2, I))[0].shape == (5, 2, 2 * H)
+
+
+def test_an_instance_is_used_as_it_is() -> None:
+    cell = BRCell(I, H)
+    layer = Recurrent(cell, I, H)
+    assert layer.cells[0] is cell
+    assert_same(layer(torch.ones(2, I))[0][0], cell(torch.ones(I)), 1e-6)
+
+
+def test_states_of_different_widths_come_in_lists() -> None:
+    layer = TGRU(I, H, 2)
+    _, (h, x_prev) = layer(torch.randn(5, 2, I))
+    assert h.shape == (2, 2, H)
+    assert [tuple(row.shape) for row in x_prev] == [(2, I), (2, H)]
+
+
+def test_init_hidden_and_detach() -> None:
+    layer = LSTM(I, H, 2, bidirectional=True)
+    h, c = layer.init_hidden(batch_size=5)
+    assert h.shape == c.shape == (4, 5, H)
+    assert [t.shape for t in layer.init_hidden()] == [(4, H), (4, H)]
+    input = torch.randn(3, 5, I)
+    assert_same(layer(input, (h, c)), layer(input), 0)
+    state = layer(input)[1]
+    assert all(t.requires_grad for t in tensors(state))
+    cut = detach_hidden(state)
+    assert not any(t.requires_grad for t in tensors(cut))
+    assert isinstance(cut, tuple)
+    assert_same(cut, [t.detach() for t in state], 0)
+    nested = detach_hidden([h, (c, [h])])
+    assert isinstance(nested, list)
+    assert isinstance(nested[1], tuple)
+    with pytest.raises(TypeError, match="state should be a Tensor"):
+        detach_hidden({"h": h})
+
+
+def test_a_layer_without_sequences_returns_the_last_of_each_direction() -> None:
+    layer = BR(I, H, bidirectional=True, return_sequences=False)
+    twin = BR(I, H, bidirectional=True)
+    twin.load_state_dict(layer.state_dict())
+    input = torch.randn(5, 2, I)
+    last, (output, _) = layer(input)[0], twin(input)
+    assert_same(last, torch.cat([output[-1, :, :H], output[0, :, H:]], -1), 0)
+
+
+def test_flatten_and_reset() -> None:
+    layer = LSTM(I, H, 2)
+    assert layer.flatten_parameters() is None  # type: ignore[func-returns-value]
+    before = [p.detach().clone() for p in layer.parameters()]
+    layer.reset_parameters()
+    pairs = zip(before, layer.parameters(), strict=True)
+    assert all(not torch.equal(old, new) for old, new in pairs)
+    generic = Recurrent([Leaky], I, H)
+    assert "Leaky" in repr(generic)
+    assert repr(BR(I, H, recurrence="dense")) == f"BR({I}, {H}, recurrence=dense)"

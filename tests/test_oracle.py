@@ -1,0 +1,116 @@
+"""Every cell equals the mathematics of its paper, and the comparison can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrecurrent import (
+    BaseRecurrentCell,
+    LEMCell,
+    LSTMCell,
+    coRNNCell,
+    sLSTMCell,
+    tauGRUCell,
+)
+
+from .agreement import largest_difference
+from .oracles import oracle
+
+# A few hundred roundings of float64; sLSTM divides by a normaliser that may be small.
+TOLERANCE = 1e-12
+
+VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
+    (LSTMCell, {"proj_size": 2}),
+    (LEMCell, {"dt": 0.3}),
+    (coRNNCell, {"dt": 0.05, "gamma": 2.0, "epsilon": 3.0}),
+    (tauGRUCell, {"delay": 3}),
+    (sLSTMCell, {"num_heads": 2}),
+]
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_equals_its_oracle(cell_class: type[BaseRecurrentCell], bias: bool) -> None:
+    assert largest_difference(cell_class, bias=bias) < TOLERANCE
+
+
+@pytest.mark.parametrize(("cell_class", "options"), VARIANTS, ids=str)
+def test_variant_equals_its_oracle(
+    cell_class: type[BaseRecurrentCell], options: dict[str, Any]
+) -> None:
+    assert largest_difference(cell_class, **options) < TOLERANCE
+
+
+def test_a_missing_oracle_says_where_to_write_it() -> None:
+    with pytest.raises(LookupError, match=r"NoSuchCell.*tests/oracles/"):
+        oracle("NoSuchCell")
+
+
+def perturb(number: int) -> Callable[[BaseRecurrentCell], Callable[..., Any]]:
+    """A step whose ``number``-th result is off by a thousandth."""
+
+    def mutate(cell: Any) -> Callable[..., Any]:
+        step = cell.step
+
+        def mutant(*arguments: Any) -> Any:
+            result = step(*arguments)
+            if isinstance(result, Tensor):
+                return result * 1.001
+            parts = list(result)
+            parts[number % len(parts)] = parts[number % len(parts)] * 1.001
+            return tuple(parts)
+
+        return mutant
+
+    return mutate
+
+
+def exchange_products(cell: Any) -> Callable[..., Any]:
+    """A step that finds its first two products in each other's place."""
+    step = cell.step
+    places = [
+        place
+        for place, argument in enumerate(cell.signature.arguments)
+        if type(argument.role).__name__ == "ProductRole"
+    ][:2]
+
+    def mutant(*arguments: Any) -> Any:
+        shuffled = list(arguments)
+        if len(places) == 2:
+            first, second = places
+            shuffled[first], shuffled[second] = shuffled[second], shuffled[first]
+        else:  # one product: turn its sign
+            shuffled[places[0]] = -shuffled[places[0]]
+        return step(*shuffled)
+
+    return mutant
+
+
+@pytest.mark.parametrize(
+    "mutate", [perturb(0), perturb(1), perturb(-1), exchange_products], ids=["0", "1", "-1", "swap"]
+)
+def test_a_mutant_is_caught(
+    cell_class: type[BaseRecurrentCell],
+    mutate: Callable[[Any], Callable[..., Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cell_class, "step", staticmethod(mutate(cell_class)))
+    assert largest_difference(cell_class) > 1000 * TOLERANCE
+
+
+def test_a_mutant_of_the_products_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison sees a recurrent product that forgets its bias."""
+    from torchrecurrent.engine import reference
+
+    product = reference.recurrent_product
+
+    def forgetful(state: Tensor, weight: Tensor, bias: Tensor | None, units: int) -> Tensor:
+        return product(state, weight, None, units)
+
+    monkeypatch.setattr(reference, "recurrent_product", forgetful)
+    torch.manual_seed(0)
+    assert largest_difference(LSTMCell) > 1000 * TOLERANCE
