@@ -24,6 +24,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\exp": torch.exp,
     r"\log \sigma": torch.nn.functional.logsigmoid,
     r"\max": torch.maximum,
+    r"\min": torch.minimum,
 }
 
 

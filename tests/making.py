@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
 
 INPUT, HIDDEN = 3, 4
+M = TypeVar("M", bound=nn.Module)
 
 
 def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **options: Any) -> Any:
@@ -28,7 +29,7 @@ def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **opt
     return randomize(module)
 
 
-def randomize(module: nn.Module) -> nn.Module:
+def randomize(module: M) -> M:
     """Draw every parameter from N(0, 1/4), in place."""
     with torch.no_grad():
         for parameter in module.parameters():

@@ -124,8 +124,6 @@ class BaseRecurrentCell(_Options):
             self._create_parameters(device, dtype)
             self.reset_parameters()
 
-    # What the cell is ------------------------------------------------------------
-
     @property
     def output_size(self) -> int:
         """Width of the output, and of the first state where that is the output."""
@@ -170,8 +168,6 @@ class BaseRecurrentCell(_Options):
 
     def check_options(self) -> None:
         """Raise ValueError where options do not fit each other; for subclasses to extend."""
-
-    # Parameters ------------------------------------------------------------------
 
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
         def empty(*shape: int) -> nn.Parameter:
@@ -235,8 +231,6 @@ class BaseRecurrentCell(_Options):
         """The effective parameters, computed once a sequence."""
         return {**self._parameters, RECURRENT.weight: self.recurrent_kernel()}
 
-    # One step --------------------------------------------------------------------
-
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         """All that a step needs of the input, for any number of time steps at once.
 
@@ -273,8 +267,7 @@ class BaseRecurrentCell(_Options):
             batch_size: N; left out, the state of an unbatched input.
         """
         shape = () if batch_size is None else (batch_size,)
-        states = self.initial_states(shape, next(self.parameters()))
-        return states[0] if len(states) == 1 else states
+        return _unwrapped(self.initial_states(shape, next(self.parameters())))
 
     def forward(self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None) -> Any:
         """One step: the new state, or ``(output, state)`` where they differ."""
@@ -288,10 +281,8 @@ class BaseRecurrentCell(_Options):
         if hx is not None:
             states = check_cell_states(self.state_names, self.state_widths, input, hx, weight)
         output, states = self.update(self.project(input), states, self.kernels())
-        state = states[0] if len(states) == 1 else states
+        state = _unwrapped(states)
         return (output, state) if self.signature.has_output else state
-
-    # Saving, printing ------------------------------------------------------------
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         drop_zero_biases(self, state_dict, prefix)
@@ -299,3 +290,8 @@ class BaseRecurrentCell(_Options):
 
     def extra_repr(self) -> str:
         return options_repr(self, inspect.signature(type(self)))
+
+
+def _unwrapped(states: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    """A single state by itself, as torch's cells take and return it."""
+    return states[0] if len(states) == 1 else states

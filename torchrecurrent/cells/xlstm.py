@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 import torch
-from torch import Tensor, exp, maximum, nn, sigmoid, tanh, where
+from torch import Tensor, exp, maximum, minimum, nn, sigmoid, tanh, where
 from torch.nn.functional import logsigmoid
 
 from ..cell import BaseRecurrentCell
@@ -38,7 +38,8 @@ class sLSTMCell(BaseRecurrentCell):
         n_t &= f'_t \odot n_{t-1} + i'_t \\
         h_t &= \sigma(\tilde o_t) \odot c_t / n_t
 
-    States: h, c, n and m. Where n is 0, as before the first step, :math:`m_t = \tilde i_t`.
+    States: h, c, n and m. Where n is 0, as before the first step, :math:`m_t = \tilde i_t`
+    and the exponent of :math:`f'_t` is at most 0; elsewhere it is so by itself.
 
     Args:
         num_heads: the recurrent kernels R are block-diagonal with this many blocks; it
@@ -63,7 +64,7 @@ class sLSTMCell(BaseRecurrentCell):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         l = logsigmoid(f) + m
         m = where(n == 0, i, maximum(l, i))
-        i, f = exp(i - m), exp(l - m)
+        i, f = exp(i - m), exp(minimum(l, m) - m)
         c = f * c + i * tanh(z)
         n = f * n + i
         h = sigmoid(o) * c / n

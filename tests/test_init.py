@@ -1,0 +1,80 @@
+"""Initialisers mean one gate's own matrix, by name or by function."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from torchrecurrent import BRCell, GRUResetBeforeCell, LSTMCell, MGUCell, RNNCell
+from torchrecurrent.activations import ACTIVATIONS, resolve_activation
+from torchrecurrent.init import INITIALIZERS, resolve_initializer
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_every_name_fills_matrices_and_vectors(name: str) -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        for shape in ((5, 4), (4, 5), (6,)):
+            tensor = torch.full(shape, torch.nan, dtype=dtype)
+            with torch.no_grad():
+                resolve_initializer("kernel_init", name)(tensor)
+            assert tensor.isfinite().all()
+    assert resolve_initializer("k", name + "_") is resolve_initializer("k", name)
+
+
+def test_xavier_has_the_bound_of_one_gate() -> None:
+    cell = BRCell(64, 64)
+    bound = math.sqrt(6 / 128)  # of the stack it would be sqrt(6 / 256)
+    for gate in ("a", "c", "n"):
+        largest = cell.block("weight_ih", gate).detach().abs().max().item()
+        assert 0.95 * bound < largest <= bound
+
+
+def test_orthogonal_makes_each_gate_orthogonal() -> None:
+    cell = GRUResetBeforeCell(3, 8, dtype=torch.float64)
+    for gate in ("r", "z", "U"):
+        block = cell.block("weight_hh", gate)
+        identity = torch.eye(8, dtype=torch.float64)
+        torch.testing.assert_close(block @ block.T, identity, rtol=0, atol=1e-12)
+
+
+def test_a_vector_takes_each_unit_as_a_matrix_of_its_own() -> None:
+    torch.manual_seed(0)
+    weights = LSTMCell(
+        3, 500, recurrence="diagonal", recurrent_kernel_init="xavier_uniform"
+    ).get_parameter("weight_hh")
+    largest = weights.detach().abs().max().item()
+    assert 0.99 * math.sqrt(3) < largest <= math.sqrt(3)
+
+
+def test_a_function_is_kept_for_reset() -> None:
+    def sevens(tensor: Tensor) -> Tensor:
+        return tensor.fill_(7.0)
+
+    cell = MGUCell(3, 4, kernel_init=sevens, bias_init=nn.init.ones_)
+    assert cell.kernel_init is sevens
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.zero_()
+    cell.reset_parameters()
+    assert (cell.get_parameter("weight_ih") == 7).all()
+    assert (cell.get_parameter("bias_ih") == 1).all()
+    assert repr(cell) == "MGUCell(3, 4, kernel_init=sevens, bias_init=ones_)"
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_is_elementwise(name: str) -> None:
+    x = torch.linspace(-3, 3, 7)
+    function = resolve_activation("nonlinearity", name)
+    torch.testing.assert_close(function(x), torch.stack([function(value) for value in x]))
+    assert RNNCell(3, 4, nonlinearity=name)(torch.ones(3)).isfinite().all()
+
+
+def test_an_activation_may_be_a_function() -> None:
+    cell = RNNCell(3, 4, nonlinearity=torch.sin)
+    by_hand = RNNCell(3, 4, nonlinearity="identity")
+    by_hand.load_state_dict(cell.state_dict())
+    x = torch.randn(3)
+    torch.testing.assert_close(cell(x), torch.sin(by_hand(x)))
