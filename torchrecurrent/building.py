@@ -19,7 +19,7 @@ __all__ = ["CellLike", "CellOption", "build_cells", "check_layer_options"]
 
 #: A class or factory of cells, or a cell.
 OneCell = Callable[..., nn.Module] | nn.Module
-#: What :class:`Recurrent` takes as its cell.
+#: What :class:`~torchrecurrent.Recurrent` takes as its cell.
 CellLike = OneCell | Sequence[OneCell | tuple[OneCell, OneCell]]
 #: What an option of a cell can be; its names and types are the cell's own.
 CellOption = bool | int | float | Activation | torch.dtype | torch.device | None

@@ -98,7 +98,7 @@ class BaseRecurrentCell(_Options):
     device: torch.device | str | int | None = None
     dtype: torch.dtype | None = None
 
-    #: Key of the paper in ``docs/refs.bib``.
+    #: Key of the paper in the bibliography.
     citation: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: object) -> None:

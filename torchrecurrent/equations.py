@@ -74,6 +74,7 @@ def latex(cell: type[BaseRecurrentCell]) -> list[str]:
     r"""The equations of ``cell``, one line of LaTeX each, with ``&`` before the ``=``.
 
     >>> from torchrecurrent import RNNCell
+    >>> from torchrecurrent.equations import latex
     >>> latex(RNNCell)
     ['h_{t} &= \\phi(W_{n} x_{t} + b_{n} + U_{n} h_{t-1} + d_{n})']
 

@@ -32,7 +32,7 @@ class Recurrent(nn.Module):
             list with one of these for each layer (a mixed stack), and a pair of instances
             for each layer if bidirectional. A cell is one of this package, one of
             :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
-            or any module with ``forward(input, state)`` (see "Write your own cell").
+            or any module with ``forward(input, state)`` (see :ref:`foreign`).
         input_size: width I of the input.
         hidden_size: width H of the state.
         num_layers: L; each layer reads the outputs of the one before.

@@ -59,8 +59,9 @@ class GRUResetBeforeCell(BaseRecurrentCell):
         h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 
     Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, zero biases.
-    The authors' code (GroundHog) has orthogonal recurrent kernels too; there, as in
-    [chung2014empirical]_, z and 1 - z change places.
+    The authors' code (lisa-groundhog/GroundHog, ``groundhog/layers/rec_layers.py``) has
+    orthogonal recurrent kernels too; there, and in [chung2014empirical]_, z and 1 - z
+    change places.
     """
 
     recurrent_kernel_init: Initializer = "orthogonal"

@@ -42,8 +42,8 @@ class URLSTMCell(BaseRecurrentCell):
     Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, other biases zero.
 
     Sources: the paper's pseudo-code as r0mainK/ur-lstm has it; the author's later
-    state-spaces/s4, ``src/models/nn/gate.py``, keeps b_f frozen and gives r no bias. Here
-    the two biases start opposite and are trained apart.
+    state-spaces/s4, ``src/models/nn/gate.py``, keeps :math:`b_f` frozen and gives r no bias.
+    Here the two biases start opposite and are trained apart.
     """
 
     gate_init: Literal["uniform", "none"] = "uniform"

@@ -1,0 +1,197 @@
+"""What a cell's page says beside its docstring, read from an instance of the cell.
+
+The instance is built with distinctive sizes, so that each number in its layout can be
+told for what it is: I, H, or the option that it was given as.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from torchrecurrent import BaseRecurrentCell, roles
+from torchrecurrent.layout import MULTIPLICATIVE, Block
+from torchrecurrent.roles import Kernel
+
+__all__ = ["BlockRow", "StateRow", "Symbolic"]
+
+# Primes, the options' smaller than H, so that no product or sum of them is another one.
+_INPUT, _HIDDEN = 211, 199
+_OPTIONS = (83, 89, 97)
+
+
+@dataclass(frozen=True)
+class BlockRow:
+    """Neighbouring blocks of a stacked parameter, alike in shape and initialisation."""
+
+    parameter: str
+    names: tuple[str, ...]
+    rows: str
+    #: Of one block.
+    shape: str
+    initialisation: str
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """One state."""
+
+    name: str
+    width: str
+    is_output: bool
+
+
+class Symbolic:
+    """A cell with formulas for its sizes.
+
+    Args:
+        cell: the class.
+        switches: options of which 0 means "none", here switched on.
+    """
+
+    def __init__(self, cell: type[BaseRecurrentCell], switches: tuple[str, ...] = ()) -> None:
+        sizes = dict(zip(switches, _OPTIONS, strict=False))
+        self.symbols = {value: rf"\text{{{name}}}" for name, value in sizes.items()}
+        self.symbols |= {_INPUT: "I", _HIDDEN: "H"}
+        options: dict[str, Any] = {**sizes, "dtype": torch.float64}
+        try:
+            self.cell = cell(_INPUT, _HIDDEN, **options)
+        except ValueError:  # the cell wants both sizes equal
+            self.cell = cell(_HIDDEN, _HIDDEN, **options)
+        self.tied = self.cell.input_size == self.cell.hidden_size
+
+    @classmethod
+    def variants(cls, cell: type[BaseRecurrentCell]) -> list[tuple[str, Symbolic]]:
+        """The cell with each of its switched-off sizes switched on, by the option's name."""
+        parameters = inspect.signature(cell).parameters.values()
+        switches = [p.name for p in parameters if p.annotation is int and p.default == 0]
+        return [(name, cls(cell, (name,))) for name in switches]
+
+    def size(self, number: int) -> str:
+        """A number as a multiple of a symbol; as it is where it is none."""
+        for value, symbol in self.symbols.items():
+            if number and number % value == 0:
+                return symbol if number == value else f"{number // value} {symbol}"
+        return str(number)
+
+    def blocks(self) -> list[BlockRow]:
+        """All blocks, those of a parameter in their order."""
+        adjusted = self._adjustments()
+        stacks = self.cell.layout.stacks
+        rows: list[BlockRow] = []
+        for kernel in stacks:
+            rows += self._rows(kernel, kernel.weight, kernel.weight_option, adjusted)
+        for kernel in stacks:
+            if kernel.bias is not None:
+                rows += self._rows(kernel, kernel.bias, kernel.bias_option, adjusted)
+        for argument in self.cell.signature.having(roles.ScalarRole):
+            first = getattr(self.cell, f"{argument.name}_init")
+            rows.append(BlockRow(argument.name, (argument.name,), "0 : 1", "1", f"{first:g}"))
+        return rows
+
+    def _rows(
+        self, kernel: Kernel, parameter: str, option: str, adjusted: dict[tuple[str, str], str]
+    ) -> list[BlockRow]:
+        default = self._initializer(kernel, option)
+
+        def alike(block: Block) -> tuple[str, str]:
+            shape = block.shape if parameter == kernel.weight else block.shape[:1]
+            return (
+                r" \times ".join(self.size(number) for number in shape),
+                default + adjusted.get((parameter, block.name), ""),
+            )
+
+        rows = []
+        for (shape, initialisation), group in groupby(self.cell.layout.blocks(kernel), alike):
+            blocks = list(group)
+            span = f"{self.size(blocks[0].start)} : {self.size(blocks[-1].stop)}"
+            names = tuple(block.name for block in blocks)
+            rows.append(BlockRow(parameter, names, span, shape, initialisation))
+        return rows
+
+    def _initializer(self, kernel: Kernel, option: str) -> str:
+        value = "ones" if kernel in MULTIPLICATIVE else getattr(self.cell, option)
+        return f"``{value if isinstance(value, str) else value.__name__}``"
+
+    def _adjustments(self) -> dict[tuple[str, str], str]:
+        """What the cell's own ``reset_parameters`` makes of which blocks.
+
+        Both it and the base's run from the same seed; where they differ, it adjusted.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            BaseRecurrentCell.reset_parameters(self.cell)
+            before = {name: value.clone() for name, value in self.cell.state_dict().items()}
+            torch.manual_seed(0)
+            self.cell.reset_parameters()
+        adjusted = {}
+        for kernel in self.cell.layout.stacks:
+            for parameter in (kernel.weight, kernel.bias):
+                if parameter is None or parameter not in before:
+                    continue
+                for block in self.cell.layout.blocks(kernel):
+                    new = self.cell.block(parameter, block.name).detach()
+                    difference = new - before[parameter][block.start : block.stop]
+                    if not difference.any():
+                        continue
+                    same = bool((difference == difference.flatten()[0]).all())
+                    text = f" + {difference.flatten()[0]:g}" if same else ", then as said above"
+                    adjusted[parameter, block.name] = text
+        return adjusted
+
+    def states(self) -> list[StateRow]:
+        """The states in their order."""
+        argument = next(self.cell.signature.having(roles.DelayedRole), None)
+        rows = []
+        for k, (name, width) in enumerate(
+            zip(self.cell.state_names, self.cell.state_widths, strict=True)
+        ):
+            size = self.size(width)
+            if argument is not None and name == argument.name:
+                size = rf"\text{{{argument.role.steps}}} \cdot H"  # type: ignore[attr-defined]
+            rows.append(StateRow(name, size, k == 0 and not self.cell.signature.has_output))
+        return rows
+
+    @property
+    def recurrence(self) -> str:
+        """The kind of recurrent kernel, and what it multiplies where that is not the state."""
+        read = list(dict.fromkeys(run.of for run in self.cell.layout.runs))
+        kind = self.cell.recurrence
+        if not read or read == [self.cell.state_names[0]]:
+            return kind
+        return f"{kind}, of {' and '.join(f'``{name}``' for name in read)}"
+
+    @property
+    def parameter_count(self) -> str:
+        """The number of parameters as a polynomial in the sizes."""
+        terms: Counter[tuple[str, ...]] = Counter()
+        for kernel in self.cell.layout.stacks:
+            for block in self.cell.layout.blocks(kernel):
+                terms[self._term(block.shape)] += 1
+                if kernel.bias is not None:
+                    terms[self._term(block.shape[:1])] += 1
+        terms[()] += len(list(self.cell.signature.having(roles.ScalarRole)))
+        return " + ".join(
+            f"{'' if count == 1 and factors else count} {_product(factors)}".strip()
+            for factors, count in sorted(terms.items(), key=_order, reverse=True)
+            if count
+        )
+
+    def _term(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        # "I" before "H", as the weights of the input come first
+        return tuple(sorted((self.size(number) for number in shape), reverse=True))
+
+
+def _order(term: tuple[tuple[str, ...], int]) -> tuple[int, tuple[str, ...]]:
+    return len(term[0]), term[0]
+
+
+def _product(factors: tuple[str, ...]) -> str:
+    return " ".join(
+        symbol if power == 1 else f"{symbol}^{power}" for symbol, power in Counter(factors).items()
+    )

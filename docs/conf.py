@@ -1,0 +1,79 @@
+"""Sphinx's configuration of the documentation; see ``make docs``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import torchrecurrent
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "torchrecurrent"
+author = "the torchrecurrent authors"
+copyright = author
+version = release = torchrecurrent.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinxcontrib.bibtex",
+    # docs/_ext:
+    "cell_pages",
+    "citations",
+    "signatures",
+]
+exclude_patterns = ["_build", "_ext", "_templates"]
+
+# API -------------------------------------------------------------------------------
+
+autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
+
+# The names of torch and Python that the pages refer to, with their places. The lists are
+# read from here, so that a build needs no network.
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3/", "_inventories/python.inv"),
+    "torch": ("https://docs.pytorch.org/docs/stable/", "_inventories/torch.inv"),
+}
+
+# The type variable of detach_hidden: what goes in comes out. It has no place to link to.
+nitpick_ignore = [("py:class", "torchrecurrent.states.T")]
+
+# Bibliography ----------------------------------------------------------------------
+
+bibtex_bibfiles = ["refs.bib"]
+bibtex_default_style = "by_author"
+bibtex_reference_style = "author_year_round"
+
+# Examples --------------------------------------------------------------------------
+
+doctest_global_setup = "import torch"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# Pages -----------------------------------------------------------------------------
+
+
+def _mathjax() -> Path:
+    """The renderer of mathematics, one file that loads no other, from its own package."""
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the documentation needs the package sphinx-mathjax-offline")
+    return Path(package.origin).parent / "static" / "mathjax" / "tex-svg.js"
+
+
+html_theme = "furo"
+html_title = f"torchrecurrent {release}"
+html_static_path = ["_static", str(_mathjax())]
+html_css_files = ["custom.css"]
+html_copy_source = False
+mathjax_path = _mathjax().name
