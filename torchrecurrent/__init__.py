@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import cells
 from .cell import BaseRecurrentCell
 from .cells import *  # noqa: F403
+from .engine.backend import backend
 from .layer import Recurrent
 from .named_layer import RecurrentLayer
 from .states import detach_hidden
@@ -16,6 +17,7 @@ __all__ = [
     "Recurrent",
     "RecurrentLayer",
     "__version__",
+    "backend",
     "detach_hidden",
     *cells.__all__,
 ]

@@ -29,15 +29,14 @@ Integration = Literal["additive", "multiplicative"]
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
 class _Options(nn.Module):
-    """Tells type checkers that annotated attributes below are the constructor's arguments.
-
-    What is annotated here is not an option.
-    """
+    """Its subclasses' annotated attributes are options; what is annotated here is not."""
 
     #: The pure function that a subclass writes.
     step: ClassVar[Callable[..., Any]]
     #: The roles of its arguments.
     signature: ClassVar[StepSignature]
+    #: The constructor's arguments that are attributes of the instance.
+    option_names: ClassVar[tuple[str, ...]]
     #: Where each argument finds its rows in the stacked parameters.
     layout: Layout
 
@@ -104,6 +103,8 @@ class BaseRecurrentCell(_Options):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         cls.__signature__ = constructor_signature(cls, BaseRecurrentCell)  # type: ignore[attr-defined]
+        names = inspect.signature(cls).parameters
+        cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
             check_declarations(cls, cls.signature, inspect.signature(cls))

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from .building import CellLike, CellOption, build_cells, check_layer_options
 from .cell import BaseRecurrentCell
 from .checks import check_placement, check_width
-from .engine import reference
+from .engine import backend
 from .foreign import ForeignCell
 from .saved import rename_torch_keys
 from .sequence import Steps
@@ -142,7 +142,7 @@ class Recurrent(nn.Module):
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
                 source = steps.reversed() if direction else steps
-                data, last = reference.run(cells[k], source.data, source.batch_sizes, states[k])
+                data, last = backend.run(cells[k], source.data, source.batch_sizes, states[k])
                 outputs.append(source.with_data(data))
                 final.append(last)
             if layer + 1 == self.num_layers and not self.return_sequences:
@@ -215,6 +215,30 @@ class Recurrent(nn.Module):
         widths = [cell.state_widths for cell in cells]
         rows = unstack_states(hx, names, widths, batch_size, self._weight())
         return [tuple(steps.sort(state) for state in states) for states in rows]
+
+    def explain(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> str:
+        """Which path would run on this call, and why: one sentence for each cell."""
+        steps, batch_size = self._read(input, lengths)
+        cells = self._steppers()
+        states = self._first_states(hx, cells, steps, batch_size)
+        return "\n".join(
+            f"cells.{k} ({type(cell).__name__}): {backend.explain(stepper, steps.data, state)}"
+            for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
+        )
+
+    def kernel_source(self, dtype: torch.dtype = torch.float32) -> str:
+        """The C code that runs the first cell, forward and backward.
+
+        Raises:
+            TypeError: the cell has no kernel; the message says why.
+        """
+        return backend.kernel_source(self.cells[0], dtype)
 
     def init_hidden(self, batch_size: int | None = None) -> Any:
         """The first state, as ``hx`` takes it.

@@ -1,0 +1,121 @@
+"""Which path runs, what it says of itself, and what happens where a kernel can't run."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrecurrent import (
+    BR,
+    GRU,
+    LSTM,
+    MGU,
+    BaseRecurrentCell,
+    LSTMCell,
+    Recurrent,
+    backend,
+    tauGRU,
+)
+from torchrecurrent.roles import Gate, State
+
+from .making import assert_same, input_for, randomize
+
+
+def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
+    class OddCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate) -> Tensor:
+            return torch.erf(n)
+
+    class OverridingCell(LSTMCell):
+        def update(self, inputs: Any, states: Any, kernels: Any) -> Any:
+            return super().update(inputs, states, kernels)
+
+    class BranchingCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate) -> Tensor:
+            return torch.tanh(n) if n.sum() > 0 else n
+
+    x = torch.randn(4, 2, 3)
+    cases: list[tuple[Any, str]] = [
+        (Recurrent(OddCell, 3, 5), "the function 'erf' has no rule"),
+        (Recurrent(BranchingCell, 3, 5), "the tensor attribute 'sum' has no rule"),
+        (Recurrent(OverridingCell, 3, 5), "OverridingCell overrides update or project"),
+        (Recurrent(torch.nn.LSTMCell, 3, 5), "a module of another package"),
+        (tauGRU(3, 5), "a delay line has no kernel"),
+        (LSTM(3, 5, proj_size=2), "not all as wide as hidden_size"),
+        (GRU(3, 6, num_heads=2), "block-diagonal"),
+        (GRU(3, 5, integration="multiplicative"), "multiplicative integration"),
+    ]
+    for layer, reason in cases:
+        assert reason in layer.explain(x)
+        assert layer(x)[0].isfinite().all()
+        with backend("c"), pytest.raises(RuntimeError, match="backend='c' can't run"):
+            layer(x)
+    with backend("reference"):
+        assert "the backend 'reference' was chosen" in BR(3, 5).explain(x)
+    with pytest.raises(ValueError, match="backend should be one of"), backend("cuda"):  # type: ignore[arg-type]
+        pass
+
+
+# torch's own forward-mode formulas are scripted
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_transformations_of_torch() -> None:
+    layer = randomize(LSTM(3, 5, dtype=torch.float64))
+    x = input_for(layer, 4, 2)
+    each = torch.func.vmap(lambda one: layer(one)[0], in_dims=1, out_dims=1)(x)  # unbatched
+    assert_same(each, layer(x)[0])
+    _, tangent, *_ = torch.func.jvp(lambda one: layer(one)[0], (x,), (torch.ones_like(x),))
+    step = 1e-6
+    difference = (layer(x + step)[0] - layer(x - step)[0]) / (2 * step)
+    assert_same(tangent, difference, 1e-7)  # the difference's own error is of order step ** 2
+    leaf = x.clone().requires_grad_()
+    output = layer(leaf)[0].sum()
+    with pytest.raises(RuntimeError, match="the fused kernel has no second derivative; use"):
+        torch.autograd.grad(output, leaf, create_graph=True)
+    with backend("reference"):
+        assert torch.autograd.gradgradcheck(lambda one: layer(one)[0], leaf)
+
+
+def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randn(4, 2, 3)
+    monkeypatch.setenv("TORCHRECURRENT_BACKEND", "reference")
+    assert "reference: the backend" in BR(3, 5).explain(x)
+    monkeypatch.setenv("TORCHRECURRENT_BACKEND", "fast")
+    with pytest.raises(ValueError, match="backend should be one of"):
+        BR(3, 5)(x)
+
+
+def test_a_changed_option_gets_its_own_kernel() -> None:
+    layer: Any = randomize(Recurrent(MGU.cell, 3, 5, dtype=torch.float64))
+    x = input_for(layer, 4, 2)
+    before = layer(x)[0]
+    layer.cells[0].nonlinearity = "relu"
+    assert not torch.equal(layer(x)[0], before)
+    with backend("reference"):
+        expected = layer(x)[0]
+    assert_same(layer(x)[0], expected)
+
+
+def test_a_forked_child_runs_the_parents_kernel() -> None:
+    layer = LSTM(3, 64)
+    x = torch.randn(50, 32, 3)
+    expected = layer(x)[0].detach()
+    child = os.fork()
+    if child == 0:
+        with torch.no_grad():
+            os._exit(0 if torch.equal(layer(x)[0], expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_the_source_can_be_read() -> None:
+    source = LSTM(3, 5).kernel_source()
+    assert "void forward(" in source
+    assert "void backward(" in source
+    assert "tr_tanh" in source
+    with pytest.raises(TypeError, match="tauGRUCell has no kernel: a delay line"):
+        tauGRU(3, 5).kernel_source()

@@ -1,0 +1,85 @@
+/* Matrix products of a few rows with a kernel packed once for the whole sequence.
+ *
+ * Packed: panels of NR columns of the result; in a panel, for each k the NR factors that belong
+ * to it, zeros after the last column. A tile of up to MR rows and NR columns stays in registers
+ * while k runs. Vector extensions of gcc and clang; no intrinsics.
+ */
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define MR 12 /* 24 of 32 registers hold the tile */
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#define MR 6 /* 12 of 16 registers */
+#else
+#define VECTOR_BYTES 16
+#define MR 8 /* 16 of 32 registers on Arm */
+#endif
+typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
+/* the same in memory, wherever it lies */
+typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+#define LANES (VECTOR_BYTES / (int)sizeof(real))
+#define NR (2 * LANES)
+
+int64_t panel_width(void) { return NR; }
+
+/* c (m x w, m <= MR, w <= NR) = c or 0, plus a (m x k) times one panel */
+static inline __attribute__((always_inline)) void tile(const int m, int64_t w, int64_t k,
+                                                       const real *a, int64_t lda,
+                                                       const real *panel, int add, real *c,
+                                                       int64_t ldc) {
+    vec s0[MR], s1[MR];
+    for (int i = 0; i < m; i++) s0[i] = s1[i] = (vec){0};
+    for (int64_t p = 0; p < k; p++) {
+        const vec b0 = *(const loose *)(panel + p * NR);
+        const vec b1 = *(const loose *)(panel + p * NR + LANES);
+        for (int i = 0; i < m; i++) {
+            const real x = a[i * lda + p];
+            s0[i] += x * b0;
+            s1[i] += x * b1;
+        }
+    }
+    if (w == NR) {
+        for (int i = 0; i < m; i++) {
+            loose *to = (loose *)(c + i * ldc), *next = (loose *)(c + i * ldc + LANES);
+            if (add) {
+                s0[i] += *to;
+                s1[i] += *next;
+            }
+            *to = s0[i];
+            *next = s1[i];
+        }
+        return;
+    }
+    for (int i = 0; i < m; i++) { /* the last, narrower panel */
+        real part[NR];
+        *(loose *)part = s0[i];
+        *(loose *)(part + LANES) = s1[i];
+        for (int64_t j = 0; j < w; j++) c[i * ldc + j] = (add ? c[i * ldc + j] : 0) + part[j];
+    }
+}
+
+/* c (rows x columns) = c or 0, plus a (rows x inner) times the packed kernel */
+static void product(int64_t rows, int64_t columns, int64_t inner, const real *a, int64_t lda,
+                    const real *packed, int add, real *c, int64_t ldc) {
+    for (int64_t j = 0; j < columns; j += NR) {
+        const int64_t w = columns - j < NR ? columns - j : NR;
+        const real *panel = packed + j * inner;
+        for (int64_t i = 0; i < rows; i += MR) {
+            const real *from = a + i * lda;
+            real *to = c + i * ldc + j;
+            switch (rows - i < MR ? rows - i : MR) {
+#define CASE(m) case m: tile(m, w, inner, from, lda, panel, add, to, ldc); break;
+            CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if MR > 6
+            CASE(7) CASE(8)
+#endif
+#if MR > 8
+            CASE(9) CASE(10) CASE(11) CASE(12)
+#endif
+#undef CASE
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+"""A step as a graph of elementwise operations: what tracing fills and derivation extends.
+
+Equal expressions are one node, so what the backward pass recomputes is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+__all__ = ["Graph", "Leaf", "Node"]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value from outside; ``kind`` says where it lies.
+
+    z: an affine argument of the step; s: a state before the step; m: what a map returned;
+    v: a number for each unit; c: a number for all; x: the raw input; in the backward pass
+    also g: the gradient of a new state; y: of the output; a: of a map's argument.
+    """
+
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operation on earlier nodes, or a leaf, or a number."""
+
+    op: str
+    args: tuple[int, ...] = ()
+    leaf: Leaf | None = None
+    value: float = 0.0
+
+
+@dataclass
+class Graph:
+    """Nodes in an order in which they can be computed."""
+
+    nodes: list[Node] = field(default_factory=list)
+    _index: dict[Node, int] = field(default_factory=dict)
+
+    def _add(self, node: Node) -> int:
+        if node not in self._index:
+            self._index[node] = len(self.nodes)
+            self.nodes.append(node)
+        return self._index[node]
+
+    def leaf(self, kind: str, name: str) -> int:
+        return self._add(Node("leaf", leaf=Leaf(kind, name)))
+
+    def number(self, value: float) -> int:
+        return self._add(Node("number", value=float(value)))
+
+    def op(self, op: str, *args: int) -> int:
+        """An operation; what is neutral to it whatever the other operand is, is left out."""
+        numbers = [self.nodes[a].value if self.nodes[a].op == "number" else None for a in args]
+        match op, numbers:
+            case "mul", [1.0, _]:
+                return args[1]
+            case "mul" | "div", [_, 1.0]:
+                return args[0]
+            case "neg", [float() as value]:
+                return self.number(-value)
+        return self._add(Node(op, args))
+
+    def needed(self, outputs: Iterable[int]) -> list[int]:
+        """The nodes that ``outputs`` depend on, and they themselves, in order."""
+        seen: set[int] = set()
+        stack = list(outputs)
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack.extend(self.nodes[node].args)
+        return sorted(seen)
+
+    def leaves(self, outputs: Iterable[int]) -> list[Leaf]:
+        """The leaves among them."""
+        found = (self.nodes[node].leaf for node in self.needed(outputs))
+        return [leaf for leaf in found if leaf is not None]

@@ -1,0 +1,227 @@
+"""Runs compiled kernels: fills in their pointers and shares the batch among threads."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .cache import load
+from .emit_c import Real, Source, emit_c
+from .graph import Leaf
+from .plan import Plan
+
+__all__ = ["REALS", "Kernel"]
+
+#: The C type of a dtype.
+REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double"}
+#: Below this many numbers a second thread costs more than it brings.
+_WORTH_A_THREAD = 1 << 14
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:
+    """Kept between calls; a forked child gets its own."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="torchrecurrent")
+
+
+def _offsets(sizes: Tensor) -> Tensor:
+    return sizes.cumsum(0) - sizes
+
+
+class Kernel:
+    """A plan in one precision, compiled."""
+
+    def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
+        self.plan = plan
+        self.source: Source = emit_c(plan, REALS[dtype])
+        library = load(self.source.text)
+        self._forward, self._backward = library.forward, library.backward
+        library.panel_width.restype = ctypes.c_int64
+        self._panel = int(library.panel_width())
+
+    def forward(
+        self,
+        data: Tensor,
+        sizes: Tensor,
+        weights: Mapping[str, Tensor],
+        states: Sequence[Tensor],
+        constants: Tensor,
+        keep: bool,
+    ) -> dict[str, Tensor]:
+        """All tensors that the sequence makes, under the names of the kernel's slots.
+
+        Without ``keep`` there is no backward pass: only the output has a row for each step.
+        """
+        plan = self.plan
+        rows, (batch, width) = data.size(0), states[0].shape
+        kept = rows if keep else batch
+        tensors = {"X": data, "Z": data.new_empty(kept, len(plan.columns) * width)}
+        for k, (name, state) in enumerate(zip(plan.states, states, strict=True)):
+            is_output = k == 0 and plan.output is None
+            tensors[f"S0.{name}"] = state
+            tensors[f"S.{name}"] = (
+                data.new_empty(rows, width) if keep or is_output else state.clone()
+            )
+        for each in plan.maps:
+            tensors |= {f"{kind}.{each.name}": data.new_empty(kept, width) for kind in ("V", "M")}
+        if plan.output is not None:
+            tensors["Y"] = data.new_empty(rows, width)
+        parts = self._vectors(weights, width)
+        if plan.inputs:
+            parts["W.input"] = self._pack(weights["weight_ih"])
+        for key, weight in self._dense(weights, width):
+            parts[f"W.{key}"] = self._pack(weight)
+        self._run(self._forward, tensors | parts, sizes, constants, keep)
+        return tensors
+
+    def backward(
+        self,
+        tensors: Mapping[str, Tensor],
+        sizes: Tensor,
+        weights: Mapping[str, Tensor],
+        constants: Tensor,
+        grad_output: Tensor,
+        grad_states: Sequence[Tensor],
+        needs_data: bool,
+    ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        """Gradients of the data, the weights and the first states; overwrites Z and grad_states."""
+        plan, data = self.plan, tensors["X"]
+        rows, width = data.size(0), grad_output.size(1)
+        slices, count = self._slices(tensors, sizes), len(plan.learned)
+        work = {"dY": grad_output, "step": data.new_empty(slices, count, width)}
+        work["sum"] = data.new_zeros(slices, count, width)
+        work |= {f"G.{name}": g for name, g in zip(plan.states, grad_states, strict=True)}
+        for each in plan.maps:
+            work[f"dM.{each.name}"] = data.new_empty(rows, width)
+            work[f"dV.{each.name}"] = torch.empty_like(grad_states[0])
+        raw = Leaf("x", "input") in plan.gradients
+        grad_data = torch.empty_like(data) if (plan.inputs and needs_data) or raw else None
+        if grad_data is not None:
+            work["dX"] = grad_data
+        parts = self._vectors(weights, width)
+        if plan.inputs and needs_data:
+            parts["B.input"] = self._pack(weights["weight_ih"].t())
+        for key, weight in self._dense(weights, width):
+            parts[f"B.{key}"] = self._pack(weight.t())
+        self._run(self._backward, {**tensors, **work, **parts}, sizes, constants, True, slices)
+        grads = self._weight_gradients(tensors, work, sizes, weights, width)
+        return data.new_zeros(()) if grad_data is None else grad_data, grads, list(grad_states)
+
+    def _pack(self, weight: Tensor) -> Tensor:
+        """A kernel of units x inner as the panels that gemm.h reads."""
+        units, inner = weight.shape
+        panels = -(-units // self._panel)
+        padded = functional.pad(weight, (0, 0, 0, panels * self._panel - units))
+        return padded.view(panels, self._panel, inner).transpose(1, 2).contiguous()
+
+    def _dense(self, weights: Mapping[str, Tensor], width: int) -> list[tuple[str, Tensor]]:
+        """The recurrent kernels that the loop multiplies with, under their names in slots."""
+        plan = self.plan
+        dense = [
+            (str(k), weights[each.weight][each.start : each.start + each.count * width])
+            for k, each in enumerate(plan.products)
+        ]
+        maps = [
+            (each.name, weights[each.weight][each.start : each.start + width]) for each in plan.maps
+        ]
+        return dense + maps
+
+    def _vectors(self, weights: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
+        """The numbers for each unit; biases that are always added are added here."""
+        found: dict[str, Tensor] = {}
+        for leaf, sources in self.plan.vectors.items():
+            first, *rest = (weights[name][start : start + width] for name, start in sources)
+            for other in rest:
+                first = first + other
+            found[f"v.{leaf}"] = first
+        return found
+
+    def _weight_gradients(
+        self,
+        tensors: Mapping[str, Tensor],
+        work: Mapping[str, Tensor],
+        sizes: Tensor,
+        weights: Mapping[str, Tensor],
+        width: int,
+    ) -> dict[str, Tensor]:
+        """One product over all time steps for each kernel, one sum for each bias."""
+        plan, z = self.plan, tensors["Z"]
+        grads = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        if plan.inputs:
+            grads["weight_ih"] = z[:, : plan.inputs * width].t() @ tensors["X"]
+        for dense in plan.products:
+            part = z[:, dense.column * width : (dense.column + dense.count) * width]
+            rows = slice(dense.start, dense.start + dense.count * width)
+            grads[dense.weight][rows] += _against_previous(part, dense.state, tensors, sizes)
+        for each in plan.maps:
+            rows = slice(each.start, each.start + width)
+            grads[each.weight][rows] += work[f"dM.{each.name}"].t() @ tensors[f"V.{each.name}"]
+        for k, leaf in enumerate(plan.learned):
+            for name, start in plan.vectors[leaf]:
+                grads[name][start : start + width] += work["sum"][:, k].sum(0)
+        return grads
+
+    def _slices(self, tensors: Mapping[str, Tensor], sizes: Tensor) -> int:
+        """How many threads share the batch."""
+        work = tensors["X"].size(0) * tensors["Z"].size(1)
+        return max(1, min(torch.get_num_threads(), int(sizes[0]), work // _WORTH_A_THREAD))
+
+    def _run(
+        self,
+        function: Any,
+        tensors: Mapping[str, Tensor],
+        sizes: Tensor,
+        constants: Tensor,
+        keep: bool,
+        slices: int | None = None,
+    ) -> None:
+        slots = self.source.slots
+        addresses = [tensors[name].data_ptr() if name in tensors else None for name in slots]
+        pointers = (ctypes.c_void_p * max(1, len(slots)))(*addresses)
+        offsets = _offsets(sizes)
+        width = tensors[f"S0.{self.plan.states[0]}"].size(1)
+        batch, count = int(sizes[0]), slices or self._slices(tensors, sizes)
+        common = (
+            pointers,
+            ctypes.c_void_p(constants.data_ptr()),
+            ctypes.c_void_p(sizes.data_ptr()),
+            ctypes.c_void_p(offsets.data_ptr()),
+            *(ctypes.c_int64(n) for n in (sizes.size(0), tensors["X"].size(1), width)),
+        )
+
+        def work(k: int) -> None:
+            bounds = (batch * k // count, batch * (k + 1) // count)
+            function(*common, *(ctypes.c_int64(n) for n in (*bounds, k, keep)))
+
+        futures = []
+        if count > 1:
+            pool = _pool(torch.get_num_threads(), os.getpid())
+            futures = [pool.submit(work, k) for k in range(1, count)]
+        work(0)
+        for future in futures:
+            future.result()
+
+
+def _against_previous(
+    part: Tensor, state: str, tensors: Mapping[str, Tensor], sizes: Tensor
+) -> Tensor:
+    """The sum over all steps of ``part`` times the state before the step."""
+    first, history = tensors[f"S0.{state}"], tensors[f"S.{state}"]
+    batch = first.size(0)
+    gradient = part[:batch].t() @ first
+    if part.size(0) == batch:
+        return gradient
+    if int(sizes[-1]) == batch:  # all sequences are equally long
+        return gradient.addmm_(part[batch:].t(), history[: part.size(0) - batch])
+    steps = torch.repeat_interleave(torch.arange(sizes.size(0)), sizes)[batch:]
+    offsets = _offsets(sizes)
+    before = torch.arange(batch, part.size(0)) - offsets[steps] + offsets[steps - 1]
+    return gradient.addmm_(part[batch:].t(), history[before])

@@ -1,0 +1,15 @@
+"""Studies of the cells on tasks of the literature; needs ``torchrecurrent[studies]``.
+
+``python -m torchrecurrent.studies.demo`` runs the short one.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+for _module in ("numpy", "matplotlib", "rich"):
+    if find_spec(_module) is None:
+        # Named after this package, the error is one line under ``python -m``, without a trace.
+        raise ModuleNotFoundError(
+            f'{__name__} needs {_module}: pip install "torchrecurrent[studies]"', name=__name__
+        )
