@@ -217,7 +217,7 @@ def test_exact(name: str, kernels: Kernels) -> None:
 
 def _special(real: Real) -> Array:
     info = np.finfo(DTYPES[real])
-    positive = [0, info.smallest_subnormal, info.tiny, 1, 3, 20, 100, info.max, np.inf, np.nan]
+    positive = [0.0, info.smallest_subnormal, info.tiny, 1, 3, 20, 100, info.max, np.inf, np.nan]
     return np.array(positive + [-v for v in positive], info.dtype)
 
 

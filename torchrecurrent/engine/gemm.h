@@ -24,9 +24,10 @@ typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real
 
 int64_t panel_width(void) { return NR; }
 
-/* c (m x w, m <= MR, w <= NR) = c or 0, plus a (m x k) times one panel */
+/* c (m x w, m <= MR, w <= NR) = c or 0, plus a (m x k) times one panel; a's rows are ai apart,
+   its columns ak */
 static inline __attribute__((always_inline)) void tile(const int m, int64_t w, int64_t k,
-                                                       const real *a, int64_t lda,
+                                                       const real *a, int64_t ai, int64_t ak,
                                                        const real *panel, int add, real *c,
                                                        int64_t ldc) {
     vec s0[MR], s1[MR];
@@ -35,7 +36,7 @@ static inline __attribute__((always_inline)) void tile(const int m, int64_t w, i
         const vec b0 = *(const loose *)(panel + p * NR);
         const vec b1 = *(const loose *)(panel + p * NR + LANES);
         for (int i = 0; i < m; i++) {
-            const real x = a[i * lda + p];
+            const real x = a[i * ai + p * ak];
             s0[i] += x * b0;
             s1[i] += x * b1;
         }
@@ -60,26 +61,65 @@ static inline __attribute__((always_inline)) void tile(const int m, int64_t w, i
     }
 }
 
+/* the same for any m up to MR, with m known to the compiler; not inline, so compiled once */
+static __attribute__((noinline)) void any_tile(int64_t m, int64_t w, int64_t k, const real *a,
+                                               int64_t ai, int64_t ak, const real *panel, int add,
+                                               real *c, int64_t ldc) {
+    switch (m < MR ? m : MR) {
+#define CASE(m) case m: tile(m, w, k, a, ai, ak, panel, add, c, ldc); break;
+    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if MR > 6
+    CASE(7) CASE(8)
+#endif
+#if MR > 8
+    CASE(9) CASE(10) CASE(11) CASE(12)
+#endif
+#undef CASE
+    }
+}
+
 /* c (rows x columns) = c or 0, plus a (rows x inner) times the packed kernel */
 static void product(int64_t rows, int64_t columns, int64_t inner, const real *a, int64_t lda,
                     const real *packed, int add, real *c, int64_t ldc) {
     for (int64_t j = 0; j < columns; j += NR) {
         const int64_t w = columns - j < NR ? columns - j : NR;
-        const real *panel = packed + j * inner;
-        for (int64_t i = 0; i < rows; i += MR) {
-            const real *from = a + i * lda;
-            real *to = c + i * ldc + j;
-            switch (rows - i < MR ? rows - i : MR) {
-#define CASE(m) case m: tile(m, w, inner, from, lda, panel, add, to, ldc); break;
-            CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if MR > 6
-            CASE(7) CASE(8)
-#endif
-#if MR > 8
-            CASE(9) CASE(10) CASE(11) CASE(12)
-#endif
-#undef CASE
-            }
+        for (int64_t i = 0; i < rows; i += MR)
+            any_tile(rows - i, w, inner, a + i * lda, lda, 1, packed + j * inner, add,
+                     c + i * ldc + j, ldc);
+    }
+}
+
+#define KC 256 /* rows in a block of the sum below: KC * NR numbers stay in the first cache */
+
+/* the columns of a block, step by step: all its rows for each, zeros after the last column */
+static void pack(int64_t rows, int64_t width, int64_t step, const real *from, int64_t ld,
+                 real *to) {
+    for (int64_t j = 0; j < width; j += step) {
+        const int64_t w = width - j < step ? width - j : step;
+        for (int64_t p = 0; p < rows; p++, to += step) {
+            for (int64_t i = 0; i < w; i++) to[i] = from[p * ld + j + i];
+            for (int64_t i = w; i < step; i++) to[i] = 0;
+        }
+    }
+}
+
+/* how many numbers gradient() needs to work in */
+int64_t gradient_work(int64_t columns) { return KC * (MR + (columns + NR) / NR * NR); }
+
+/* c (units x columns) += a' b, summed over the rows of a (rows x units) and b (rows x columns):
+   the gradient of a kernel, for units u0 to u1 */
+void gradient(int64_t rows, int64_t columns, const real *a, int64_t lda, const real *b,
+              int64_t ldb, real *c, int64_t ldc, int64_t u0, int64_t u1, real *work) {
+    real *few = work, *block = work + KC * MR;
+    for (int64_t p = 0; p < rows; p += KC) {
+        const int64_t k = rows - p < KC ? rows - p : KC;
+        pack(k, columns, NR, b + p * ldb, ldb, block);
+        for (int64_t i = u0; i < u1; i += MR) {
+            const int64_t m = u1 - i < MR ? u1 - i : MR;
+            pack(k, m, MR, a + p * lda + i, lda, few);
+            for (int64_t j = 0; j < columns; j += NR)
+                any_tile(m, columns - j < NR ? columns - j : NR, k, few, 1, MR, block + j * k, 1,
+                         c + i * ldc + j, ldc);
         }
     }
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -32,6 +32,17 @@ def _pool(workers: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="torchrecurrent")
 
 
+def _share(work: Callable[[int], None], count: int) -> None:
+    """Call ``work`` with 0 to count - 1, each in a thread."""
+    futures = []
+    if count > 1:
+        pool = _pool(torch.get_num_threads(), os.getpid())
+        futures = [pool.submit(work, k) for k in range(1, count)]
+    work(0)
+    for future in futures:
+        future.result()
+
+
 def _offsets(sizes: Tensor) -> Tensor:
     return sizes.cumsum(0) - sizes
 
@@ -46,6 +57,8 @@ class Kernel:
         self._forward, self._backward = library.forward, library.backward
         library.panel_width.restype = ctypes.c_int64
         self._panel = int(library.panel_width())
+        library.gradient_work.restype = ctypes.c_int64
+        self._gradient, self._gradient_work = library.gradient, library.gradient_work
 
     def forward(
         self,
@@ -153,17 +166,17 @@ class Kernel:
         width: int,
     ) -> dict[str, Tensor]:
         """One product over all time steps for each kernel, one sum for each bias."""
-        plan, z = self.plan, tensors["Z"]
+        plan, z, data = self.plan, tensors["Z"], tensors["X"]
         grads = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         if plan.inputs:
-            grads["weight_ih"] = z[:, : plan.inputs * width].t() @ tensors["X"]
+            self._add_product(z[:, : plan.inputs * width], data, grads["weight_ih"])
         for dense in plan.products:
             part = z[:, dense.column * width : (dense.column + dense.count) * width]
-            rows = slice(dense.start, dense.start + dense.count * width)
-            grads[dense.weight][rows] += _against_previous(part, dense.state, tensors, sizes)
+            total = grads[dense.weight][dense.start : dense.start + dense.count * width]
+            self._against_previous(part, dense.state, tensors, sizes, total)
         for each in plan.maps:
-            rows = slice(each.start, each.start + width)
-            grads[each.weight][rows] += work[f"dM.{each.name}"].t() @ tensors[f"V.{each.name}"]
+            total = grads[each.weight][each.start : each.start + width]
+            self._add_product(work[f"dM.{each.name}"], tensors[f"V.{each.name}"], total)
         for k, leaf in enumerate(plan.learned):
             for name, start in plan.vectors[leaf]:
                 grads[name][start : start + width] += work["sum"][:, k].sum(0)
@@ -201,27 +214,51 @@ class Kernel:
             bounds = (batch * k // count, batch * (k + 1) // count)
             function(*common, *(ctypes.c_int64(n) for n in (*bounds, k, keep)))
 
-        futures = []
-        if count > 1:
-            pool = _pool(torch.get_num_threads(), os.getpid())
-            futures = [pool.submit(work, k) for k in range(1, count)]
-        work(0)
-        for future in futures:
-            future.result()
+        _share(work, count)
 
+    def _against_previous(
+        self,
+        part: Tensor,
+        state: str,
+        tensors: Mapping[str, Tensor],
+        sizes: Tensor,
+        total: Tensor,
+    ) -> None:
+        """Add to ``total`` the sum over all steps of ``part`` times the state before the step."""
+        first, history = tensors[f"S0.{state}"], tensors[f"S.{state}"]
+        batch = first.size(0)
+        self._add_product(part[:batch], first, total)
+        if part.size(0) == batch:
+            return
+        if int(sizes[-1]) == batch:  # all sequences are equally long
+            before = history[: part.size(0) - batch]
+        else:
+            steps = torch.repeat_interleave(torch.arange(sizes.size(0)), sizes)[batch:]
+            offsets = _offsets(sizes)
+            rows = torch.arange(batch, part.size(0)) - offsets[steps] + offsets[steps - 1]
+            before = history[rows]
+        self._add_product(part[batch:], before, total)
 
-def _against_previous(
-    part: Tensor, state: str, tensors: Mapping[str, Tensor], sizes: Tensor
-) -> Tensor:
-    """The sum over all steps of ``part`` times the state before the step."""
-    first, history = tensors[f"S0.{state}"], tensors[f"S.{state}"]
-    batch = first.size(0)
-    gradient = part[:batch].t() @ first
-    if part.size(0) == batch:
-        return gradient
-    if int(sizes[-1]) == batch:  # all sequences are equally long
-        return gradient.addmm_(part[batch:].t(), history[: part.size(0) - batch])
-    steps = torch.repeat_interleave(torch.arange(sizes.size(0)), sizes)[batch:]
-    offsets = _offsets(sizes)
-    before = torch.arange(batch, part.size(0)) - offsets[steps] + offsets[steps - 1]
-    return gradient.addmm_(part[batch:].t(), history[before])
+    def _add_product(self, a: Tensor, b: Tensor, total: Tensor) -> None:
+        """Add a' b to ``total``, its rows shared among threads."""
+        rows, units, columns = a.size(0), a.size(1), b.size(1)
+        count = max(1, min(torch.get_num_threads(), rows * units * columns // _WORTH_A_THREAD**2))
+        size = self._gradient_work(ctypes.c_int64(columns))
+        work = a.new_empty(count, size)
+
+        def slice_of(k: int) -> None:
+            self._gradient(
+                ctypes.c_int64(rows),
+                ctypes.c_int64(columns),
+                ctypes.c_void_p(a.data_ptr()),
+                ctypes.c_int64(a.stride(0)),
+                ctypes.c_void_p(b.data_ptr()),
+                ctypes.c_int64(b.stride(0)),
+                ctypes.c_void_p(total.data_ptr()),
+                ctypes.c_int64(total.stride(0)),
+                ctypes.c_int64(units * k // count),
+                ctypes.c_int64(units * (k + 1) // count),
+                ctypes.c_void_p(work[k].data_ptr()),
+            )
+
+        _share(slice_of, count)

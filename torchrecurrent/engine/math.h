@@ -92,7 +92,7 @@ static const real TR_ROUND = 0x1.8p23f, TR_UNIT = 0x1p23f;
 static inline real tr_exp_tail(real r) /* (exp(r) - 1 - r) / r^2 to 3e-9, |r| <= ln(2) / 2 */
 {
     real q = 1.381451519e-3f;
-    q = tr_fma(q, r, 8.3690e-3f);
+    q = tr_fma(q, r, 8.368778630e-3f);
     q = tr_fma(q, r, 4.166839360e-2f);
     q = tr_fma(q, r, 0.1666652011f);
     return tr_fma(q, r, 0.4999999341f);
