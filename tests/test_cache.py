@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -226,12 +227,12 @@ def test_compiler_that_hangs(box: Sandbox, monkeypatch: pytest.MonkeyPatch, wher
     pid = box.root / "pid"
     hang = f"sleep 60 & echo $! > {pid}; wait"
     box.write_compiler(*([hang] if where == "build" else ["", hang]))
-    monkeypatch.setenv("TORCHRECURRENT_COMPILE_TIMEOUT", "0.5")
+    monkeypatch.setenv("TORCHRECURRENT_COMPILE_TIMEOUT", "1")
     start = time.monotonic()
     error = HangError if where == "build" else CompilerError
-    with pytest.raises(error, match=r"did not finish within 0\.5 s"):
+    with pytest.raises(error, match="did not finish within 1 s"):
         cache.load(TWICE)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     wait_until(lambda: not running(int(pid.read_text())))  # the whole group is gone
     assert box.files() == []
     assert box.calls == (where == "build")  # a second try would hang too
@@ -252,6 +253,14 @@ def test_compiler_that_does_not_know_the_cpu(box: Sandbox) -> None:
     )
     assert answer(cache.load(TWICE)) == 42.0
     assert box.calls == 2
+
+
+def test_no_place_at_all(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = Mock(side_effect=FileNotFoundError("no usable temporary directory"))
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", "/dev/null/cache")
+    monkeypatch.setattr(cache, "_build_folder", nowhere)
+    with pytest.raises(CompilerError, match=r"neither in the cache .* nor"):
+        cache.load(TWICE)
 
 
 def test_compiler_works_in_a_private_folder(box: Sandbox) -> None:

@@ -20,7 +20,6 @@ from unittest.mock import Mock
 import pytest
 
 from torchrecurrent.engine import cache
-from torchrecurrent.engine.compiler import CompilerError
 
 from .test_cache import REAL, TWICE, Sandbox, answer, wait_until
 
@@ -75,7 +74,7 @@ def test_threads_share_one_build(
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_build_killed_half_way(box: Sandbox, sent: signal.Signals) -> None:
     started = box.root / "started"
-    box.write_compiler(f"touch {started}; sleep 1")
+    box.write_compiler(f"touch {started}; sleep 5")
     process = box.start()
     wait_until(started.exists)
     assert box.files("*.lock")
@@ -85,9 +84,7 @@ def test_build_killed_half_way(box: Sandbox, sent: signal.Signals) -> None:
     left = box.files(".torchrecurrent-build-*")
     assert len(left) == (1 if sent == signal.SIGKILL else 0)
     box.write_compiler()
-    before = time.monotonic()
-    assert box.run() == "42.0\n"  # at once: the lock died with its holder
-    assert time.monotonic() - before < 5
+    assert box.run() == "42.0\n"  # without waiting: the lock died with its holder
     for path in left:
         shutil.rmtree(path)
     assert_sound(box)
@@ -135,13 +132,13 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_kernel_is_made_again(box: Sandbox, damage: str) -> None:
+def test_damaged_kernel_is_made_again(box: Sandbox) -> None:
     box.run()
     (library,) = box.files("*.so")
-    DAMAGES[damage](library)
-    assert box.run() == "42.0\n"
-    assert box.calls == 2
+    for number, (damage, work) in enumerate(DAMAGES.items(), start=1):
+        work(library)
+        assert box.run() == "42.0\n", damage
+        assert box.calls == number + 1, damage
     assert_sound(box)
 
 
@@ -162,10 +159,7 @@ def test_disk_that_is_read_only_or_full_or_noexec(box: Sandbox, options: str) ->
     box.folder.mkdir(mode=0o700)
     mount = f"mount -t tmpfs -o mode=0700,{options} tmpfs {box.folder}"
     around = ("unshare", "--map-root-user", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh")
-    if (
-        not shutil.which("unshare")
-        or subprocess.run([*around, "true"], capture_output=True).returncode
-    ):
+    if not shutil.which("unshare") or subprocess.call([*around, "true"], stderr=subprocess.DEVNULL):
         pytest.skip("no mount is allowed here")
     said = box.run(ONCE_AND_STATE, *around)
     assert said.startswith("42.0\n")
@@ -192,14 +186,6 @@ def test_disk_that_is_full_for_the_compiler(box: Sandbox) -> None:
     with pytest.warns(UserWarning, match=f"{ALONE}.*No space left"):
         assert answer(cache.load(TWICE)) == 42.0
     assert box.files() == []
-
-
-def test_no_place_at_all(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = Mock(side_effect=FileNotFoundError("no usable temporary directory"))
-    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", "/dev/null/cache")
-    monkeypatch.setattr(cache, "_build_folder", nowhere)
-    with pytest.raises(CompilerError, match=r"neither in the cache .* nor"):
-        cache.load(TWICE)
 
 
 @pytest.mark.parametrize("case", ["another's", "group", "all", "link"])
@@ -249,6 +235,12 @@ def child(work):
         work()
         os._exit(0)
     return lambda: os.waitpid(pid, 0)
+
+def wait_for(path):
+    for _ in range(4000):
+        if os.path.exists(path):
+            break
+        time.sleep(0.01)
 """
 
 
@@ -265,36 +257,39 @@ print(twice(source + "//"))
     assert box.calls == 2
 
 
+def slow_compiler(box: Sandbox) -> dict[str, str]:
+    """One that says when it has started, and goes on when it may."""
+    started, go = box.root / "started", box.root / "go"
+    box.write_compiler(f"touch {started}; while [ ! -e {go} ]; do sleep 0.02; done")
+    # Of Python 3.12 and later: a process with threads that forks is what the tests are about.
+    return {"STARTED": str(started), "GO": str(go), "PYTHONWARNINGS": "ignore::DeprecationWarning"}
+
+
 def test_child_forked_during_a_build(box: Sandbox) -> None:
-    started = box.root / "started"
-    box.write_compiler(f"touch {started}; sleep 0.5")
-    script = f"""
+    script = """
 thread = threading.Thread(target=lambda: print(twice(source), flush=True))
 thread.start()
-while not os.path.exists({str(started)!r}):
-    time.sleep(0.01)
+wait_for(os.environ["STARTED"])
 wait = child(lambda: print(twice(source), flush=True))
+open(os.environ["GO"], "w").close()
 thread.join()
 wait()
 """
-    assert box.run(FORK + script, PYTHONWARNINGS="ignore::DeprecationWarning") == "42.0\n42.0\n"
+    assert box.run(FORK + script, **slow_compiler(box)) == "42.0\n42.0\n"
     assert box.calls == 1
     assert_sound(box)
 
 
 def test_child_does_not_keep_a_dead_parents_lock(box: Sandbox) -> None:
-    started = box.root / "started"
-    box.write_compiler(f"touch {started}; sleep 1")
-    script = f"""
+    script = """
 threading.Thread(target=lambda: twice(source), daemon=True).start()
-while not os.path.exists({str(started)!r}):
-    time.sleep(0.01)
-child(lambda: time.sleep(4))
+wait_for(os.environ["STARTED"])
+child(lambda: wait_for(os.environ["GO"]))
 os.kill(os.getpid(), 9)
 """
-    with box.start(FORK + script, PYTHONWARNINGS="ignore::DeprecationWarning") as process:
+    changes = slow_compiler(box)
+    with box.start(FORK + script, **changes) as process:
         process.wait(timeout=30)
     box.write_compiler()
-    start = time.monotonic()
     assert box.run() == "42.0\n"
-    assert time.monotonic() - start < 2.5
+    Path(changes["GO"]).touch()

@@ -146,11 +146,11 @@ class Recurrent(nn.Module):
                 outputs.append(source.with_data(data))
                 final.append(last)
             if layer + 1 == self.num_layers and not self.return_sequences:
-                output = steps.unsort(torch.cat([each.last() for each in outputs], -1))
+                output = steps.unsort(_side_by_side([each.last() for each in outputs]))
             forward_in_time = (
                 each.reversed() if direction else each for direction, each in enumerate(outputs)
             )
-            steps = steps.with_data(torch.cat([each.data for each in forward_in_time], -1))
+            steps = steps.with_data(_side_by_side([each.data for each in forward_in_time]))
             if layer + 1 < self.num_layers and self.dropout:
                 steps = steps.with_data(functional.dropout(steps.data, self.dropout, self.training))
         unbatched = batch_size is None
@@ -289,3 +289,8 @@ class Recurrent(nn.Module):
             for name, value in self._cell_options.items()
         ]
         return ", ".join(parts)
+
+
+def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """The directions' outputs as one; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), -1)
