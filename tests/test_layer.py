@@ -22,7 +22,7 @@ from torchrecurrent import (
     detach_hidden,
 )
 
-from .making import assert_same, input_for, make, randomize, tensors
+from .making import assert_same, gradients, input_for, make, randomize, tensors
 
 I, H = 3, 4
 LENGTHS = [2, 5, 1, 4]
@@ -180,3 +180,30 @@ def test_flatten_and_reset() -> None:
     generic = Recurrent([nn.GRUCell], I, H)
     assert "GRUCell(3, 4)" in repr(generic)
     assert repr(BR(I, H, recurrence="dense")) == f"BR({I}, {H}, recurrence=dense)"
+
+
+def test_a_parametrization_may_stand_in_for_a_parameter() -> None:
+    cell = RNNCell(I, H, dtype=torch.float64)
+    nn.utils.parametrizations.orthogonal(cell, "weight_hh")
+    layer = Recurrent(cell, I, H)
+    twin = Recurrent(RNNCell, I, H, dtype=torch.float64)
+    with torch.no_grad():
+        for name, value in cell.kernels().items():
+            assert value is not None
+            twin.cells[0].get_parameter(name).copy_(value)
+    input = torch.randn(5, 2, I, dtype=torch.float64)
+    assert_same(layer(input), twin(input))
+    layer(input)[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in cell.parameters())
+
+
+def test_a_layer_compiles_whole() -> None:
+    torch.compiler.reset()
+    layer = LSTM(I, H, 2, bidirectional=True, dtype=torch.float64)
+    input = torch.randn(5, 2, I, dtype=torch.float64)
+    compiled: Any = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    assert_same(compiled(input), layer(input))
+    assert_same(
+        list(gradients(layer, *compiled(input)).values()),
+        list(gradients(layer, *layer(input)).values()),
+    )

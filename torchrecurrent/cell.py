@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ class _Options(nn.Module):
     option_names: ClassVar[tuple[str, ...]]
     #: Where each argument finds its rows in the stacked parameters.
     layout: Layout
+    _names: tuple[str, ...]
 
 
 class BaseRecurrentCell(_Options):
@@ -174,15 +175,15 @@ class BaseRecurrentCell(_Options):
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
 
-        for kernel in self.layout.stacks:
+        stacks = self.layout.stacks
+        for kernel in stacks:
             self.register_parameter(kernel.weight, empty(*self.layout.shape(kernel)))
-        for kernel in self.layout.stacks:
-            if kernel.bias is not None:
-                wanted = getattr(self, kernel.bias_flag)
-                rows = self.layout.shape(kernel)[0]
-                self.register_parameter(kernel.bias, empty(rows) if wanted else None)
+        for kernel in (each for each in stacks if each.bias is not None):
+            wanted, (rows, *_) = getattr(self, kernel.bias_flag), self.layout.shape(kernel)
+            self.register_parameter(str(kernel.bias), empty(rows) if wanted else None)
         for argument in self.signature.having(roles.ScalarRole):
             self.register_parameter(argument.name, empty(1))
+        self._names = tuple(self._parameters)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -219,18 +220,20 @@ class BaseRecurrentCell(_Options):
         for kernel in self.layout.stacks:
             block = self.layout.block(kernel, argument)
             if parameter in (kernel.weight, kernel.bias) and block is not None:
-                value = self._parameters.get(parameter)
+                value = getattr(self, parameter, None)
                 if value is not None:
-                    return value[block.start : block.stop]
+                    return cast("Tensor", value)[block.start : block.stop]
         raise KeyError(f"{type(self).__name__} has no block {argument!r} in {parameter!r}")
 
     def recurrent_kernel(self) -> Tensor | None:
         """The matrix or vector that multiplies the state; override it to constrain it."""
-        return self._parameters.get(RECURRENT.weight)
+        return getattr(self, RECURRENT.weight, None)
 
     def kernels(self) -> Kernels:
         """The effective parameters, computed once a sequence."""
-        return {**self._parameters, RECURRENT.weight: self.recurrent_kernel()}
+        # By attribute: a parametrization or torch.func.functional_call may stand in for it.
+        kernels = {name: getattr(self, name) for name in self._names}
+        return {**kernels, RECURRENT.weight: self.recurrent_kernel()}
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         """All that a step needs of the input, for any number of time steps at once.
@@ -276,8 +279,7 @@ class BaseRecurrentCell(_Options):
         if input.dim() not in (1, 2):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         check_width(input, self.input_size)
-        weight = next(self.parameters(), None)
-        check_placement("input", input, weight)
+        check_placement("input", input, weight := next(self.parameters(), None))
         states = None
         if hx is not None:
             states = check_cell_states(self.state_names, self.state_widths, input, hx, weight)

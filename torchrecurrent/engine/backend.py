@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ def run(
     cell: Any, data: Tensor, batch_sizes: Sequence[int], states: tuple[Tensor, ...] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """A whole sequence, as :func:`torchrecurrent.engine.reference.run`, by the path chosen."""
+    if torch.compiler.is_compiling():  # it traces the loop, and could not trace what follows
+        return reference.run(cell, data, batch_sizes, states)
     chosen = _current()
     reason = "the backend 'reference' was chosen" if chosen == "reference" else ""
     handle = reason or _kernel(cell, data, states)
@@ -156,6 +159,8 @@ def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     reason = _overrides(cell)
     if reason:
         return reason
+    if sys.platform == "win32":
+        return "there are no kernels on Windows yet"
     if data.device.type != "cpu":
         return f"there is no kernel for the device {data.device.type!r} yet"
     if data.dtype not in (*REALS, torch.bfloat16):
@@ -164,8 +169,6 @@ def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
         return "autocast decides the dtypes"
     if data.numel() == 0:
         return "there is nothing to compute"
-    if torch.compiler.is_compiling():
-        return "torch.compile traces the step itself"
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "a torch.func transformation is active"
     if torch.autograd.forward_ad._current_level >= 0:
@@ -191,7 +194,7 @@ def _overrides(cell: Any) -> str:
 def _fingerprint(cell: BaseRecurrentCell) -> object:
     """What may be changed on an instance and changes its kernel."""
     options = tuple(getattr(cell, name, None) for name in type(cell).option_names)
-    present = tuple(name for name, value in cell._parameters.items() if value is not None)
+    present = tuple(name for name in cell._names if getattr(cell, name) is not None)
     return options, present
 
 

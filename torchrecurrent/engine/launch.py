@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .cache import load
 from .emit_c import Real, Source, emit_c
 from .graph import Leaf
 from .plan import Plan
@@ -75,6 +74,8 @@ class Kernel:
     """A plan in one precision, compiled."""
 
     def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
+        from .cache import load  # its file locks do not exist on Windows
+
         self.plan = plan
         self.source: Source = emit_c(plan, REALS[dtype])
         library = load(self.source.text)

@@ -16,12 +16,20 @@ from .launch import Kernel
 __all__ = ["register", "sequence"]
 
 _KERNELS: list[tuple[Kernel, tuple[str, ...]]] = []
+_NUMBERS: dict[object, int] = {}
 
 
 def register(kernel: Kernel, weights: Sequence[str]) -> int:
-    """A number for a kernel that takes the weights of these names, in this order."""
-    _KERNELS.append((kernel, tuple(weights)))
-    return len(_KERNELS) - 1
+    """A number for a kernel that takes the weights of these names, in this order.
+
+    Cells of one kind and size share it.
+    """
+    plan, names = kernel.plan, tuple(weights)
+    key = (kernel.source.text, plan.products, plan.maps, tuple(plan.vectors.items()), names)
+    if key not in _NUMBERS:
+        _KERNELS.append((kernel, names))
+        _NUMBERS[key] = len(_KERNELS) - 1
+    return _NUMBERS[key]
 
 
 def _saved_names(kernel: Kernel) -> list[str]:

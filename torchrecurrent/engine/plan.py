@@ -166,7 +166,7 @@ class _Tracer:
         for kernel in kernels:
             bias = None if kernel is None else kernel.bias
             block = None if kernel is None else self.cell.layout.block(kernel, name)
-            if bias is not None and block is not None and self.cell._parameters[bias] is not None:
+            if bias is not None and block is not None and getattr(self.cell, bias) is not None:
                 parts.append((bias, block.start))
         if not parts:
             return value

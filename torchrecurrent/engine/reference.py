@@ -77,9 +77,8 @@ def project(cell: BaseRecurrentCell, input: Tensor) -> tuple[Tensor, ...]:
     raw = (input,) if any(cell.signature.having(roles.RawRole)) else ()
     if not cell.layout.blocks(INPUT):
         return (input,)
-    # Not get_parameter: under torch.func.functional_call these are plain tensors.
-    weight, bias = cell._parameters["weight_ih"], cell._parameters["bias_ih"]
-    assert weight is not None
+    # By attribute, as in kernels(): what stands there need not be a parameter.
+    weight, bias = getattr(cell, "weight_ih"), getattr(cell, "bias_ih")  # noqa: B009
     if cell.integration == "multiplicative":  # multiplies the bare projections
         bias = None
     return (functional.linear(input, weight, bias), *raw)

@@ -44,7 +44,7 @@ EXPECTED = {
 class Size:
     """How much is run; the numbers of a smoke run mean nothing."""
 
-    steps: int = 500
+    steps: int = 600
     epochs: int = 40
     seeds: int = 3
     copy_hidden: int = 64
