@@ -22,7 +22,7 @@ __all__ = ["draw"]
 
 #: Okabe and Ito's colours, which the colour-blind tell apart.
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#F0E442", "#000000")
-DASHES = ("-", "--", "-", "--")
+DASHES = ("-", "-.", "-", "-.")
 
 
 def draw(
@@ -87,7 +87,7 @@ def _draw_curves(
         high = [mean + error for _, mean, error in points]
         axis.plot(steps, means, dashes[cell], color=colours[cell], label=label, linewidth=1.6)
         axis.fill_between(steps, low, high, color=colours[cell], alpha=0.2, linewidth=0)
-    axis.axhline(task.baseline, color="0.35", linestyle=":", linewidth=1.2)
+    axis.axhline(task.baseline, color="0.35", linestyle="--", linewidth=1.2)
     axis.text(
         0.98,
         task.baseline,
@@ -129,7 +129,7 @@ def _draw_scores(
                 capsize=3,
             )
     cells = [each.cell for each in summarize(results)]
-    axis.axhline(task.baseline, color="0.35", linestyle=":", linewidth=1.2)
+    axis.axhline(task.baseline, color="0.35", linestyle="--", linewidth=1.2)
     axis.text(
         0.02,
         task.baseline,
