@@ -119,3 +119,15 @@ def test_the_source_can_be_read() -> None:
     assert "tr_tanh" in source
     with pytest.raises(TypeError, match="tauGRUCell has no kernel: a delay line"):
         tauGRU(3, 5).kernel_source()
+
+
+def test_without_a_compiler_one_warning_and_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "/no/such/compiler")
+    layer = LSTM(3, 5)
+    x = torch.randn(4, 2, 3)
+    with pytest.warns(UserWarning, match="runs without fused kernels: CC is '/no/such/compiler'"):
+        output = layer(x)[0]
+    assert_same(layer(x)[0], output, 0)  # and no second warning
+    assert "no kernel could be compiled: CC is" in layer.explain(x)
+    with backend("c"), pytest.raises(RuntimeError, match="can't run LSTMCell: no kernel could"):
+        layer(x)

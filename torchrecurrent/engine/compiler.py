@@ -65,11 +65,12 @@ _CANDIDATES = ("cc", "gcc", "clang")
 # No fork while a compiler is being started: the child would hold the pipe open that its parent
 # reads to the end, and may itself be waiting for the parent's lock on the cache.
 _starting = threading.RLock()
-os.register_at_fork(
-    before=_starting.acquire,
-    after_in_parent=_starting.release,
-    after_in_child=_starting.release,
-)
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_starting.acquire,
+        after_in_parent=_starting.release,
+        after_in_child=_starting.release,
+    )
 
 
 class CompilerError(RuntimeError):
