@@ -37,7 +37,21 @@ _HEADER = """\
 #else
 #define IVDEP _Pragma("GCC ivdep")
 #endif
+typedef struct {
+    void **p;
+    const double *c;
+    const int64_t *sizes, *offsets;
+    int64_t T, I, H, batch, keep;
+} sequence_t;
 """
+_ARGUMENTS = (
+    "void **p, const double *c, const int64_t *sizes, const int64_t *offsets, int64_t T, "
+    "int64_t I, int64_t H, int64_t keep, int64_t slice, int64_t n0, int64_t n1"
+)
+_VALUES = (
+    "s->p, s->c, s->sizes, s->offsets, s->T, s->I, s->H, s->keep, slice, "
+    "s->batch * slice / call->count, s->batch * (slice + 1) / call->count"
+)
 
 
 @dataclass(frozen=True)
@@ -79,13 +93,12 @@ class _Writer:
             for k, name in enumerate(self.plan.constants)
         )
         setup = f"{pointers}\n{constants}\n    const int64_t ldz = {len(self.plan.columns)} * H;"
-        arguments = (
-            "void **p, const double *c, const int64_t *sizes, const int64_t *offsets, int64_t T, "
-            "int64_t I, int64_t H, int64_t n0, int64_t n1, int64_t slice, int64_t keep"
-        )
         functions = "".join(
-            f"\nvoid {name}({arguments}) {{\n{setup}\n    (void)ldz; (void)slice; (void)keep;\n"
-            f"{body}}}\n"
+            f"\nstatic void {name}_slice({_ARGUMENTS}) {{\n{setup}\n"
+            f"    (void)ldz; (void)slice; (void)keep;\n{body}}}\n"
+            f"void {name}(const call_t *call) {{\n"
+            "    const sequence_t *s = call->arguments;\n"
+            f"    FOR_SLICES(call) {name}_slice({_VALUES});\n}}\n"
             for name, body in (("forward", forward), ("backward", backward))
         )
         products = resources.files(__package__).joinpath("gemm.h").read_text("utf-8")

@@ -22,6 +22,18 @@ typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real
 #define LANES (VECTOR_BYTES / (int)sizeof(real))
 #define NR (2 * LANES)
 
+/* One call of a function that threads share: each does every so manieth slice. Who runs the
+   threads says which a thread is, by a function or by numbers. */
+typedef struct {
+    int (*number)(void), (*threads)(void);
+    int64_t first, stride, count;
+    void *arguments;
+} call_t;
+#define FOR_SLICES(call)                                                   \
+    for (int64_t slice = (call)->number ? (call)->number() : (call)->first, \
+                 by = (call)->threads ? (call)->threads() : (call)->stride; \
+         slice < (call)->count; slice += by)
+
 int64_t panel_width(void) { return NR; }
 
 /* c (m x w, m <= MR, w <= NR) = c or 0, plus a (m x k) times one panel; a's rows are ai apart,
@@ -106,20 +118,30 @@ static void pack(int64_t rows, int64_t width, int64_t step, const real *from, in
 /* how many numbers gradient() needs to work in */
 int64_t gradient_work(int64_t columns) { return KC * (MR + (columns + NR) / NR * NR); }
 
+typedef struct {
+    int64_t rows, columns, units, lda, ldb, ldc;
+    const real *a, *b;
+    real *c, *work;
+} gradient_t;
+
 /* c (units x columns) += a' b, summed over the rows of a (rows x units) and b (rows x columns):
-   the gradient of a kernel, for units u0 to u1 */
-void gradient(int64_t rows, int64_t columns, const real *a, int64_t lda, const real *b,
-              int64_t ldb, real *c, int64_t ldc, int64_t u0, int64_t u1, real *work) {
-    real *few = work, *block = work + KC * MR;
-    for (int64_t p = 0; p < rows; p += KC) {
-        const int64_t k = rows - p < KC ? rows - p : KC;
-        pack(k, columns, NR, b + p * ldb, ldb, block);
-        for (int64_t i = u0; i < u1; i += MR) {
-            const int64_t m = u1 - i < MR ? u1 - i : MR;
-            pack(k, m, MR, a + p * lda + i, lda, few);
-            for (int64_t j = 0; j < columns; j += NR)
-                any_tile(m, columns - j < NR ? columns - j : NR, k, few, 1, MR, block + j * k, 1,
-                         c + i * ldc + j, ldc);
+   the gradient of a kernel; a slice has some of the units */
+void gradient(const call_t *call) {
+    const gradient_t *g = call->arguments;
+    FOR_SLICES(call) {
+        real *few = g->work + slice * gradient_work(g->columns), *block = few + KC * MR;
+        const int64_t u0 = g->units * slice / call->count;
+        const int64_t u1 = g->units * (slice + 1) / call->count;
+        for (int64_t p = 0; p < g->rows; p += KC) {
+            const int64_t k = g->rows - p < KC ? g->rows - p : KC;
+            pack(k, g->columns, NR, g->b + p * g->ldb, g->ldb, block);
+            for (int64_t i = u0; i < u1; i += MR) {
+                const int64_t m = u1 - i < MR ? u1 - i : MR;
+                pack(k, m, MR, g->a + p * g->lda + i, g->lda, few);
+                for (int64_t j = 0; j < g->columns; j += NR)
+                    any_tile(m, g->columns - j < NR ? g->columns - j : NR, k, few, 1, MR,
+                             block + j * k, 1, g->c + i * g->ldc + j, g->ldc);
+            }
         }
     }
 }

@@ -1,13 +1,11 @@
-"""Runs compiled kernels: fills in their pointers and shares the batch among threads."""
+"""Runs compiled kernels: fills in their pointers, and sums up the gradients of the weights."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ from torch.nn import functional
 from .emit_c import Real, Source, emit_c
 from .graph import Leaf
 from .plan import Plan
+from .threads import share
 
 __all__ = ["REALS", "Kernel"]
 
@@ -25,12 +24,6 @@ REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double
 #: Below this many numbers a second thread costs more than it brings.
 _WORTH_A_THREAD = 1 << 14
 _LARGE_PAGE, _MADV_HUGEPAGE = 1 << 21, 14
-
-
-@lru_cache(maxsize=1)
-def _pool(workers: int, process: int) -> ThreadPoolExecutor:
-    """Kept between calls; a forked child gets its own."""
-    return ThreadPoolExecutor(workers, thread_name_prefix="torchrecurrent")
 
 
 @cache
@@ -55,19 +48,26 @@ def _fresh(like: Tensor, rows: int, columns: int) -> Tensor:
     return tensor
 
 
-def _share(work: Callable[[int], None], count: int) -> None:
-    """Call ``work`` with 0 to count - 1, each in a thread."""
-    futures = []
-    if count > 1:
-        pool = _pool(torch.get_num_threads(), os.getpid())
-        futures = [pool.submit(work, k) for k in range(1, count)]
-    work(0)
-    for future in futures:
-        future.result()
-
-
 def _offsets(sizes: Tensor) -> Tensor:
     return sizes.cumsum(0) - sizes
+
+
+class _Sequence(ctypes.Structure):
+    """``sequence_t`` of the emitted code."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("p", "c", "sizes", "offsets")),
+        *((name, ctypes.c_int64) for name in ("T", "I", "H", "batch", "keep")),
+    )
+
+
+class _Gradient(ctypes.Structure):
+    """``gradient_t`` of gemm.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("rows", "columns", "units", "lda", "ldb", "ldc")),
+        *((name, ctypes.c_void_p) for name in ("a", "b", "c", "work")),
+    )
 
 
 class Kernel:
@@ -225,19 +225,16 @@ class Kernel:
         offsets = _offsets(sizes)
         width = tensors[f"S0.{self.plan.states[0]}"].size(1)
         batch, count = int(sizes[0]), slices or self._slices(tensors, sizes)
-        common = (
-            pointers,
-            ctypes.c_void_p(constants.data_ptr()),
-            ctypes.c_void_p(sizes.data_ptr()),
-            ctypes.c_void_p(offsets.data_ptr()),
-            *(ctypes.c_int64(n) for n in (sizes.size(0), tensors["X"].size(1), width)),
+        arguments = _Sequence(
+            ctypes.addressof(pointers),
+            *(tensor.data_ptr() for tensor in (constants, sizes, offsets)),
+            sizes.size(0),
+            tensors["X"].size(1),
+            width,
+            batch,
+            keep,
         )
-
-        def work(k: int) -> None:
-            bounds = (batch * k // count, batch * (k + 1) // count)
-            function(*common, *(ctypes.c_int64(n) for n in (*bounds, k, keep)))
-
-        _share(work, count)
+        share(function, arguments, count)
 
     def _against_previous(
         self,
@@ -268,20 +265,6 @@ class Kernel:
         count = max(1, min(torch.get_num_threads(), rows * units * columns >> 21))
         size = self._gradient_work(ctypes.c_int64(columns))
         work = a.new_empty(count, size)
-
-        def slice_of(k: int) -> None:
-            self._gradient(
-                ctypes.c_int64(rows),
-                ctypes.c_int64(columns),
-                ctypes.c_void_p(a.data_ptr()),
-                ctypes.c_int64(a.stride(0)),
-                ctypes.c_void_p(b.data_ptr()),
-                ctypes.c_int64(b.stride(0)),
-                ctypes.c_void_p(total.data_ptr()),
-                ctypes.c_int64(total.stride(0)),
-                ctypes.c_int64(units * k // count),
-                ctypes.c_int64(units * (k + 1) // count),
-                ctypes.c_void_p(work[k].data_ptr()),
-            )
-
-        _share(slice_of, count)
+        strides = (tensor.stride(0) for tensor in (a, b, total))
+        addresses = (tensor.data_ptr() for tensor in (a, b, total, work))
+        share(self._gradient, _Gradient(rows, columns, units, *strides, *addresses), count)

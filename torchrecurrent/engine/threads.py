@@ -1,0 +1,85 @@
+"""Shares the slices of a call among threads: torch's own OpenMP pool where it can be had.
+
+After an operation of torch its threads wait for the next one in a busy loop for some
+milliseconds. Threads of our own would fight them for the cores; theirs are ready at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["share"]
+
+#: OpenMP's pool does not survive a fork.
+_PROCESS = os.getpid()
+
+
+class _Call(ctypes.Structure):
+    """``call_t`` of gemm.h."""
+
+    _fields_ = (
+        ("number", ctypes.c_void_p),
+        ("threads", ctypes.c_void_p),
+        ("first", ctypes.c_int64),
+        ("stride", ctypes.c_int64),
+        ("count", ctypes.c_int64),
+        ("arguments", ctypes.c_void_p),
+    )
+
+
+@cache
+def _openmp() -> tuple[Any, int, int] | None:
+    """GNU OpenMP as torch ships it: start a team, a thread's number, the size of its team."""
+    for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
+        try:
+            library = ctypes.CDLL(str(path))  # loaded already, with torch
+            addresses = [
+                ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+                for name in ("omp_get_thread_num", "omp_get_num_threads")
+            ]
+            return library.GOMP_parallel, addresses[0], addresses[1]
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:
+    """Kept between calls; a forked child gets its own."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="torchrecurrent")
+
+
+def share(function: Any, arguments: ctypes.Structure, count: int) -> None:
+    """Call the C function ``function`` for slices 0 to count - 1.
+
+    Args:
+        function: takes a ``call_t``, and does the slices that are its thread's.
+        arguments: what the call points to.
+        count: the number of slices; 1 runs in the caller's thread.
+    """
+    pointer = ctypes.cast(ctypes.pointer(arguments), ctypes.c_void_p).value
+
+    def work(first: int, stride: int) -> None:
+        function(ctypes.byref(_Call(None, None, first, stride, count, pointer)))
+
+    if count == 1:
+        work(0, 1)
+        return
+    openmp = _openmp() if os.getpid() == _PROCESS else None
+    if openmp is not None:
+        parallel, number, threads = openmp
+        call = _Call(number, threads, 0, 1, count, pointer)
+        parallel(function, ctypes.byref(call), ctypes.c_uint(count), ctypes.c_uint(0))
+        return
+    pool = _pool(torch.get_num_threads(), os.getpid())
+    futures = [pool.submit(work, k, count) for k in range(1, count)]
+    work(0, count)
+    for future in futures:
+        future.result()
