@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,11 +16,14 @@ from torchrecurrent import (
     LSTM,
     MGU,
     BaseRecurrentCell,
+    IntersectionRNN,
     LSTMCell,
     Recurrent,
+    RecurrentLayer,
     backend,
     tauGRU,
 )
+from torchrecurrent.engine.backend import _kernels
 from torchrecurrent.roles import Gate, State
 
 from .making import assert_same, input_for, randomize
@@ -131,3 +135,34 @@ def test_without_a_compiler_one_warning_and_the_reference(monkeypatch: pytest.Mo
     assert "no kernel could be compiled: CC is" in layer.explain(x)
     with backend("c"), pytest.raises(RuntimeError, match="can't run LSTMCell: no kernel could"):
         layer(x)
+
+
+@pytest.mark.parametrize("kind", [LSTM, MGU, IntersectionRNN], ids=lambda kind: kind.__name__)
+def test_the_operator_is_well_formed(kind: type[RecurrentLayer]) -> None:
+    """Schema, gradient, fake tensors and dynamic shapes, as torch checks them."""
+    layer = kind(4, 4)
+    data = torch.randn(6, 4)
+    with torch.no_grad():
+        layer(data.view(3, 2, 4))
+    (cell,) = layer.cells
+    assert isinstance(cell, BaseRecurrentCell)
+    (number,) = _kernels[cell][1].values()
+    weights = list(cell.parameters())
+    states = [torch.randn(2, 4, requires_grad=True) for _ in cell.state_names]
+    sizes, constants = torch.tensor([2, 2, 2]), torch.zeros(0, dtype=torch.float64)
+    arguments = (number, data, sizes, weights, states, constants, True)
+    torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments)
+
+
+def test_eight_threads_in_one_process() -> None:
+    layer = LSTM(8, 64)
+    x = torch.randn(60, 32, 8)
+    with torch.no_grad():
+        expected = layer(x)[0]
+
+    def work(_: int) -> bool:
+        with torch.no_grad():
+            return all(torch.equal(layer(x)[0], expected) for _ in range(10))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(8)))
