@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 import pytest
@@ -106,27 +107,36 @@ def test_options_and_lengths(layer_class: type[RecurrentLayer], options: dict[st
     assert_same(results(layer, input, "c", lengths=RAGGED), expected, 1e-12 * max(1.0, largest))
 
 
+@pytest.mark.parametrize(("steps", "width"), [(37, 17), (300, 130)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_as_accurate_as_the_reference(
-    layer_class: type[RecurrentLayer], dtype: torch.dtype
+    layer_class: type[RecurrentLayer], dtype: torch.dtype, steps: int, width: int
 ) -> None:
-    """Against float64, at most three times the error of the reference in the same dtype."""
+    """Against float64, at most three times the error of the reference in the same dtype.
+
+    The median of three draws: a bistable unit near its threshold amplifies either's rounding
+    tenfold in one draw and not in the next.
+    """
     if layer_class.__name__ in WITHOUT_KERNEL:
         return
-    layer = build(layer_class, 17, dtype=dtype)
-    exact = build(layer_class, 17, dtype=torch.float64)
-    exact.load_state_dict(layer.state_dict())
-    input = input_for(layer, 37, 5, dtype=dtype)
-    truth = results(exact, input.double(), "reference")
-    errors = []
-    paths: tuple[Backend, ...] = ("c", "reference")
-    for path in paths:
-        found = results(layer, input, path)
-        errors.append([float((a.double() - b).norm()) for a, b in zip(found, truth, strict=True)])
-    unit = torch.finfo(dtype).eps
-    for ours, theirs, value in zip(*errors, truth, strict=True):
-        # where the reference is right by chance, a few roundings of the value are allowed
-        assert ours <= max(3 * theirs, 4 * unit * float(value.norm()))
+    ratios = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        layer = build(layer_class, width, dtype=dtype)
+        exact = build(layer_class, width, dtype=torch.float64)
+        exact.load_state_dict(layer.state_dict())
+        input = input_for(layer, steps, 3, dtype=dtype)
+        truth = results(exact, input.double(), "reference")
+        ours, theirs = results(layer, input, "c"), results(layer, input, "reference")
+        ratios.append([_ratio(*three) for three in zip(ours, theirs, truth, strict=True)])
+    assert max(median(draws) for draws in zip(*ratios, strict=True)) <= 3
+
+
+def _ratio(ours: Tensor, theirs: Tensor, truth: Tensor) -> float:
+    """Our error over theirs; where theirs is small by chance, over four roundings of the value."""
+    errors = [float((found.double() - truth).norm()) for found in (ours, theirs)]
+    floor = 4 / 3 * torch.finfo(ours.dtype).eps * float(truth.norm())
+    return errors[0] / max(errors[1], floor) if errors[0] else 0.0
 
 
 def test_every_buffer_is_written(
