@@ -23,10 +23,12 @@ from torchrecurrent import (
     backend,
     tauGRU,
 )
-from torchrecurrent.engine.backend import _kernels
-from torchrecurrent.roles import Gate, State
+from torchrecurrent.engine.backend import Backend, _kernels
+from torchrecurrent.roles import Gate, Map, State
 
 from .making import assert_same, input_for, randomize
+
+PATHS: tuple[Backend, ...] = ("c", "reference")
 
 
 def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
@@ -44,10 +46,16 @@ def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
         def step(h: State, n: Gate) -> Tensor:
             return torch.tanh(n) if n.sum() > 0 else n
 
+    class SteepCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate) -> Tensor:
+            return torch.nn.functional.softplus(n, 2.0)
+
     x = torch.randn(4, 2, 3)
     cases: list[tuple[Any, str]] = [
         (Recurrent(OddCell, 3, 5), "the function 'erf' has no rule"),
         (Recurrent(BranchingCell, 3, 5), "the tensor attribute 'sum' has no rule"),
+        (Recurrent(SteepCell, 3, 5), "'softplus' with 2 arguments has no rule"),
         (Recurrent(OverridingCell, 3, 5), "OverridingCell overrides update or project"),
         (Recurrent(torch.nn.LSTMCell, 3, 5), "a module of another package"),
         (tauGRU(3, 5), "a delay line has no kernel"),
@@ -92,6 +100,23 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHRECURRENT_BACKEND", "fast")
     with pytest.raises(ValueError, match="backend should be one of"):
         BR(3, 5)(x)
+
+
+def test_a_map_that_passes_no_gradient_gets_none() -> None:
+    class GatekeeperCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate, U: Map) -> Tensor:
+            return torch.where(U(h) > 0, n, h)
+
+    layer = randomize(Recurrent(GatekeeperCell, 3, 5, dtype=torch.float64))
+    x, found = input_for(layer, 6, 2), []
+    for path in PATHS:
+        layer.zero_grad()
+        with backend(path):
+            layer(x)[0].square().sum().backward()
+        parameters = dict(layer.cells[0].named_parameters())
+        found.append([torch.zeros(()) if p.grad is None else p.grad for p in parameters.values()])
+    assert_same(found[0], found[1])
 
 
 def test_a_changed_option_gets_its_own_kernel() -> None:

@@ -56,11 +56,10 @@ _VALUES = (
 
 @dataclass(frozen=True)
 class Source:
-    """The code, and what its pointers and numbers are, in order."""
+    """The code, and what its pointers are, in order."""
 
     text: str
     slots: tuple[str, ...]
-    constants: tuple[str, ...]
 
 
 def emit_c(plan: Plan, real: Real) -> Source:
@@ -73,7 +72,6 @@ class _Writer:
         self.plan = plan
         self.real = real
         self.slots: list[str] = []
-        self.lines: list[str] = []
 
     def slot(self, name: str) -> str:
         """The C name of a pointer, known to the launcher as ``name``."""
@@ -103,7 +101,7 @@ class _Writer:
         )
         products = resources.files(__package__).joinpath("gemm.h").read_text("utf-8")
         text = f"{prelude(self.real)}\n{products}\n{_HEADER}{functions}"
-        return Source(text, tuple(self.slots), self.plan.constants)
+        return Source(text, tuple(self.slots))
 
     def _forward(self) -> str:
         plan = self.plan
@@ -134,17 +132,14 @@ class _Writer:
 
     def _backward(self) -> str:
         plan, gradients = self.plan, self.plan.gradients
-        body = [self._previous()]
+        body, zero = [self._previous()], plan.graph.number(0)
         for each in reversed(plan.maps):
-            node = gradients.get(Leaf("m", each.name))
-            assert node is not None
             received = self._row(f"dM.{each.name}")
-            body.append(self._segment([(received, node)]))
+            body.append(self._segment([(received, gradients.get(Leaf("m", each.name), zero))]))
             body.append(
                 f"        product(rows, H, H, {received}, H, {self.slot(f'B.{each.name}')}, 0, "
                 f"{self._batch(f'dV.{each.name}')}, H);\n"
             )
-        zero = plan.graph.number(0)
         results = [
             (f"{self._row('Z')} + {k} * H", gradients.get(Leaf("z", name), zero), "ldz")
             for k, name in enumerate(plan.columns)

@@ -75,8 +75,3 @@ class Graph:
                 seen.add(node)
                 stack.extend(self.nodes[node].args)
         return sorted(seen)
-
-    def leaves(self, outputs: Iterable[int]) -> list[Leaf]:
-        """The leaves among them."""
-        found = (self.nodes[node].leaf for node in self.needed(outputs))
-        return [leaf for leaf in found if leaf is not None]

@@ -58,15 +58,6 @@ class Plan:
     gradients: dict[Leaf, int]
 
     @property
-    def uses_input(self) -> bool:
-        return Leaf("x", "input") in self.graph.leaves(self.forward_outputs)
-
-    @property
-    def forward_outputs(self) -> tuple[int, ...]:
-        maps = tuple(each.argument for each in self.maps)
-        return (*self.new_states, *maps, *(() if self.output is None else (self.output,)))
-
-    @property
     def learned(self) -> tuple[str, ...]:
         """The vectors whose gradient the kernel sums up itself."""
         return tuple(name for name in self.vectors if Leaf("v", name) in self.gradients)

@@ -21,6 +21,10 @@ _NAMES: dict[str, str] = {
     "subtract": "sub",
     "square": "square",
 } | {name: name for name in RULES}
+#: How many arguments an operation takes, where it is not one. A further one, such as the slope
+#: of a leaky relu, would change what it computes.
+_ARITY = dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2)
+_ARITY |= dict.fromkeys(("eq", "lt", "gt", "le", "ge"), 2) | {"where": 3}
 
 
 class UntraceableError(Exception):
@@ -52,6 +56,8 @@ class Symbol:
     @classmethod
     def _apply(cls, op: str, *args: Any) -> Symbol:
         graph = next(arg.graph for arg in args if isinstance(arg, Symbol))
+        if len(args) != _ARITY.get(op, 1):
+            raise UntraceableError(f"{op!r} with {len(args)} arguments has no rule")
         if op == "square":
             return cls._apply("mul", args[0], args[0])
         nodes = [
