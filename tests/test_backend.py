@@ -12,7 +12,6 @@ from torch import Tensor
 
 from torchrecurrent import (
     BR,
-    GRU,
     LSTM,
     MGU,
     BaseRecurrentCell,
@@ -23,8 +22,9 @@ from torchrecurrent import (
     backend,
     tauGRU,
 )
-from torchrecurrent.engine.backend import Backend, _kernels
-from torchrecurrent.roles import Gate, Map, State
+from torchrecurrent.engine.backend import Backend
+from torchrecurrent.engine.fused import Fused, fused
+from torchrecurrent.roles import Gate, Map, Raw, State
 
 from .making import assert_same, input_for, randomize
 
@@ -51,6 +51,11 @@ def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
         def step(h: State, n: Gate) -> Tensor:
             return torch.nn.functional.softplus(n, 2.0)
 
+    class WideningCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, x: Raw, n: Gate) -> Tensor:
+            return torch.tanh(n + x)
+
     x = torch.randn(4, 2, 3)
     cases: list[tuple[Any, str]] = [
         (Recurrent(OddCell, 3, 5), "the function 'erf' has no rule"),
@@ -58,16 +63,16 @@ def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
         (Recurrent(SteepCell, 3, 5), "'softplus' with 2 arguments has no rule"),
         (Recurrent(OverridingCell, 3, 5), "OverridingCell overrides update or project"),
         (Recurrent(torch.nn.LSTMCell, 3, 5), "a module of another package"),
-        (tauGRU(3, 5), "a delay line has no kernel"),
-        (LSTM(3, 5, proj_size=2), "not all as wide as hidden_size"),
-        (GRU(3, 6, num_heads=2), "block-diagonal"),
-        (GRU(3, 5, integration="multiplicative"), "multiplicative integration"),
+        (tauGRU(3, 5, delay=33), "a delay of more than 32 steps has no kernel"),
     ]
     for layer, reason in cases:
         assert reason in layer.explain(x)
         assert layer(x)[0].isfinite().all()
         with backend("c"), pytest.raises(RuntimeError, match="backend='c' can't run"):
             layer(x)
+    wide = Recurrent(WideningCell, 1, 5)
+    assert "'add' joins values of the widths 1 and 5" in wide.explain(x[..., :1])
+    assert wide(x[..., :1])[0].shape == (4, 2, 5)
     with backend("reference"):
         assert "the backend 'reference' was chosen" in BR(3, 5).explain(x)
     with pytest.raises(ValueError, match="backend should be one of"), backend("cuda"):  # type: ignore[arg-type]
@@ -146,13 +151,13 @@ def test_the_source_can_be_read() -> None:
     assert "void forward(" in source
     assert "void backward(" in source
     assert "tr_tanh" in source
-    with pytest.raises(TypeError, match="tauGRUCell has no kernel: a delay line"):
-        tauGRU(3, 5).kernel_source()
+    with pytest.raises(TypeError, match="tauGRUCell has no kernel: a delay of more"):
+        tauGRU(3, 5, delay=33).kernel_source()
 
 
 def test_without_a_compiler_one_warning_and_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "/no/such/compiler")
-    layer = LSTM(3, 5)
+    layer = LSTM(3, 41)  # of a size for which this process has no kernel yet
     x = torch.randn(4, 2, 3)
     with pytest.warns(UserWarning, match="runs without fused kernels: CC is '/no/such/compiler'"):
         output = layer(x)[0]
@@ -171,12 +176,13 @@ def test_the_operator_is_well_formed(kind: type[RecurrentLayer]) -> None:
         layer(data.view(3, 2, 4))
     (cell,) = layer.cells
     assert isinstance(cell, BaseRecurrentCell)
-    (number,) = _kernels[cell][1].values()
+    found = fused(cell)
+    assert isinstance(found, Fused)
     weights = list(cell.parameters())
     states = [torch.randn(2, 4, requires_grad=True) for _ in cell.state_names]
-    sizes, constants = torch.tensor([2, 2, 2]), torch.zeros(0, dtype=torch.float64)
-    arguments = (number, data, sizes, weights, states, constants, True)
-    torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments)
+    for sequences, sizes in ((data.view(3, 2, 4), None), (data, torch.tensor([2, 2, 1, 1]))):
+        arguments: Any = (found.key, sequences, sizes, weights, states, [], True)
+        torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments)
 
 
 def test_eight_threads_in_one_process() -> None:

@@ -20,10 +20,7 @@ from torchrecurrent.engine.backend import Backend
 from .making import assert_same, input_for, make, randomize, tensors
 
 #: Cells whose step is beyond the kernels, and why; each is on the list by name.
-WITHOUT_KERNEL = {
-    "tauGRU": "a delay line has no kernel",
-    "TGRU": "its states are not all as wide",
-}
+WITHOUT_KERNEL: dict[str, str] = {}
 SHAPES = [(1, 1), (2, 3), (37, 5)]
 RAGGED = [4, 1, 7, 2, 7]
 
@@ -94,6 +91,9 @@ def test_equals_the_reference(
         {"bias": False},
         {"bias": False, "recurrent_bias": True, "recurrence": "diagonal"},
         {"num_layers": 2, "batch_first": True},
+        {"integration": "multiplicative"},
+        {"integration": "multiplicative", "recurrence": "diagonal"},
+        {"num_heads": 3},
     ],
     ids=str,
 )

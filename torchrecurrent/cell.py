@@ -13,6 +13,7 @@ from typing_extensions import dataclass_transform
 from . import roles
 from .checks import check_cell_states, check_placement, check_width
 from .engine import reference
+from .engine.numbered import Numbered
 from .engine.reference import Kernels
 from .init import Initializer, resolve_initializer
 from .layout import MULTIPLICATIVE, Layout
@@ -28,7 +29,7 @@ Integration = Literal["additive", "multiplicative"]
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
-class _Options(nn.Module):
+class _Options(Numbered):
     """Its subclasses' annotated attributes are options; what is annotated here is not."""
 
     #: The pure function that a subclass writes.

@@ -142,7 +142,7 @@ class Recurrent(nn.Module):
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
                 source = steps.reversed() if direction else steps
-                data, last = backend.run(cells[k], source.data, source.batch_sizes, states[k])
+                data, last = backend.run(cells[k], source.data, source.sizes, states[k])
                 outputs.append(source.with_data(data))
                 final.append(last)
             if layer + 1 == self.num_layers and not self.return_sequences:
@@ -194,7 +194,7 @@ class Recurrent(nn.Module):
         if isinstance(input, PackedSequence):
             return steps.to_packed()
         if input.dim() == 2:
-            return steps.data
+            return steps.data.squeeze(1)
         time = 1 if self.batch_first else 0
         padded = steps.to_padded(input.size(time))
         return padded.transpose(0, 1) if self.batch_first else padded

@@ -1,14 +1,9 @@
-"""One form for all inputs of a layer: time steps one after the other, longest sequence first.
-
-Padded, packed and unbatched inputs become the layout of
-:class:`torch.nn.utils.rnn.PackedSequence`, so that a loop never sees padding.
-"""
+"""Two forms for all inputs of a layer: a box of time steps, or their rows without padding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,32 +16,26 @@ __all__ = ["Steps"]
 class Steps:
     """The time steps of a batch of sequences.
 
-    ``data`` is ``(sum(batch_sizes), width)``; row ``offsets[t] + n`` is step t of sequence n,
-    in the order in which the lengths fall.
+    ``data`` is ``(T, N, width)`` where all are equally long. Else it is ``(sum(sizes), width)``,
+    longest sequence first: ``sizes[t]`` sequences have a step t, whose rows follow those of t - 1.
     """
 
     data: Tensor
-    batch_sizes: list[int]
+    sizes: Tensor | None = None
     #: The caller's index of each sequence, and the reverse; ``None``: unchanged.
     sorted_indices: Tensor | None = None
     unsorted_indices: Tensor | None = None
 
     @classmethod
     def of_packed(cls, packed: PackedSequence) -> Steps:
-        return cls(
-            packed.data,
-            packed.batch_sizes.tolist(),
-            packed.sorted_indices,
-            packed.unsorted_indices,
-        )
+        return cls(packed.data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
 
     @classmethod
     def of_padded(cls, input: Tensor, lengths: Tensor | Sequence[int] | None) -> Steps:
         """From ``(T, N, I)``; ``lengths`` gives each sequence's number of steps."""
-        steps, batch, width = input.shape
         if lengths is None:
-            return cls(input.reshape(steps * batch, width), [batch] * steps)
-        counts = _checked_lengths(lengths, steps, batch)
+            return cls(input)
+        counts = _checked_lengths(lengths, input.size(0), input.size(1))
         return cls.of_packed(pack_padded_sequence(input, counts, enforce_sorted=False))
 
     def with_data(self, data: Tensor) -> Steps:
@@ -54,61 +43,43 @@ class Steps:
         return replace(self, data=data)
 
     def to_packed(self) -> PackedSequence:
-        return PackedSequence(
-            self.data,
-            torch.tensor(self.batch_sizes),
-            self.sorted_indices,
-            self.unsorted_indices,
-        )
+        return PackedSequence(self.data, self.sizes, self.sorted_indices, self.unsorted_indices)
 
     def to_padded(self, total_length: int) -> Tensor:
         """``(T, N, width)`` in the caller's order, zero after the end of a sequence."""
-        if self.is_rectangular and self.unsorted_indices is None:
-            return self._rectangle()
+        if self.sizes is None:
+            return self.data
         return pad_packed_sequence(self.to_packed(), total_length=total_length)[0]
 
     @property
     def batch_size(self) -> int:
-        return self.batch_sizes[0]
+        return self.data.size(1) if self.sizes is None else int(self.sizes[0])
 
-    @property
-    def is_rectangular(self) -> bool:
-        """Whether all sequences have the same length."""
-        return self.batch_sizes[0] == self.batch_sizes[-1]
-
-    def _rectangle(self) -> Tensor:
-        return self.data.view(len(self.batch_sizes), self.batch_size, self.data.size(-1))
-
-    @cached_property
-    def _rows(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each row its step and sequence; of each sequence its length."""
-        device = self.data.device
-        sizes = torch.tensor(self.batch_sizes, device=device)
-        step = torch.repeat_interleave(torch.arange(len(sizes), device=device), sizes)
-        sequence = torch.arange(len(step), device=device) - self._offsets[step]
-        lengths = (sizes.unsqueeze(1) > torch.arange(self.batch_size, device=device)).sum(0)
-        return step, sequence, lengths
-
-    @cached_property
-    def _offsets(self) -> Tensor:
-        sizes = torch.tensor(self.batch_sizes, device=self.data.device)
-        return sizes.cumsum(0) - sizes
+    def _rows(self, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of each row its step and sequence; of each sequence its length; where steps begin."""
+        sizes = sizes.to(self.data.device)
+        offsets = sizes.cumsum(0) - sizes
+        step = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+        sequence = torch.arange(len(step), device=sizes.device) - offsets[step]
+        sequences = torch.arange(self.batch_size, device=sizes.device)
+        lengths = (sizes.unsqueeze(1) > sequences).sum(0)
+        return step, sequence, lengths, offsets
 
     def reversed(self) -> Steps:
         """Each sequence backwards, its own last step first; its own inverse."""
-        if self.is_rectangular:
-            return self.with_data(self._rectangle().flip(0).flatten(0, 1))
-        step, sequence, lengths = self._rows
-        source = self._offsets[lengths[sequence] - 1 - step] + sequence
+        if self.sizes is None:
+            return self.with_data(self.data.flip(0))
+        step, sequence, lengths, offsets = self._rows(self.sizes)
+        source = offsets[lengths[sequence] - 1 - step] + sequence
         return self.with_data(self.data[source])
 
     def last(self) -> Tensor:
         """The value at each sequence's own last step, ``(N, width)``, longest first."""
-        if self.is_rectangular:
-            return self.data[len(self.data) - self.batch_size :]
-        _, _, lengths = self._rows
+        if self.sizes is None:
+            return self.data[-1]
+        _, _, lengths, offsets = self._rows(self.sizes)
         sequences = torch.arange(self.batch_size, device=self.data.device)
-        return self.data[self._offsets[lengths - 1] + sequences]
+        return self.data[offsets[lengths - 1] + sequences]
 
     def sort(self, rows: Tensor) -> Tensor:
         """Rows ``(N, *)`` in the caller's order, put in ours."""

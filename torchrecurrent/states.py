@@ -51,7 +51,9 @@ def stack_states(cells: Sequence[States]) -> Any:
     if len({len(states) for states in cells}) > 1:
         return [states[0] if len(states) == 1 else states for states in cells]
     columns = [
-        torch.stack(column) if len({state.shape for state in column}) == 1 else list(column)
+        torch.stack(column)
+        if all(state.shape == column[0].shape for state in column)
+        else list(column)
         for column in zip(*cells, strict=True)
     ]
     return columns[0] if len(columns) == 1 else tuple(columns)

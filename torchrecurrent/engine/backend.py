@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, cast
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,11 +16,11 @@ from torch import Tensor
 from .. import roles
 from . import reference
 from .compiler import CompilerError
+from .eager import sequence
 from .emit_c import emit_c
-from .launch import REALS, Kernel
-from .operator import register, sequence
-from .plan import make_plan
-from .trace import UntraceableError
+from .fused import Fused, fused
+from .launch import REALS
+from .numbered import numbered
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
@@ -30,14 +29,14 @@ __all__ = ["Backend", "backend", "explain", "kernel_source", "run"]
 
 Backend = Literal["auto", "reference", "c"]
 _CHOICES = ("auto", "reference", "c")
+#: Computed in float32.
+_NARROW = (torch.bfloat16, torch.float16)
 _chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
-#: Of each cell, what its kernels depend on, and the kernel of each dtype or why there is none.
-_kernels: WeakKeyDictionary[Any, tuple[object, dict[torch.dtype, int | str]]] = WeakKeyDictionary()
+_warned: set[str] = set()
 
 
 def _current() -> Backend:
-    chosen = _chosen.get() or os.environ.get("TORCHRECURRENT_BACKEND", "auto")
-    return _checked(chosen)
+    return _checked(_chosen.get() or os.environ.get("TORCHRECURRENT_BACKEND", "auto"))
 
 
 def _checked(name: str) -> Backend:
@@ -52,6 +51,7 @@ def backend(name: Backend) -> Iterator[None]:
 
     ``"c"`` raises RuntimeError where the kernel can't run; ``"auto"`` runs the reference
     there. Outside any block the environment variable ``TORCHRECURRENT_BACKEND`` decides.
+    :func:`torch.compile` and :func:`torch.export.export` keep what was chosen when they traced.
 
     Raises:
         ValueError: an unknown name.
@@ -64,30 +64,57 @@ def backend(name: Backend) -> Iterator[None]:
 
 
 def run(
-    cell: Any, data: Tensor, batch_sizes: Sequence[int], states: tuple[Tensor, ...] | None
+    cell: Any, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """A whole sequence, as :func:`torchrecurrent.engine.reference.run`, by the path chosen."""
-    if torch.compiler.is_compiling():  # it traces the loop, and could not trace what follows
-        return reference.run(cell, data, batch_sizes, states)
+    if torch.compiler.is_compiling():
+        key = _key_while_compiling(cell, data)
+    else:
+        key = _choose(cell, data, states)
+    if key is None:
+        return reference.run(cell, data, sizes, states)
+    assert states is not None
+    return _run_fused(cell, key, data, sizes, states)
+
+
+def _choose(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str | None:
+    """The key of the kernel to run; ``None``: the reference."""
     chosen = _current()
-    reason = "the backend 'reference' was chosen" if chosen == "reference" else ""
-    handle = reason or _kernel(cell, data, states)
-    if isinstance(handle, int):
-        assert states is not None
-        return _fused(cell, handle, data, batch_sizes, states)
+    if chosen == "reference":
+        found: Fused | str = "the backend 'reference' was chosen"
+    else:
+        found = _usable(cell, data, states)
+    if isinstance(found, Fused):
+        return found.key
     if chosen == "c":
-        raise RuntimeError(f"backend='c' can't run {type(cell).__name__}: {handle}")
-    return reference.run(cell, data, batch_sizes, states)
+        raise RuntimeError(f"backend='c' can't run {type(cell).__name__}: {found}")
+    return None
+
+
+def _key_while_compiling(cell: Any, data: Tensor) -> str | None:
+    if not hasattr(cell, "_number") or data.device.type != "cpu":
+        return None
+    # What the kernel depends on is handed over, so that a change of it compiles anew.
+    values = [getattr(cell, name, None) for name in cell.option_names]
+    structure = [value for value in values if not isinstance(value, float)]
+    key: str | None = _constant_key(cell._number, data.dtype, *structure)
+    return key
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _constant_key(number: int, dtype: torch.dtype, *structure: object) -> str | None:
+    """What :func:`_choose` says of a cell, for :func:`torch.compile` to keep."""
+    return _choose(numbered(number), torch.empty(1, dtype=dtype, device="cpu"), None)
 
 
 def explain(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     """One sentence: which path would run, and why."""
     if _current() == "reference":
         return "reference: the backend 'reference' was chosen"
-    handle = _kernel(cell, data, states)
-    if isinstance(handle, int):
+    found = _usable(cell, data, states)
+    if isinstance(found, Fused):
         return f"c: one fused kernel runs the whole sequence in {data.dtype}"
-    return f"reference: {handle}"
+    return f"reference: {found}"
 
 
 def kernel_source(cell: Any, dtype: torch.dtype) -> str:
@@ -96,87 +123,59 @@ def kernel_source(cell: Any, dtype: torch.dtype) -> str:
     Raises:
         TypeError: it has none; the message says why.
     """
-    try:
-        reason = _overrides(cell)
-        if not reason:
-            return emit_c(make_plan(cell), REALS[dtype]).text
-    except UntraceableError as error:
-        reason = str(error)
-    except KeyError:
+    reason = _overrides(cell)
+    if not reason and dtype not in REALS:
         reason = f"there is no kernel for {dtype}"
+    if not reason:
+        found = fused(cell)
+        if isinstance(found, Fused):
+            return emit_c(found.plan, REALS[dtype]).text
+        reason = found
     raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
 
 
-def _fused(
+def _run_fused(
     cell: BaseRecurrentCell,
-    handle: int,
+    key: str,
     data: Tensor,
-    batch_sizes: Sequence[int],
+    sizes: Tensor | None,
     states: tuple[Tensor, ...],
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     weights = [w for w in cell.kernels().values() if w is not None]
-    constants = torch.tensor(
-        [getattr(cell, argument.name) for argument in cell.signature.having(roles.ConstantRole)],
-        dtype=torch.float64,
-    )
-    sizes = torch.tensor(batch_sizes, dtype=torch.int64)
-    narrow = data.dtype not in REALS  # half precision is computed in float32
-    if narrow:
-        data, weights = data.float(), [w.float() for w in weights]
-        states = tuple(state.float() for state in states)
+    given = data.dtype
+    dtype = torch.float32 if weights[0].dtype in _NARROW else weights[0].dtype
+    lines = [a.name for a in cell.signature.having(roles.DelayedRole)]
+    if lines:  # to the kernel each of its steps is a state
+        states = (*states[:-1], *states[-1].split(cell.output_size, -1))
     output, last = sequence(
-        handle,
-        data.contiguous(),
+        key,
+        data.to(dtype).contiguous(),
         sizes,
-        [w.contiguous() for w in weights],
-        [state.contiguous() for state in states],
-        constants,
+        [w.to(dtype).contiguous() for w in weights],
+        [state.to(dtype).contiguous() for state in states],
+        [float(getattr(cell, a.name)) for a in cell.signature.having(roles.ConstantRole)],
     )
-    if narrow:
-        dtype = next(cell.parameters()).dtype
-        return output.to(dtype), tuple(state.to(dtype) for state in last)
-    return output, last
+    if lines:
+        count = len(cell.state_names) - 1
+        last = (*last[:count], torch.cat(last[count:], -1))
+    return output.to(given), tuple(state.to(given) for state in last)
 
 
-def _kernel(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> int | str:
-    """The kernel for this call, or the reason why there is none."""
-    reason = _refusal(cell, data, states)
+def _usable(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> Fused | str:
+    """What would run this call, or the reason why nothing does."""
+    reason = _overrides(cell) or _refusal(cell, data, states)
     if reason:
         return reason
-    fingerprint = _fingerprint(cell)
-    known = _kernels.get(cell)
-    if known is None or known[0] != fingerprint:
-        known = (fingerprint, {})
-        _kernels[cell] = known
-    dtype = data.dtype if data.dtype in REALS else torch.float32
-    if dtype not in known[1]:
-        known[1][dtype] = _build(cell, dtype)
-    return known[1][dtype]
-
-
-def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
-    """Why this call can't be fused, whatever the cell's step is."""
-    reason = _overrides(cell)
-    if reason:
-        return reason
-    if sys.platform == "win32":
-        return "there are no kernels on Windows yet"
-    if data.device.type != "cpu":
-        return f"there is no kernel for the device {data.device.type!r} yet"
-    if data.dtype not in (*REALS, torch.bfloat16):
-        return f"there is no kernel for {data.dtype}"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast decides the dtypes"
-    if data.numel() == 0:
-        return "there is nothing to compute"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "a torch.func transformation is active"
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "forward-mode differentiation is active"
-    values = [data, *(states or ()), *cell.parameters()]
-    if any(type(value) not in (Tensor, torch.nn.Parameter) for value in values):
-        return "a tensor is of a subclass"
-    return ""
+    found = fused(cell)
+    if isinstance(found, Fused):
+        try:
+            found.kernel(torch.float32 if data.dtype in _NARROW else data.dtype)
+        except CompilerError as error:
+            if str(error) not in _warned:
+                _warned.add(str(error))
+                warnings.warn(f"torchrecurrent runs without fused kernels: {error}", stacklevel=2)
+            return f"no kernel could be compiled: {error}"
+    return found
 
 
 def _overrides(cell: Any) -> str:
@@ -191,22 +190,22 @@ def _overrides(cell: Any) -> str:
     return ""
 
 
-def _fingerprint(cell: BaseRecurrentCell) -> object:
-    """What may be changed on an instance and changes its kernel."""
-    options = tuple(getattr(cell, name, None) for name in type(cell).option_names)
-    present = tuple(name for name in cell._names if getattr(cell, name) is not None)
-    return options, present
-
-
-def _build(cell: BaseRecurrentCell, dtype: torch.dtype) -> int | str:
-    try:
-        plan = make_plan(cell)
-    except UntraceableError as error:
-        return str(error)
-    try:
-        kernel = Kernel(plan, dtype)
-    except CompilerError as error:
-        warnings.warn(f"torchrecurrent runs without fused kernels: {error}", stacklevel=2)
-        return f"no kernel could be compiled: {error}"
-    names = [name for name, value in cell.kernels().items() if value is not None]
-    return register(kernel, names)
+def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
+    """Why this call can't be fused, whatever the cell's step is."""
+    if sys.platform == "win32":
+        return "there are no kernels on Windows yet"
+    if data.device.type != "cpu":
+        return f"there is no kernel for the device {data.device.type!r} yet"
+    if data.dtype not in (*REALS, *_NARROW):
+        return f"there is no kernel for {data.dtype}"
+    if data.numel() == 0:
+        return "there is nothing to compute"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "a torch.func transformation is active"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active"
+    if not torch.compiler.is_compiling():
+        values = [data, *(states or ()), *cell.parameters()]
+        if any(type(value) not in (Tensor, torch.nn.Parameter) for value in values):
+            return "a tensor is of a subclass"
+    return ""

@@ -164,17 +164,20 @@ RULES: dict[str, Rule] = {
 }
 
 
-def derive(graph: Graph, outputs: Mapping[int, int], maps: Mapping[int, int]) -> dict[Leaf, int]:
+def derive(
+    graph: Graph, outputs: Mapping[int, int], maps: Mapping[int, tuple[int, str]]
+) -> dict[Leaf, int]:
     """Extend ``graph`` by the gradients of its leaves.
 
     Args:
         outputs: a node of the forward pass to the node that is its gradient; a node that
             is an output twice is given the sum.
-        maps: the leaf that a map returned, to the node that is the map's argument.
+        maps: the leaf that a map returned, to the node that is the map's argument and the
+            name of the product that it is a part of.
 
     Returns:
         Leaf to the node of its gradient, for each leaf that the outputs depend on. What
-        a map's argument receives is a leaf of kind ``a``, under the map's name.
+        a map's argument receives is a leaf of kind ``a``, under the product's name.
     """
     count = len(graph.nodes)
     gradients: dict[int, int] = {}
@@ -187,6 +190,7 @@ def derive(graph: Graph, outputs: Mapping[int, int], maps: Mapping[int, int]) ->
     for node, gradient in outputs.items():
         accumulate(node, gradient)
     found: dict[Leaf, int] = {}
+    received_by: set[tuple[int, str]] = set()
     # A map's argument is an earlier node than what the map returned: reverse order works.
     for node in range(count - 1, -1, -1):
         if node not in gradients:
@@ -194,8 +198,10 @@ def derive(graph: Graph, outputs: Mapping[int, int], maps: Mapping[int, int]) ->
         current = graph.nodes[node]
         if current.leaf is not None:
             found[current.leaf] = gradients[node]
-            if node in maps:
-                accumulate(maps[node], graph.leaf("a", current.leaf.name))
+            if node in maps and maps[node] not in received_by:
+                received_by.add(maps[node])
+                argument, product = maps[node]
+                accumulate(argument, graph.leaf("a", product))
         elif current.op != "number":
             rule = RULES[current.op]
             received = rule(graph, node, current.args, gradients[node])

@@ -6,52 +6,37 @@ last. What the code reads and writes are pointers, whose order is :attr:`Source.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
+from .addresses import Addresses
 from .c_math import prelude
-from .graph import Leaf, Node
-from .plan import Plan
+from .graph import Leaf
+from .plan import Map, Plan, Product
+from .segments import Result, segment
 
 __all__ = ["Real", "Source", "emit_c"]
 
 Real = Literal["float", "double"]
 
-_INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "eq": "==",
-    "lt": "<",
-    "gt": ">",
-    "le": "<=",
-    "ge": ">=",
-}
-_CALLS = {"maximum": "tr_max", "minimum": "tr_min"}
 _HEADER = """\
 #if defined(__clang__)
 #define IVDEP _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define IVDEP _Pragma("GCC ivdep")
 #endif
+/* sizes: how many sequences run at each step, offsets: where its rows begin; both null if all
+   are equally long. w: widths, the widest last. packed: kernels are as product() wants them. */
 typedef struct {
     void **p;
     const double *c;
-    const int64_t *sizes, *offsets;
-    int64_t T, I, H, batch, keep;
+    const int64_t *sizes, *offsets, *w;
+    int64_t T, I, batch, keep, packed;
 } sequence_t;
 """
-_ARGUMENTS = (
-    "void **p, const double *c, const int64_t *sizes, const int64_t *offsets, int64_t T, "
-    "int64_t I, int64_t H, int64_t keep, int64_t slice, int64_t n0, int64_t n1"
-)
-_VALUES = (
-    "s->p, s->c, s->sizes, s->offsets, s->T, s->I, s->H, s->keep, slice, "
-    "s->batch * slice / call->count, s->batch * (slice + 1) / call->count"
-)
+_ARGUMENTS = "const sequence_t *s, int64_t slice, int64_t n0, int64_t n1"
+_VALUES = "s, slice, s->batch * slice / call->count, s->batch * (slice + 1) / call->count"
 
 
 @dataclass(frozen=True)
@@ -71,218 +56,151 @@ class _Writer:
     def __init__(self, plan: Plan, real: Real) -> None:
         self.plan = plan
         self.real = real
-        self.slots: list[str] = []
-
-    def slot(self, name: str) -> str:
-        """The C name of a pointer, known to the launcher as ``name``."""
-        if name not in self.slots:
-            self.slots.append(name)
-        return f"p{self.slots.index(name)}"
+        self.where = Addresses(plan)
 
     def source(self) -> Source:
-        forward = self._forward()
-        backward = self._backward()
-        pointers = "\n".join(
-            f"    real *p{k} = (real *)p[{k}]; /* {name} */ (void)p{k};"
-            for k, name in enumerate(self.slots)
+        plan, where = self.plan, self.where
+        bodies = {"forward": self._forward(), "backward": self._backward()}
+        pointers = "".join(
+            f"    real *p{k} = (real *)s->p[{k}]; /* {name} */ (void)p{k};\n"
+            for k, name in enumerate(where.slots)
         )
-        constants = "\n".join(
-            f"    const real c{k} = (real)c[{k}]; /* {name} */ (void)c{k};"
-            for k, name in enumerate(self.plan.constants)
+        constants = "".join(
+            f"    const real c{k} = (real)s->c[{k}]; /* {name} */ (void)c{k};\n"
+            for k, name in enumerate(plan.constants)
         )
-        setup = f"{pointers}\n{constants}\n    const int64_t ldz = {len(self.plan.columns)} * H;"
+        count = len(plan.widths)
+        widths = "".join(f"    const int64_t w{k} = s->w[{k}]; (void)w{k};\n" for k in range(count))
+        setup = (
+            f"{pointers}{constants}{widths}"
+            f"    const int64_t widest = s->w[{count}], ldz = {where.columns(plan.columns)};\n"
+            "    const int64_t I = s->I, keep = s->keep;\n"
+            "    (void)ldz; (void)I; (void)keep; (void)slice; (void)widest;\n"
+        )
         functions = "".join(
-            f"\nstatic void {name}_slice({_ARGUMENTS}) {{\n{setup}\n"
-            f"    (void)ldz; (void)slice; (void)keep;\n{body}}}\n"
+            f"\nstatic void {name}_slice({_ARGUMENTS}) {{\n{setup}{body}}}\n"
             f"void {name}(const call_t *call) {{\n"
             "    const sequence_t *s = call->arguments;\n"
             f"    FOR_SLICES(call) {name}_slice({_VALUES});\n}}\n"
-            for name, body in (("forward", forward), ("backward", backward))
+            for name, body in bodies.items()
         )
         products = resources.files(__package__).joinpath("gemm.h").read_text("utf-8")
         text = f"{prelude(self.real)}\n{products}\n{_HEADER}{functions}"
-        return Source(text, tuple(self.slots))
+        return Source(text, tuple(where.slots))
 
     def _forward(self) -> str:
-        plan = self.plan
-        body = [self._previous()]
+        plan, where = self.plan, self.where
+        body = [where.before()]
         if plan.inputs:
+            count = where.columns(list(plan.columns)[: plan.inputs])
             body.append(
-                f"        product(rows, {plan.inputs} * H, I, {self.slot('X')} + r0 * I, I, "
-                f"{self.slot('W.input')}, 0, {self._row('Z')}, ldz);\n"
+                f"        times(s->packed, rows, {count}, I, {where.step('X', 'I')}, I, "
+                f"{where.slot('W.input')}, 0, {where.row('Z', 'ldz')}, ldz);\n"
             )
-        for k, dense in enumerate(plan.products):
-            body.append(
-                f"        product(rows, {dense.count} * H, H, "
-                f"before_{plan.states.index(dense.state)}, H, {self.slot(f'W.{k}')}, "
-                f"{int(dense.adds)}, {self._row('Z')} + {dense.column} * H, ldz);\n"
-            )
+        for k, product in enumerate(plan.products):
+            body.append(self._product(k, product))
         for each in plan.maps:
-            argument, result = self._row(f"V.{each.name}"), self._row(f"M.{each.name}")
-            body.append(self._segment([(argument, each.argument)]))
+            place, inner, outer = self._map(each)
+            argument = where.row(f"V.{each.name}", inner)
+            body.append(segment(where, [Result(each.argument, place, argument, inner)]))
             body.append(
-                f"        product(rows, H, H, {argument}, H, {self.slot(f'W.{each.name}')}, 0, "
-                f"{result}, H);\n"
-            )
-        results = [(self._after(k), node) for k, node in enumerate(plan.new_states)]
-        if plan.output is not None:
-            results.append((f"({self.slot('Y')} + r0 * H)", plan.output))
-        body.append(self._segment(results))
-        return self._steps("int64_t t = 0; t < T; t++", "".join(body), "break")
-
-    def _backward(self) -> str:
-        plan, gradients = self.plan, self.plan.gradients
-        body, zero = [self._previous()], plan.graph.number(0)
-        for each in reversed(plan.maps):
-            received = self._row(f"dM.{each.name}")
-            body.append(self._segment([(received, gradients.get(Leaf("m", each.name), zero))]))
-            body.append(
-                f"        product(rows, H, H, {received}, H, {self.slot(f'B.{each.name}')}, 0, "
-                f"{self._batch(f'dV.{each.name}')}, H);\n"
+                f"        blocks(s->packed, {each.heads}, rows, {outer}, {inner}, {argument}, "
+                f"{inner}, {where.slot(f'W.{each.name}')}, 0, "
+                f"{where.row(f'M.{each.name}', outer)}, {outer});\n"
             )
         results = [
-            (f"{self._row('Z')} + {k} * H", gradients.get(Leaf("z", name), zero), "ldz")
-            for k, name in enumerate(plan.columns)
+            Result(node, plan.states[name], where.new_state(name), where.state_width(name))
+            for name, node in zip(plan.states, plan.new_states, strict=True)
         ]
-        results += [
-            (self._batch(f"G.{name}"), gradients.get(Leaf("s", name), zero), "H")
-            for name in plan.states
-        ]
-        raw = Leaf("x", "input") in gradients
-        if raw:
-            results.append((f"({self.slot('dX')} + r0 * H)", gradients[Leaf("x", "input")], "H"))
-        sums = [(k, gradients[Leaf("v", name)]) for k, name in enumerate(plan.learned)]
-        body.append(self._segment(results, sums))
-        for k, dense in enumerate(plan.products):
+        if plan.output is not None:
+            width = f"w{plan.output_width}"
+            results.append(Result(plan.output, plan.output_width, where.step("Y", width), width))
+        body.append(segment(where, results))
+        return self._steps("int64_t t = 0; t < s->T; t++", "".join(body), "break")
+
+    def _product(self, k: int, product: Product) -> str:
+        where = self.where
+        width = where.state_width(product.state)
+        return (
+            f"        blocks(s->packed, {product.heads}, rows, {where.columns(product.columns)}, "
+            f"{width}, {where.old_state(product.state)}, {width}, {where.slot(f'W.{k}')}, "
+            f"{int(product.adds)}, {where.row('Z', 'ldz')} + "
+            f"{where.column(product.columns[0])}, ldz);\n"
+        )
+
+    def _map(self, each: Map) -> tuple[int, str, str]:
+        """The place of its argument's width, that width and the result's."""
+        place = self.plan.node_widths[each.argument]
+        return place, f"w{place}", self.where.result(each.names)
+
+    def _backward(self) -> str:
+        plan, where = self.plan, self.where
+        body = [where.before()]
+        for each in reversed(plan.maps):
+            _, inner, outer = self._map(each)
+            received = where.row(f"dM.{each.name}", outer)
+            results = [
+                Result(
+                    self._gradient(Leaf("m", name)),
+                    plan.mapped[name],
+                    f"{received} + {where.result(each.names[:k])}",
+                    outer,
+                )
+                for k, name in enumerate(each.names)
+            ]
+            body.append(segment(where, results))
             body.append(
-                f"        product(rows, H, {dense.count} * H, "
-                f"{self._row('Z')} + {dense.column} * H, ldz, {self.slot(f'B.{k}')}, 1, "
-                f"{self._batch(f'G.{dense.state}')}, H);\n"
+                f"        blocks(1, {each.heads}, rows, {inner}, {outer}, {received}, {outer}, "
+                f"{where.slot(f'B.{each.name}')}, 0, {where.batch(f'dV.{each.name}', inner)}, "
+                f"{inner});\n"
+            )
+        results = [
+            Result(
+                self._gradient(Leaf("z", name)),
+                place,
+                f"{where.row('dZ', 'ldz')} + {where.column(name)}",
+                "ldz",
+            )
+            for name, place in plan.columns.items()
+        ]
+        for name, place in plan.states.items():
+            width = where.state_width(name)
+            address = where.batch(f"G.{name}", width)
+            results.append(Result(self._gradient(Leaf("s", name)), place, address, width))
+        if plan.raw_gradient:
+            node = self._gradient(Leaf("x", "input"))
+            results.append(Result(node, plan.node_widths[node], where.step("dX", "I"), "I"))
+        sums = [(k, plan.gradients[Leaf("v", name)]) for k, name in enumerate(plan.learned)]
+        body.append(segment(where, results, sums))
+        for k, product in enumerate(plan.products):
+            width = where.state_width(product.state)
+            body.append(
+                f"        blocks(1, {product.heads}, rows, {width}, "
+                f"{where.columns(product.columns)}, {where.row('dZ', 'ldz')} + "
+                f"{where.column(product.columns[0])}, ldz, {where.slot(f'B.{k}')}, 1, "
+                f"{where.batch(f'G.{product.state}', width)}, {width});\n"
             )
         if plan.inputs:
+            count = where.columns(list(plan.columns)[: plan.inputs])
             body.append(
-                f"        if ({self.slot('B.input')}) product(rows, I, {plan.inputs} * H, "
-                f"{self._row('Z')}, ldz, {self.slot('B.input')}, {int(raw)}, "
-                f"{self.slot('dX')} + r0 * I, I);\n"
+                f"        if ({where.slot('B.input')}) product(rows, I, {count}, "
+                f"{where.row('dZ', 'ldz')}, ldz, {where.slot('B.input')}, "
+                f"{int(plan.raw_gradient)}, {where.step('dX', 'I')}, I);\n"
             )
-        return self._steps("int64_t t = T - 1; t >= 0; t--", "".join(body), "continue")
+        return self._steps("int64_t t = s->T - 1; t >= 0; t--", "".join(body), "continue")
+
+    def _gradient(self, leaf: Leaf) -> int:
+        return self.plan.gradients.get(leaf, self.plan.graph.number(0))
 
     def _steps(self, loop: str, body: str, otherwise: str) -> str:
         return (
             f"    for ({loop}) {{\n"
-            "        const int64_t end = sizes[t] < n1 ? sizes[t] : n1, rows = end - n0;\n"
+            "        const int64_t size = s->sizes ? s->sizes[t] : s->batch;\n"
+            "        const int64_t end = size < n1 ? size : n1, rows = end - n0;\n"
             f"        if (rows <= 0) {otherwise};\n"
-            "        const int64_t r0 = offsets[t] + n0;\n"
-            "        const int64_t q0 = t ? offsets[t - 1] + n0 : 0; (void)q0;\n"
+            "        const int64_t r0 = (s->offsets ? s->offsets[t] : t * s->batch) + n0;\n"
+            "        const int64_t q0 = t ? (s->offsets ? s->offsets[t - 1] : (t - 1) * s->batch) "
+            "+ n0 : 0;\n"
+            "        (void)q0;\n"
             f"{body}    }}\n"
         )
-
-    def _previous(self) -> str:
-        """Where each state lies as it was before this step."""
-        lines = []
-        for k, name in enumerate(self.plan.states):
-            before = f"t ? {self.slot(f'S.{name}')} + q0 * H : {self.slot(f'S0.{name}')} + n0 * H"
-            if k or self.plan.output is not None:  # not an output: overwritten if not kept
-                before = f"keep ? ({before}) : {self.slot(f'S.{name}')} + n0 * H"
-            lines.append(f"        const real *before_{k} = {before}; (void)before_{k};\n")
-        return "".join(lines)
-
-    def _after(self, k: int) -> str:
-        """The first row of this step and slice where a new state goes."""
-        name = self.slot(f"S.{self.plan.states[k]}")
-        if k or self.plan.output is not None:
-            return f"({name} + (keep ? r0 : n0) * H)"
-        return f"({name} + r0 * H)"
-
-    def _row(self, name: str) -> str:
-        """The first row of this step and slice in what is kept only for the backward pass."""
-        return f"({self.slot(name)} + (keep ? r0 : n0) * {'ldz' if name == 'Z' else 'H'})"
-
-    def _batch(self, name: str) -> str:
-        """The first row of this slice in a tensor with a row for every sequence."""
-        return f"({self.slot(name)} + n0 * H)"
-
-    def _leaf(self, leaf: Leaf) -> str:
-        """Where row n of this step has a leaf, or what number it is."""
-        match leaf.kind:
-            case "z":
-                return f"{self._row('Z')} + n * ldz + {self.plan.columns.index(leaf.name)} * H"
-            case "s":
-                return f"before_{self.plan.states.index(leaf.name)} + n * H"
-            case "m":
-                return f"{self._row(f'M.{leaf.name}')} + n * H"
-            case "x":
-                return f"{self.slot('X')} + (r0 + n) * H"
-            case "g":
-                return f"{self._batch(f'G.{leaf.name}')} + n * H"
-            case "y":
-                return f"{self.slot('dY')} + (r0 + n) * H"
-            case "a":
-                return f"{self._batch(f'dV.{leaf.name}')} + n * H"
-            case "v":
-                return self.slot(f"v.{leaf.name}")
-        raise AssertionError(leaf)
-
-    def _segment(
-        self,
-        results: Sequence[tuple[str, int] | tuple[str, int, str]],
-        sums: Sequence[tuple[int, int]] = (),
-    ) -> str:
-        """A loop over rows and units that computes some nodes.
-
-        ``results`` are written to rows; ``sums`` are added up over the rows, first within
-        the step and then over the steps, which keeps the rounding small.
-        """
-        graph = self.plan.graph
-        outputs = [result[1] for result in results] + [node for _, node in sums]
-        needed = graph.needed(outputs)
-        rows, lines = [], []
-        for node in needed:
-            current = graph.nodes[node]
-            if current.leaf is not None and current.leaf.kind != "c":
-                rows.append(f"            const real *l{node} = {self._leaf(current.leaf)};\n")
-            lines.append(self._line(node, current))
-        for k, result in enumerate(results):
-            stride = result[2] if len(result) == 3 else "H"
-            rows.append(f"            real *o{k} = {result[0]} + n * {stride};\n")
-            lines.append(f"                o{k}[j] = x{result[1]};\n")
-        lines += [f"                a{k}[j] += x{node};\n" for k, node in sums]
-        before, after = self._sums(k for k, _ in sums)
-        return (
-            f"{before}        for (int64_t n = 0; n < rows; n++) {{\n{''.join(rows)}"
-            "            IVDEP\n            for (int64_t j = 0; j < H; j++) {\n"
-            f"{''.join(lines)}            }}\n        }}\n{after}"
-        )
-
-    def _sums(self, places: Iterable[int]) -> tuple[str, str]:
-        count = len(self.plan.learned)
-        before, after = "", ""
-        for k in places:
-            base = f"(slice * {count} + {k}) * H"
-            before += (
-                f"        real *a{k} = {self.slot('step')} + {base};\n"
-                f"        real *t{k} = {self.slot('sum')} + {base};\n"
-                f"        for (int64_t j = 0; j < H; j++) a{k}[j] = 0;\n"
-            )
-            after += f"        for (int64_t j = 0; j < H; j++) t{k}[j] += a{k}[j];\n"
-        return before, after
-
-    def _line(self, node: int, current: Node) -> str:
-        args = [f"x{arg}" for arg in current.args]
-        if current.leaf is not None:
-            constant = current.leaf.kind == "c"
-            value = (
-                f"c{self.plan.constants.index(current.leaf.name)}" if constant else f"l{node}[j]"
-            )
-        elif current.op == "number":
-            value = f"(real){current.value!r}"
-        elif current.op in _INFIX:
-            value = f"{args[0]} {_INFIX[current.op]} {args[1]}"
-        elif current.op == "neg":
-            value = f"-{args[0]}"
-        elif current.op == "where":
-            value = f"{args[0]} ? {args[1]} : {args[2]}"
-        else:
-            value = f"{_CALLS.get(current.op, 'tr_' + current.op)}({', '.join(args)})"
-        kind = "int" if current.op in ("eq", "lt", "gt", "le", "ge") else "real"
-        return f"                const {kind} x{node} = {value};\n"

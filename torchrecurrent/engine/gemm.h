@@ -21,6 +21,7 @@ typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 #define LANES (VECTOR_BYTES / (int)sizeof(real))
 #define NR (2 * LANES)
+#define DOTS 8 /* sums that run side by side */
 
 /* One call of a function that threads share: each does every so manieth slice. Who runs the
    threads says which a thread is, by a function or by numbers. */
@@ -99,6 +100,48 @@ static void product(int64_t rows, int64_t columns, int64_t inner, const real *a,
             any_tile(rows - i, w, inner, a + i * lda, lda, 1, packed + j * inner, add,
                      c + i * ldc + j, ldc);
     }
+}
+
+/* c (n numbers) = c or 0, plus the products of a with n rows of a kernel as torch has it */
+static inline __attribute__((always_inline)) void dots(const int n, int64_t inner, const real *a,
+                                                       const real *kernel, int add, real *c) {
+    vec sums[DOTS];
+    real rest[DOTS];
+    for (int q = 0; q < n; q++) sums[q] = (vec){0}, rest[q] = add ? c[q] : 0;
+    int64_t p = 0;
+    for (; p + LANES <= inner; p += LANES)
+        for (int q = 0; q < n; q++)
+            sums[q] += *(const loose *)(a + p) * *(const loose *)(kernel + q * inner + p);
+    for (; p < inner; p++)
+        for (int q = 0; q < n; q++) rest[q] += a[p] * kernel[q * inner + p];
+    for (int q = 0; q < n; q++) {
+        for (int lane = 0; lane < LANES; lane++) rest[q] += sums[q][lane];
+        c[q] = rest[q];
+    }
+}
+
+/* c (rows x columns) = c or 0, plus a (rows x inner) times a kernel (columns x inner), packed or,
+   where packing it would cost more than the few products do, as torch has it */
+static void times(int packed, int64_t rows, int64_t columns, int64_t inner, const real *a,
+                  int64_t lda, const real *kernel, int add, real *c, int64_t ldc) {
+    if (packed) {
+        product(rows, columns, inner, a, lda, kernel, add, c, ldc);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++, a += lda, c += ldc) {
+        int64_t j = 0;
+        for (; j + DOTS <= columns; j += DOTS) dots(DOTS, inner, a, kernel + j * inner, add, c + j);
+        for (; j < columns; j++) dots(1, inner, a, kernel + j * inner, add, c + j);
+    }
+}
+
+/* the same with a block-diagonal kernel: its blocks, one after the other */
+static void blocks(int packed, int64_t count, int64_t rows, int64_t columns, int64_t inner,
+                   const real *a, int64_t lda, const real *kernel, int add, real *c, int64_t ldc) {
+    const int64_t m = columns / count, k = inner / count;
+    const int64_t size = (packed ? (m + NR - 1) / NR * NR : m) * k;
+    for (int64_t b = 0; b < count; b++)
+        times(packed, rows, m, k, a + b * k, lda, kernel + b * size, add, c + b * m, ldc);
 }
 
 #define KC 256 /* rows in a block of the sum below: KC * NR numbers stay in the first cache */

@@ -42,32 +42,38 @@ class Stepper(Protocol):
 
 
 def run(
-    cell: Stepper, data: Tensor, batch_sizes: Sequence[int], states: States | None
+    cell: Stepper, data: Tensor, sizes: Tensor | None, states: States | None
 ) -> tuple[Tensor, States]:
     """A whole sequence.
 
     Args:
         cell: what to step.
-        data: the time steps one after the other, ``(sum(batch_sizes), I)``, as in
-            :class:`torch.nn.utils.rnn.PackedSequence`.
-        batch_sizes: how many sequences are still running at each step; never rises.
-        states: each ``(batch_sizes[0], width)``; ``None`` if the cell makes its own.
+        data: ``(T, N, I)``; or, for sequences of different lengths, the time steps one after
+            the other, ``(sum(sizes), I)``, as in :class:`torch.nn.utils.rnn.PackedSequence`.
+        sizes: then how many sequences are still running at each step; never rises.
+        states: each ``(N, width)``; ``None`` if the cell makes its own.
 
     Returns:
         The outputs, laid out as ``data``, and each sequence's state after its last step.
     """
     kernels = cell.kernels()
-    sizes = list(batch_sizes)
-    inputs = zip(*(torch.split(part, sizes) for part in cell.project(data)), strict=True)
     outputs: list[Tensor] = []
+    if sizes is None:
+        for parts in zip(*(part.unbind(0) for part in cell.project(data)), strict=True):
+            output, states = cell.update(parts, states, kernels)
+            outputs.append(output)
+        assert states is not None  # a sequence has at least one step
+        return torch.stack(outputs), states
+    counts: list[int] = sizes.tolist()
     ended: list[States] = []
-    for size, parts in zip(batch_sizes, inputs, strict=True):
+    inputs = zip(*(torch.split(part, counts) for part in cell.project(data)), strict=True)
+    for size, parts in zip(counts, inputs, strict=True):
         if states is not None and size < states[0].size(0):
             ended.append(tuple(state[size:] for state in states))
             states = tuple(state[:size] for state in states)
         output, states = cell.update(parts, states, kernels)
         outputs.append(output)
-    assert states is not None  # a sequence has at least one step
+    assert states is not None
     final = zip(states, *reversed(ended), strict=True)
     return torch.cat(outputs), tuple(torch.cat(rows) for rows in final)
 

@@ -1,0 +1,112 @@
+"""Where the emitted C finds each value: pointers, and offsets in units of the widths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from .graph import Leaf
+from .plan import Plan
+
+__all__ = ["Addresses"]
+
+
+class Addresses:
+    """The C names of pointers and widths. Pointers are numbered as they are asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.slots: list[str] = []
+
+    def slot(self, name: str) -> str:
+        """The C name of a pointer, known to the launcher as ``name``."""
+        if name not in self.slots:
+            self.slots.append(name)
+        return f"p{self.slots.index(name)}"
+
+    def extent(self, places: Iterable[int]) -> str:
+        """The sum of some widths, by their places."""
+        counts = Counter(places)
+        parts = [f"{counts[place]} * w{place}" for place in sorted(counts)]
+        return " + ".join(parts) if parts else "0"
+
+    def column(self, name: str) -> str:
+        """Where a column of Z begins."""
+        return self.extent(self.plan.before(name))
+
+    def columns(self, names: Iterable[str]) -> str:
+        """How many numbers some columns of Z have."""
+        return self.extent(self.plan.columns[name] for name in names)
+
+    def result(self, names: Iterable[str]) -> str:
+        """How many numbers some parts of a map's result have."""
+        return self.extent(self.plan.mapped[name] for name in names)
+
+    def row(self, name: str, width: str) -> str:
+        """The first row of this step and slice in what is kept only for the backward pass."""
+        return f"({self.slot(name)} + (keep ? r0 : n0) * ({width}))"
+
+    def step(self, name: str, width: str) -> str:
+        """The first row of this step and slice in what has a row for each step."""
+        return f"({self.slot(name)} + r0 * ({width}))"
+
+    def batch(self, name: str, width: str) -> str:
+        """The first row of this slice in a tensor with a row for every sequence."""
+        return f"({self.slot(name)} + n0 * ({width}))"
+
+    def state_width(self, name: str) -> str:
+        return f"w{self.plan.states[name]}"
+
+    def is_output(self, state: str) -> bool:
+        """Whether the state is the output, whose every step is kept in any case."""
+        return self.plan.output is None and state == next(iter(self.plan.states))
+
+    def before(self) -> str:
+        """Declares where each state lies as it was before this step."""
+        lines = []
+        for k, name in enumerate(self.plan.states):
+            width, after = self.state_width(name), self.slot(f"S.{name}")
+            value = f"t ? {after} + q0 * {width} : {self.slot(f'S0.{name}')} + n0 * {width}"
+            if not self.is_output(name):  # overwritten if not kept
+                value = f"keep ? ({value}) : {after} + n0 * {width}"
+            lines.append(f"        const real *before_{k} = {value}; (void)before_{k};\n")
+        return "".join(lines)
+
+    def old_state(self, name: str) -> str:
+        return f"before_{list(self.plan.states).index(name)}"
+
+    def new_state(self, name: str) -> str:
+        """The first row of this step and slice where a new state goes."""
+        width = self.state_width(name)
+        return (
+            self.step(f"S.{name}", width) if self.is_output(name) else self.row(f"S.{name}", width)
+        )
+
+    def leaf(self, leaf: Leaf) -> tuple[str, str]:
+        """The first row of this step and slice of a leaf, and how far the rows are apart."""
+        plan, name = self.plan, leaf.name
+        match leaf.kind:
+            case "z":
+                return f"{self.row('Z', 'ldz')} + {self.column(name)}", "ldz"
+            case "s":
+                return self.old_state(name), self.state_width(name)
+            case "m":
+                group = next(each for each in plan.maps if name in each.names)
+                width = self.result(group.names)
+                left = group.names[: group.names.index(name)]
+                return f"{self.row(f'M.{group.name}', width)} + {self.result(left)}", width
+            case "x":
+                return self.step("X", "I"), "I"
+            case "g":
+                width = self.state_width(name)
+                return self.batch(f"G.{name}", width), width
+            case "y":
+                width = f"w{plan.output_width}"
+                return self.step("dY", width), width
+            case "a":
+                argument = next(each.argument for each in plan.maps if each.name == name)
+                width = f"w{plan.node_widths[argument]}"
+                return self.batch(f"dV.{name}", width), width
+            case "v":
+                return self.slot(f"v.{name}"), "0"
+        raise AssertionError(leaf)

@@ -1,0 +1,150 @@
+"""The kernels that exist in this process, each under a key from which any process can make it.
+
+An operator takes strings, numbers and tensors only, and an exported program may run elsewhere.
+So the key says which class of cell it is, with which options.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from .compiler import CompilerError
+from .launch import Kernel
+from .plan import Plan
+from .trace import UntraceableError
+from .tracer import make_plan
+
+if TYPE_CHECKING:
+    from ..cell import BaseRecurrentCell
+
+__all__ = ["Fused", "fused", "fused_by_key"]
+
+
+class Fused:
+    """A cell's plan, and its kernels by dtype."""
+
+    def __init__(
+        self, key: str, plan: Plan, weights: tuple[str, ...], holds: tuple[Any, ...]
+    ) -> None:
+        self.key = key
+        self.plan = plan
+        #: The class, its step and functions among the options; so their identities stay theirs.
+        self.holds = holds
+        #: The parameters that the kernel takes, in this order.
+        self.weights = weights
+        self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
+
+    def kernel(self, dtype: torch.dtype) -> Kernel:
+        """The kernel for a dtype, compiled when first asked for.
+
+        Raises:
+            CompilerError: there is no compiler that works.
+        """
+        if dtype not in self._kernels:
+            try:
+                self._kernels[dtype] = Kernel(self.plan, dtype)
+            except CompilerError as error:
+                self._kernels[dtype] = error
+        found = self._kernels[dtype]
+        if isinstance(found, CompilerError):
+            raise found
+        return found
+
+
+#: Of each cell, what its plan depends on, and the plan or why there is none.
+_known: WeakKeyDictionary[Any, tuple[object, Fused | str]] = WeakKeyDictionary()
+_by_key: dict[str, Fused] = {}
+
+
+def fused(cell: BaseRecurrentCell) -> Fused | str:
+    """What runs a cell, or the reason why nothing does."""
+    fingerprint = _fingerprint(cell)
+    known = _known.get(cell)
+    if known is None or known[0] != fingerprint:
+        known = (fingerprint, _make(cell))
+        _known[cell] = known
+    return known[1]
+
+
+def _fingerprint(cell: BaseRecurrentCell) -> object:
+    """What may be changed on an instance and changes its plan."""
+    options = tuple(getattr(cell, name, None) for name in type(cell).option_names)
+    present = tuple(name for name in cell._names if getattr(cell, name) is not None)
+    return type(cell).step, options, present
+
+
+def _make(cell: BaseRecurrentCell) -> Fused | str:
+    weights = tuple(name for name, value in cell.kernels().items() if value is not None)
+    key, holds = _key(cell, weights)
+    if key not in _by_key:
+        try:
+            _by_key[key] = Fused(key, make_plan(cell), weights, holds)
+        except UntraceableError as error:
+            return str(error)
+    return _by_key[key]
+
+
+def _key(cell: BaseRecurrentCell, weights: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+    """All that the plan depends on, and the objects that the key names by their identity.
+
+    Initialisers are left out, and numbers that are handed to the kernel at each call.
+    """
+    kind, functions = type(cell), []
+    options = {
+        name: value
+        for name in kind.option_names
+        if not name.endswith("_init") and not isinstance(value := getattr(cell, name, None), float)
+    }
+
+    def identity(value: object) -> str:
+        functions.append(value)
+        return f"@{id(value)}"
+
+    text = json.dumps([kind.__module__, kind.__qualname__, options, weights], default=identity)
+    known = _by_key.get(text)
+    if functions or _named(kind) is not kind or (known and known.holds != (kind, kind.step)):
+        # It can't be found by its name, or has changed since the name was first used.
+        return f"{text} @{id(kind)} @{id(kind.step)}", (kind, kind.step, *functions)
+    return text, (kind, kind.step)
+
+
+def _named(kind: type) -> object:
+    """What the name of a class leads to."""
+    found: object = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def fused_by_key(key: str) -> Fused:
+    """What runs the cells of a key, which another process may have written.
+
+    Raises:
+        RuntimeError: it can't be made here; the message says why.
+    """
+    if key not in _by_key:
+        try:
+            module, name, options, weights = json.loads(key)
+            kind = importlib.import_module(module)
+            for part in name.split("."):
+                kind = getattr(kind, part)
+            cell: Any = kind(**options, device="meta")  # type: ignore[operator]
+            made = _make(cell)
+        except (ValueError, ImportError, AttributeError, TypeError) as error:
+            raise RuntimeError(
+                "torchrecurrent::sequence was exported for a cell that can't be made here: "
+                f"{key}: {error}"
+            ) from error
+        if isinstance(made, str) or made.weights != tuple(weights):
+            raise RuntimeError(
+                "torchrecurrent::sequence was exported for a cell that is another one here: "
+                f"{key}: {made if isinstance(made, str) else made.weights}"
+            )
+        return made
+    return _by_key[key]

@@ -1,0 +1,115 @@
+"""Writes what happens between two products: loops over rows and units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .addresses import Addresses
+from .graph import Node
+
+__all__ = ["Result", "segment"]
+
+_INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "eq": "==",
+    "lt": "<",
+    "gt": ">",
+    "le": "<=",
+    "ge": ">=",
+}
+_CALLS = {"maximum": "tr_max", "minimum": "tr_min"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """A node, and where its rows go."""
+
+    node: int
+    place: int  # of its width
+    address: str
+    stride: str
+
+
+def segment(
+    where: Addresses, results: Sequence[Result], sums: Sequence[tuple[int, int]] = ()
+) -> str:
+    """Loops that compute some nodes, one for each width.
+
+    ``results`` are written to rows; ``sums``, a vector's number and the node of its gradient,
+    are added up over the rows, first within the step and then over the steps, which keeps
+    the rounding small.
+    """
+    widths = where.plan.node_widths
+    vectors = [(k, node, widths[_vector(where, k)]) for k, node in sums]
+    places = dict.fromkeys([*(result.place for result in results), *(each[2] for each in vectors)])
+    return "".join(
+        _loop(
+            where,
+            place,
+            [result for result in results if result.place == place],
+            [(k, node) for k, node, width in vectors if width == place],
+        )
+        for place in places
+    )
+
+
+def _vector(where: Addresses, k: int) -> int:
+    """The node of a learned vector."""
+    name = where.plan.learned[k]
+    return where.plan.graph.leaf("v", name)
+
+
+def _loop(
+    where: Addresses, place: int, results: Sequence[Result], sums: Sequence[tuple[int, int]]
+) -> str:
+    graph = where.plan.graph
+    rows, lines = [], []
+    for node in graph.needed([*(result.node for result in results), *(node for _, node in sums)]):
+        current = graph.nodes[node]
+        if current.leaf is not None and current.leaf.kind != "c":
+            address, stride = where.leaf(current.leaf)
+            rows.append(f"            const real *l{node} = {address} + n * ({stride});\n")
+        lines.append(_line(where, node, current))
+    for k, result in enumerate(results):
+        rows.append(f"            real *o{k} = {result.address} + n * ({result.stride});\n")
+        lines.append(f"                o{k}[j] = x{result.node};\n")
+    before, after = "", ""
+    for k, node in sums:
+        base = f"(slice * {len(where.plan.learned)} + {k}) * widest"
+        loop = f"        for (int64_t j = 0; j < w{place}; j++)"
+        before += (
+            f"        real *a{k} = {where.slot('step')} + {base};\n"
+            f"        real *t{k} = {where.slot('sum')} + {base};\n"
+            f"{loop} a{k}[j] = 0;\n"
+        )
+        after += f"{loop} t{k}[j] += a{k}[j];\n"
+        lines.append(f"                a{k}[j] += x{node};\n")
+    return (
+        f"        {{\n{before}        for (int64_t n = 0; n < rows; n++) {{\n{''.join(rows)}"
+        f"            IVDEP\n            for (int64_t j = 0; j < w{place}; j++) {{\n"
+        f"{''.join(lines)}            }}\n        }}\n{after}        }}\n"
+    )
+
+
+def _line(where: Addresses, node: int, current: Node) -> str:
+    args = [f"x{arg}" for arg in current.args]
+    if current.leaf is not None:
+        constant = current.leaf.kind == "c"
+        constants = where.plan.constants
+        value = f"c{constants.index(current.leaf.name)}" if constant else f"l{node}[j]"
+    elif current.op == "number":
+        value = f"(real){current.value!r}"
+    elif current.op in _INFIX:
+        value = f"{args[0]} {_INFIX[current.op]} {args[1]}"
+    elif current.op == "neg":
+        value = f"-{args[0]}"
+    elif current.op == "where":
+        value = f"{args[0]} ? {args[1]} : {args[2]}"
+    else:
+        value = f"{_CALLS.get(current.op, 'tr_' + current.op)}({', '.join(args)})"
+    kind = "int" if current.op in ("eq", "lt", "gt", "le", "ge") else "real"
+    return f"                const {kind} x{node} = {value};\n"
