@@ -12,7 +12,7 @@ from typing_extensions import dataclass_transform
 
 from . import roles
 from .checks import check_cell_states, check_placement, check_width
-from .engine import reference
+from .engine import backend, reference
 from .engine.numbered import Numbered
 from .engine.reference import Kernels
 from .init import Initializer, resolve_initializer
@@ -20,7 +20,7 @@ from .layout import MULTIPLICATIVE, Layout
 from .options import bind, check_declarations, constructor_signature, options_repr, positional
 from .roles import RECURRENT, Kernel
 from .saved import drop_zero_biases
-from .signature import Argument, StepSignature
+from .signature import StepSignature
 
 __all__ = ["BaseRecurrentCell", "Integration", "Recurrence"]
 
@@ -135,7 +135,7 @@ class BaseRecurrentCell(_Options):
     @property
     def state_names(self) -> tuple[str, ...]:
         """The states by their names in ``step``, a delay line last."""
-        return tuple(argument.name for argument in self._state_arguments())
+        return tuple(argument.name for argument in self.signature.states)
 
     @property
     def state_widths(self) -> tuple[int, ...]:
@@ -144,14 +144,8 @@ class BaseRecurrentCell(_Options):
             getattr(self, role.steps) * self.output_size
             if isinstance(role := argument.role, roles.DelayedRole)
             else getattr(self, role.width)  # type: ignore[attr-defined]
-            for argument in self._state_arguments()
+            for argument in self.signature.states
         )
-
-    def _state_arguments(self) -> list[Argument]:
-        return [
-            *self.signature.having(roles.StateRole),
-            *self.signature.having(roles.DelayedRole),
-        ]
 
     def recurrent_columns(self, rows: int, width: int) -> int | None:
         """Columns of a recurrent block that maps a state of ``width`` to ``rows`` units."""
@@ -281,10 +275,12 @@ class BaseRecurrentCell(_Options):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         check_width(input, self.input_size)
         check_placement("input", input, weight := next(self.parameters(), None))
-        states = None
-        if hx is not None:
+        if hx is None:
+            states = self.initial_states(input.shape[:-1], input)
+        else:
             states = check_cell_states(self.state_names, self.state_widths, input, hx, weight)
-        output, states = self.update(self.project(input), states, self.kernels())
+        fused = backend.step(self, input, states)
+        output, states = fused or self.update(self.project(input), states, self.kernels())
         state = _unwrapped(states)
         return (output, state) if self.signature.has_output else state
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import roles
@@ -28,6 +28,17 @@ class StepSignature:
 
     arguments: tuple[Argument, ...]
     has_output: bool
+    #: The states, a delay line last; the names of those that are options of the instance.
+    states: tuple[Argument, ...] = field(init=False)
+    constants: tuple[str, ...] = field(init=False)
+    has_delay: bool = field(init=False)
+
+    def __post_init__(self) -> None:  # once: they are asked for at every call
+        delayed = tuple(self.having(roles.DelayedRole))
+        constants = tuple(argument.name for argument in self.having(roles.ConstantRole))
+        object.__setattr__(self, "states", (*self.having(roles.StateRole), *delayed))
+        object.__setattr__(self, "constants", constants)
+        object.__setattr__(self, "has_delay", bool(delayed))
 
     @classmethod
     def of(cls, owner: str, step: Callable[..., Any]) -> StepSignature:

@@ -82,6 +82,23 @@ class Addresses:
             self.step(f"S.{name}", width) if self.is_output(name) else self.row(f"S.{name}", width)
         )
 
+    def vectors(self) -> str:
+        """Declares the numbers for each unit; those that are sums are added up here."""
+        plan, lines = self.plan, []
+        for k, (name, vector) in enumerate(plan.vectors.items()):
+            sources = [self.slot(f"v.{name}.{i}") for i in range(len(vector.sources))]
+            if len(sources) == 1 and not vector.scalar:
+                lines.append(f"    const real *v{k} = {sources[0]}; (void)v{k};\n")
+                continue
+            width = plan.node_widths[plan.graph.leaf("v", name)]
+            value = " + ".join(f"{source}[{'0' if vector.scalar else 'j'}]" for source in sources)
+            lines.append(
+                f"    real *v{k} = {self.slot('vectors')} + "
+                f"(slice * {len(plan.vectors)} + {k}) * widest;\n"
+                f"    for (int64_t j = 0; j < w{width}; j++) v{k}[j] = {value};\n"
+            )
+        return "".join(lines)
+
     def leaf(self, leaf: Leaf) -> tuple[str, str]:
         """The first row of this step and slice of a leaf, and how far the rows are apart."""
         plan, name = self.plan, leaf.name
@@ -108,5 +125,5 @@ class Addresses:
                 width = f"w{plan.node_widths[argument]}"
                 return self.batch(f"dV.{name}", width), width
             case "v":
-                return self.slot(f"v.{name}"), "0"
+                return f"v{list(plan.vectors).index(name)}", "0"
         raise AssertionError(leaf)

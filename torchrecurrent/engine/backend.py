@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 from torch import Tensor
 
-from .. import roles
 from . import reference
 from .compiler import CompilerError
 from .eager import sequence
@@ -31,6 +30,7 @@ Backend = Literal["auto", "reference", "c"]
 _CHOICES = ("auto", "reference", "c")
 #: Computed in float32.
 _NARROW = (torch.bfloat16, torch.float16)
+_PLAIN = (Tensor, torch.nn.Parameter, type(None))
 _chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
 _warned: set[str] = set()
 
@@ -75,6 +75,23 @@ def run(
         return reference.run(cell, data, sizes, states)
     assert states is not None
     return _run_fused(cell, key, data, sizes, states)
+
+
+def step(
+    cell: BaseRecurrentCell, input: Tensor, states: tuple[Tensor, ...]
+) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+    """One step of ``(N, I)`` by the kernel; ``None`` where the cell has to do it itself.
+
+    That is also where gradients are due: a loop over steps written in Python may want them
+    of any order.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or input.dim() != 2:
+        return None
+    key = _choose(cell, input, states)
+    if key is None:
+        return None
+    output, states = _run_fused(cell, key, input.unsqueeze(0), None, states)
+    return output[0], states
 
 
 def _choose(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str | None:
@@ -144,21 +161,26 @@ def _run_fused(
     weights = [w for w in cell.kernels().values() if w is not None]
     given = data.dtype
     dtype = torch.float32 if weights[0].dtype in _NARROW else weights[0].dtype
-    lines = [a.name for a in cell.signature.having(roles.DelayedRole)]
-    if lines:  # to the kernel each of its steps is a state
+    if dtype != given or dtype != weights[0].dtype or dtype != states[0].dtype:
+        data, weights = data.to(dtype), [w.to(dtype) for w in weights]
+        states = tuple(state.to(dtype) for state in states)
+    has_delay = cell.signature.has_delay
+    if has_delay:  # to the kernel each of its steps is a state
         states = (*states[:-1], *states[-1].split(cell.output_size, -1))
     output, last = sequence(
         key,
-        data.to(dtype).contiguous(),
+        data.contiguous(),
         sizes,
-        [w.to(dtype).contiguous() for w in weights],
-        [state.to(dtype).contiguous() for state in states],
-        [float(getattr(cell, a.name)) for a in cell.signature.having(roles.ConstantRole)],
+        [w.contiguous() for w in weights],
+        [state.contiguous() for state in states],
+        [float(getattr(cell, name)) for name in cell.signature.constants],
     )
-    if lines:
+    if has_delay:
         count = len(cell.state_names) - 1
         last = (*last[:count], torch.cat(last[count:], -1))
-    return output.to(given), tuple(state.to(given) for state in last)
+    if dtype != given:
+        output, last = output.to(given), tuple(state.to(given) for state in last)
+    return output, last
 
 
 def _usable(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> Fused | str:
@@ -205,7 +227,7 @@ def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     if torch.autograd.forward_ad._current_level >= 0:
         return "forward-mode differentiation is active"
     if not torch.compiler.is_compiling():
-        values = [data, *(states or ()), *cell.parameters()]
-        if any(type(value) not in (Tensor, torch.nn.Parameter) for value in values):
+        values = [data, *(states or ()), *cell._parameters.values()]
+        if any(type(value) not in _PLAIN for value in values):
             return "a tensor is of a subclass"
     return ""

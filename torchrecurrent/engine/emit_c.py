@@ -61,6 +61,7 @@ class _Writer:
     def source(self) -> Source:
         plan, where = self.plan, self.where
         bodies = {"forward": self._forward(), "backward": self._backward()}
+        vectors = where.vectors()
         pointers = "".join(
             f"    real *p{k} = (real *)s->p[{k}]; /* {name} */ (void)p{k};\n"
             for k, name in enumerate(where.slots)
@@ -76,6 +77,7 @@ class _Writer:
             f"    const int64_t widest = s->w[{count}], ldz = {where.columns(plan.columns)};\n"
             "    const int64_t I = s->I, keep = s->keep;\n"
             "    (void)ldz; (void)I; (void)keep; (void)slice; (void)widest;\n"
+            f"{vectors}"
         )
         functions = "".join(
             f"\nstatic void {name}_slice({_ARGUMENTS}) {{\n{setup}{body}}}\n"

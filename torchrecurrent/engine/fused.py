@@ -74,9 +74,10 @@ def fused(cell: BaseRecurrentCell) -> Fused | str:
 
 def _fingerprint(cell: BaseRecurrentCell) -> object:
     """What may be changed on an instance and changes its plan."""
-    options = tuple(getattr(cell, name, None) for name in type(cell).option_names)
-    present = tuple(name for name in cell._names if getattr(cell, name) is not None)
-    return type(cell).step, options, present
+    # By dictionary: this runs at every call, and attributes of a module are slow.
+    options = tuple(map(cell.__dict__.get, type(cell).option_names))
+    parameters = cell._parameters
+    return type(cell).step, options, [parameters.get(name) is None for name in cell._names]
 
 
 def _make(cell: BaseRecurrentCell) -> Fused | str:

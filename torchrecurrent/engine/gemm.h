@@ -114,9 +114,12 @@ static inline __attribute__((always_inline)) void dots(const int n, int64_t inne
             sums[q] += *(const loose *)(a + p) * *(const loose *)(kernel + q * inner + p);
     for (; p < inner; p++)
         for (int q = 0; q < n; q++) rest[q] += a[p] * kernel[q * inner + p];
-    for (int q = 0; q < n; q++) {
-        for (int lane = 0; lane < LANES; lane++) rest[q] += sums[q][lane];
-        c[q] = rest[q];
+    for (int q = 0; q < n; q++) { /* halves onto halves: one after the other would take longer */
+        real part[LANES];
+        *(loose *)part = sums[q];
+        for (int half = LANES / 2; half; half /= 2)
+            for (int lane = 0; lane < half; lane++) part[lane] += part[lane + half];
+        c[q] = rest[q] + part[0];
     }
 }
 

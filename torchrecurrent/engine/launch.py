@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from .emit_c import Real, Source, emit_c
 from .memory import fresh
-from .parameters import add_product, dense, pack, vectors
+from .parameters import Dense, Parameters, add_product
 from .plan import Plan
 from .threads import share
 
@@ -39,7 +40,7 @@ class Batch:
     def steps(self) -> int:
         return self.data.size(0) if self.sizes is None else self.sizes.size(0)
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return self.data.numel() // self.data.size(-1)
 
@@ -87,6 +88,9 @@ class Kernel:
         self._pointers = ctypes.c_void_p * max(1, len(self.source.slots))
         self._widths = (ctypes.c_int64 * (len(plan.widths) + 1))(*plan.widths, max(plan.widths))
         self._z_width = plan.units(plan.columns.values())
+        self._parameters = Parameters(plan, dtype.itemsize)
+        #: Room for the vectors that are sums of parameters, for each slice.
+        self._sums = len(plan.vectors) * max(plan.widths) if "vectors" in self.source.slots else 0
 
     def forward(
         self,
@@ -101,7 +105,7 @@ class Kernel:
         Without ``keep`` there is no backward pass: only the output has a row for each step.
         """
         plan, data, rows = self.plan, batch.data, batch.rows
-        kept = rows if keep else batch.size
+        kept, slices = rows if keep else batch.size, self._slices(batch)
         tensors = {"X": data, "Z": fresh(data, (kept, self._z_width))}
         for k, ((name, place), state) in enumerate(zip(plan.states.items(), states, strict=True)):
             is_output = k == 0 and plan.output is None
@@ -115,15 +119,17 @@ class Kernel:
             tensors[f"M.{each.name}"] = fresh(data, (kept, self._result_width(each.names)))
         if plan.output is not None:
             tensors["Y"] = fresh(data, (rows, plan.widths[plan.output_width]))
-        parts = vectors(plan, weights)
         packed = rows > _FEW_ROWS
-        if plan.inputs:
-            weight = weights["weight_ih"]
-            parts["W.input"] = pack(weight, 1, self._panel) if packed else weight
-        for key, weight, heads in dense(plan, weights):
-            parts[f"W.{key}"] = pack(weight, heads, self._panel) if packed else weight
-        count = self._slices(batch)
-        self._run(self._library.forward, tensors | parts, batch, constants, (keep, packed), count)
+        parts = self._parameters.packed(weights, self._panel) if packed else {}
+        self._run(
+            self._library.forward,
+            tensors | parts,
+            weights,
+            batch,
+            constants,
+            (keep, packed),
+            slices,
+        )
         return tensors
 
     def backward(
@@ -152,18 +158,15 @@ class Kernel:
             width = plan.widths[plan.node_widths[each.argument]]
             work[f"dM.{each.name}"] = fresh(data, (rows, self._result_width(each.names)))
             work[f"dV.{each.name}"] = data.new_empty(batch.size, width)
-        parts = vectors(plan, weights)
         if (plan.inputs and needs_data) or plan.raw_gradient:
             work["dX"] = grad_data = fresh(data, data.shape)
         else:
             grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
-        if plan.inputs and needs_data:
-            parts["B.input"] = pack(weights["weight_ih"], 1, self._panel, transposed=True)
-        for key, weight, heads in dense(plan, weights):
-            parts[f"B.{key}"] = pack(weight, heads, self._panel, transposed=True)
+        work |= self._parameters.packed(weights, self._panel, needs_data, transposed=True)
         self._run(
             self._library.backward,
-            {**tensors, **work, **parts},
+            {**tensors, **work},
+            weights,
             batch,
             constants,
             (True, True),
@@ -184,20 +187,21 @@ class Kernel:
         """One product over all time steps for each kernel, one sum for each bias."""
         plan, dz = self.plan, work["dZ"]
         grads = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        dense = {each.name: each for each in self._parameters.dense}
         if plan.inputs:
-            rows = grads["weight_ih"].size(0)
-            add_product(self._library, dz[:, :rows], batch.data.flatten(0, -2), grads["weight_ih"])
+            rows = dense["input"].rows
+            self._add_blocks(dz[:, :rows], batch.data.flatten(0, -2), dense["input"], grads)
         previous = batch.previous_rows()
-        for product, (_, total, heads) in zip(plan.products, dense(plan, grads), strict=False):
-            left = plan.units(plan.before(product.columns[0]))
-            part = dz[:, left : left + total.size(0)]
+        for k, product in enumerate(plan.products):
+            one, left = dense[str(k)], plan.units(plan.before(product.columns[0]))
+            part = dz[:, left : left + one.rows]
             first, history = tensors[f"S0.{product.state}"], tensors[f"S.{product.state}"]
-            self._add_blocks(part[: batch.size], first, total, heads)
+            self._add_blocks(part[: batch.size], first, one, grads)
             if batch.rows > batch.size:
-                self._add_blocks(part[batch.size :], history[previous], total, heads)
-        maps = list(dense(plan, grads))[len(plan.products) :]
-        for name, total, heads in maps:
-            self._add_blocks(work[f"dM.{name}"], tensors[f"V.{name}"], total, heads)
+                self._add_blocks(part[batch.size :], history[previous], one, grads)
+        for each in plan.maps:
+            received, argument = work[f"dM.{each.name}"], tensors[f"V.{each.name}"]
+            self._add_blocks(received, argument, dense[each.name], grads)
         for k, leaf in enumerate(plan.learned):
             vector, gradient = plan.vectors[leaf], work["sum"][:, k].sum(0)
             width = plan.widths[plan.node_widths[plan.graph.leaf("v", leaf)]]
@@ -207,10 +211,11 @@ class Kernel:
                 )
         return grads
 
-    def _add_blocks(self, a: Tensor, b: Tensor, total: Tensor, heads: int) -> None:
-        """Add the gradient of a kernel with so many blocks on its diagonal."""
-        rows, columns = total.size(0) // heads, total.size(1)
-        for k in range(heads):
+    def _add_blocks(self, a: Tensor, b: Tensor, dense: Dense, grads: Mapping[str, Tensor]) -> None:
+        """Add a' b to the gradient of a kernel, block by block."""
+        total = dense.of(grads)
+        rows, columns = dense.rows // dense.heads, total.size(1)
+        for k in range(dense.heads):
             part = a[:, k * rows : (k + 1) * rows]
             against = b[:, k * columns : (k + 1) * columns]
             add_product(self._library, part, against, total[k * rows : (k + 1) * rows])
@@ -224,15 +229,18 @@ class Kernel:
         self,
         function: Any,
         tensors: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
         batch: Batch,
         constants: Sequence[float],
         flags: tuple[bool, bool],
         slices: int,
     ) -> None:
-        addresses = [
-            tensors[name].data_ptr() if name in tensors else None for name in self.source.slots
-        ]
-        pointers = self._pointers(*addresses)
+        found = self._parameters.addresses(weights)
+        found |= {name: tensor.data_ptr() for name, tensor in tensors.items()}
+        if self._sums:
+            sums = batch.data.new_empty(slices * self._sums)
+            found["vectors"] = sums.data_ptr()
+        pointers = self._pointers(*map(found.get, self.source.slots))
         numbers = (ctypes.c_double * max(1, len(constants)))(*constants)
         offsets = batch.offsets()
         arguments = _Sequence(

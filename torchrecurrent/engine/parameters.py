@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional
 from .plan import Plan
 from .threads import share
 
-__all__ = ["add_product", "dense", "pack", "vectors"]
+__all__ = ["Dense", "Parameters", "add_product"]
 
 Weights = Mapping[str, Tensor]
 
@@ -27,14 +28,59 @@ class _Gradient(ctypes.Structure):
     )
 
 
-def dense(plan: Plan, weights: Weights) -> Iterator[tuple[str, Tensor, int]]:
-    """The kernels that the loop multiplies with: name in slots, rows, blocks on the diagonal."""
-    for k, each in enumerate(plan.products):
-        rows = plan.units(plan.columns[name] for name in each.columns)
-        yield str(k), weights[each.weight][each.start : each.start + rows], each.heads
-    for one in plan.maps:
-        rows = plan.units(plan.mapped[name] for name in one.names)
-        yield one.name, weights[one.weight][one.start : one.start + rows], one.heads
+@dataclass(frozen=True)
+class Dense:
+    """Rows of a parameter that the loop multiplies with."""
+
+    name: str
+    weight: str
+    start: int
+    rows: int
+    heads: int  # blocks on the diagonal
+
+    def of(self, weights: Weights) -> Tensor:
+        return weights[self.weight][self.start : self.start + self.rows]
+
+
+class Parameters:
+    """Where a plan's kernels and vectors lie in a cell's parameters, worked out once."""
+
+    def __init__(self, plan: Plan, itemsize: int) -> None:
+        self._itemsize = itemsize
+        inputs = list(plan.columns.values())[: plan.inputs]
+        #: What the loop multiplies with: the input's kernel, those of products, those of maps.
+        self.dense = [Dense("input", "weight_ih", 0, plan.units(inputs), 1)] if inputs else []
+        for k, each in enumerate(plan.products):
+            rows = plan.units(plan.columns[name] for name in each.columns)
+            self.dense.append(Dense(str(k), each.weight, each.start, rows, each.heads))
+        for one in plan.maps:
+            rows = plan.units(plan.mapped[name] for name in one.names)
+            self.dense.append(Dense(one.name, one.weight, one.start, rows, one.heads))
+        self._vectors = [
+            (f"v.{leaf}.{k}", name, start * itemsize)
+            for leaf, vector in plan.vectors.items()
+            for k, (name, start) in enumerate(vector.sources)
+        ]
+
+    def addresses(self, weights: Weights) -> dict[str, int]:
+        """Of all of them as they are, by the kernel's names."""
+        starts = {name: weight.data_ptr() for name, weight in weights.items()}
+        found = {slot: starts[name] + offset for slot, name, offset in self._vectors}
+        for each in self.dense:
+            row = weights[each.weight].size(1) * self._itemsize
+            found[f"W.{each.name}"] = starts[each.weight] + each.start * row
+        return found
+
+    def packed(
+        self, weights: Weights, panel: int, needs_data: bool = True, transposed: bool = False
+    ) -> dict[str, Tensor]:
+        """The kernels as the panels that gemm.h reads."""
+        letter = "B" if transposed else "W"
+        return {
+            f"{letter}.{each.name}": pack(each.of(weights), each.heads, panel, transposed)
+            for each in self.dense
+            if needs_data or each.name != "input"
+        }
 
 
 def pack(weight: Tensor, heads: int, panel: int, transposed: bool = False) -> Tensor:
@@ -48,21 +94,6 @@ def pack(weight: Tensor, heads: int, panel: int, transposed: bool = False) -> Te
         blocks = functional.pad(blocks, (0, 0, 0, panels * panel - units))
     panelled: Tensor = blocks.unflatten(1, (panels, panel))
     return panelled.transpose(2, 3).contiguous()
-
-
-def vectors(plan: Plan, weights: Weights) -> dict[str, Tensor]:
-    """The numbers for each unit; biases that are always added are added here."""
-    found: dict[str, Tensor] = {}
-    for leaf, vector in plan.vectors.items():
-        width = plan.widths[plan.node_widths[plan.graph.leaf("v", leaf)]]
-        if vector.scalar:
-            found[f"v.{leaf}"] = weights[leaf].expand(width).contiguous()
-            continue
-        first, *rest = (weights[name][start : start + width] for name, start in vector.sources)
-        for other in rest:
-            first = first + other
-        found[f"v.{leaf}"] = first
-    return found
 
 
 def add_product(library: Any, a: Tensor, b: Tensor, total: Tensor) -> None:

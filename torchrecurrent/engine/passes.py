@@ -64,7 +64,8 @@ def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: boo
     for state in fused.plan.states:
         history = tensors[f"S.{state}"]
         final.append(history[last].clone() if keep or f"S.{state}" == name else history)
-    return [tensors[name].view(*batch.data.shape[:-1], -1), *final]
+    output = tensors[name]
+    return [output.view(*batch.data.shape[:-1], output.size(1)), *final]
 
 
 def gradients_of(

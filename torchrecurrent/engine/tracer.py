@@ -146,7 +146,7 @@ class _Tracer:
             place(self.columns),
             self.inputs,
             place(self.states),
-            tuple(a.name for a in self.cell.signature.having(roles.ConstantRole)),
+            self.cell.signature.constants,
             self.vectors,
             tuple(self.products),
             tuple(maps),
