@@ -62,7 +62,7 @@ def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
         (Recurrent(BranchingCell, 3, 5), "the tensor attribute 'sum' has no rule"),
         (Recurrent(SteepCell, 3, 5), "'softplus' with 2 arguments has no rule"),
         (Recurrent(OverridingCell, 3, 5), "OverridingCell overrides update or project"),
-        (Recurrent(torch.nn.LSTMCell, 3, 5), "a module of another package"),
+        (Recurrent(torch.nn.LSTMCell, 3, 5), "a module without a declared step"),
         (tauGRU(3, 5, delay=33), "a delay of more than 32 steps has no kernel"),
     ]
     for layer, reason in cases:

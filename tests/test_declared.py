@@ -84,13 +84,24 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
         match argument.role:
             case roles.ProductRole(input=has_input, recurrent=recurrent):
                 index = f"_{{{symbol(name)}}}"
+                named = any(cell.signature.having(roles.BiasRole))
                 if has_input:
                     values[f"W{index}"] = linear(cell.block("weight_ih", name))
-                    values[f"b{index}"] = cell.block("bias_ih", name)
+                    if not named:
+                        values[f"b{index}"] = cell.block("bias_ih", name)
                 if recurrent:
                     weight = cell.block(recurrent.weight, name)
                     values[("u" if weight.dim() == 1 else "U") + index] = linear(weight)
-                    values[f"d{index}"] = cell.block(recurrent.bias, name)
+                    if not named and recurrent.bias in cell.state_dict():
+                        values[f"d{index}"] = cell.block(recurrent.bias, name)
+            case roles.BiasRole():
+                values[symbol(name)] = cell.block("bias_ih", name) + cell.block("bias_hh", name)
+            case roles.MapsRole(kernel=kernel):
+                for block in cell.layout.blocks(kernel):
+                    if block.name.startswith(name):
+                        weight = cell.block(kernel.weight, block.name)
+                        values[symbol(block.name)] = linear(weight)
+                        values[f"d_{{{symbol(block.name)}}}"] = cell.block(kernel.bias, block.name)
             case roles.MapRole(kernel=kernel):
                 try:
                     values[symbol(name)] = linear(cell.block(kernel.weight, name))
@@ -100,7 +111,7 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                     values[f"d_{{{symbol(name)}}}"] = cell.block(kernel.bias, name)
             case roles.VectorRole(kernel=kernel):
                 values[symbol(name)] = cell.block(kernel.weight, name)
-            case roles.ConstantRole():
+            case roles.ConstantRole() | roles.ScalarRole():
                 values[symbol(name)] = getattr(cell, name)
             case roles.NonlinearityRole(symbol=printed):
                 functions[printed] = resolve_activation(name, getattr(cell, name))

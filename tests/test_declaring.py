@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import pytest
 import torch
@@ -12,10 +13,13 @@ from torchrecurrent import BaseRecurrentCell, Recurrent
 from torchrecurrent.roles import (
     INPUT,
     RECURRENT,
+    Bias,
     CellMap,
     Constant,
     Delayed,
     Gate,
+    Kernel,
+    MapsRole,
     Nonlinearity,
     Output,
     ProductRole,
@@ -59,7 +63,11 @@ def test_a_return_of_the_wrong_length() -> None:
                 return n
 
 
-@pytest.mark.parametrize("role", [Constant, Nonlinearity, CellMap, Vector, Scalar, Delayed])
+LAYERS = Kernel("weight_lh", "bias_lh", "layer_")
+Layers = Annotated[tuple[Callable[[Tensor], Tensor], ...], MapsRole(LAYERS, "layers", first=2)]
+
+
+@pytest.mark.parametrize("role", [Constant, Nonlinearity, CellMap, Vector, Scalar, Delayed, Layers])
 def test_an_option_that_is_not_declared(role: object) -> None:
     def step(h: State, n: Gate, q) -> Tensor:  # type: ignore[no-untyped-def]
         return n
@@ -112,6 +120,62 @@ def test_a_users_cell_has_all_that_ours_have() -> None:
     torch.testing.assert_close(cell(x, h), expected)
     layer = Recurrent(LeakyCell, 3, 4, 2, bidirectional=True, leak=0.75)
     assert layer(torch.randn(5, 2, 3))[0].shape == (5, 2, 8)
+
+
+class DeepCell(BaseRecurrentCell):
+    """One product under two biases that the step names, then a network of some layers."""
+
+    layers: int = 4
+    layer_bias: bool | None = None
+    layer_kernel_init: str = "xavier_uniform"
+    layer_bias_init: str = "zeros"
+
+    @staticmethod
+    def step(h: State, n: Gate, one: Bias, other: Bias, R: Layers) -> Tensor:
+        h = torch.tanh(n + one) * torch.sigmoid(n + other)
+        for R_l in R:
+            h = torch.tanh(R_l(h))
+        return h
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bias": False},
+        {"recurrent_bias": False},
+        {"bias": False, "recurrent_bias": True},
+        {"layers": 2},
+        {"layers": 3, "recurrence": "diagonal"},
+    ],
+    ids=str,
+)
+def test_a_step_may_name_its_biases_and_have_layers(options: dict[str, Any]) -> None:
+    cell = DeepCell(3, 4, dtype=torch.float64, **options)
+    for parameter in cell.parameters():
+        torch.nn.init.normal_(parameter)
+    state = cell.state_dict()
+    assert state["weight_ih"].shape == (4, 3)
+    assert [block.name for block in cell.layout.bias_blocks(INPUT)] == ["one", "other"]
+    assert [state[name].shape for name in ("bias_ih", "bias_hh") if name in state] == [
+        (8,) for name in ("bias_ih", "bias_hh") if name in state
+    ]
+
+    def bias(name: str) -> Tensor:
+        found = [key for key in ("bias_ih", "bias_hh") if key in state]
+        return sum((cell.block(key, name) for key in found), torch.zeros(4, dtype=torch.float64))
+
+    def product(weight: Tensor, value: Tensor) -> Tensor:
+        return value * weight if weight.dim() == 1 else value @ weight.T
+
+    input, h = torch.randn(5, 2, 3, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.float64)
+    for x in input:
+        n = x @ state["weight_ih"].T + product(state["weight_hh"], h)
+        h = torch.tanh(n + bias("one")) * torch.sigmoid(n + bias("other"))
+        for layer in range(2, cell.layers):
+            h = product(cell.block("weight_lh", f"R{layer}"), h)
+            h = torch.tanh(h + cell.block("bias_lh", f"R{layer}") if "bias_lh" in state else h)
+    torch.testing.assert_close(Recurrent(cell, 3, 4)(input)[0][-1], h)
 
 
 def test_the_escape_hatches() -> None:

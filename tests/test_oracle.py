@@ -13,6 +13,9 @@ from torchrecurrent import (
     BaseRecurrentCell,
     LEMCell,
     LSTMCell,
+    RHNCell,
+    SCRNCell,
+    UnICORNNCell,
     coRNNCell,
     sLSTMCell,
     tauGRUCell,
@@ -30,6 +33,10 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (coRNNCell, {"dt": 0.05, "gamma": 2.0, "epsilon": 3.0}),
     (tauGRUCell, {"delay": 3}),
     (sLSTMCell, {"num_heads": 2}),
+    (UnICORNNCell, {"dt": 0.3, "alpha": 2.0, "recurrent_bias": True}),
+    (SCRNCell, {"alpha": 0.3}),
+    (RHNCell, {"depth": 1}),
+    (RHNCell, {"depth": 4}),
 ]
 
 
@@ -70,19 +77,22 @@ def perturb(number: int) -> Callable[[BaseRecurrentCell], Callable[..., Any]]:
 
 
 def exchange_products(cell: Any) -> Callable[..., Any]:
-    """A step that finds its first two products in each other's place."""
+    """A step that finds its first and last products in each other's place.
+
+    Not the first two: where a step multiplies them, it does not mind.
+    """
     step = cell.step
     places = [
         place
         for place, argument in enumerate(cell.signature.arguments)
         if type(argument.role).__name__ == "ProductRole"
-    ][:2]
+    ]
 
     def mutant(*arguments: Any) -> Any:
         shuffled = list(arguments)
-        if len(places) == 2:
-            first, second = places
-            shuffled[first], shuffled[second] = shuffled[second], shuffled[first]
+        if len(places) > 1:
+            first, last = places[0], places[-1]
+            shuffled[first], shuffled[last] = shuffled[last], shuffled[first]
         else:  # one product: turn its sign
             shuffled[places[0]] = -shuffled[places[0]]
         return step(*shuffled)

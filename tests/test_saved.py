@@ -48,6 +48,41 @@ PUBLISHED: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "TGRU": {"weight_ih": (12, 3), "weight_hh": (12, 3), "bias_ih": (12,), "bias_hh": (12,)},
     "tauGRU": {"weight_ih": (16, 3), "weight_hh": (16, 4), "bias_ih": (16,), "bias_hh": (16,)},
+    "FastRNN": {
+        "weight_ih": (4, 3),
+        "weight_hh": (4, 4),
+        "bias_ih": (4,),
+        "bias_hh": (4,),
+        "alpha": (1,),
+        "beta": (1,),
+    },
+    "FastGRNN": {
+        "weight_ih": (4, 3),
+        "weight_hh": (4, 4),
+        "bias_ih": (8,),
+        "bias_hh": (8,),
+        "zeta": (1,),
+        "nu": (1,),
+    },
+    "UnICORNN": {"weight_ih": (4, 3), "weight_hh": (4,), "weight_ch": (4,), "bias_ih": (4,)},
+    "MultiplicativeLSTM": {
+        "weight_ih": (20, 3),
+        "weight_hh": (4, 4),
+        "weight_mh": (16, 4),
+        "bias_ih": (20,),
+        "bias_hh": (4,),
+        "bias_mh": (16,),
+    },
+    "MCLSTM": {"weight_ih": (20, 3), "weight_hh": (20, 4), "bias_ih": (20,), "bias_hh": (20,)},
+    "SCRN": {
+        "weight_ih": (8, 3),
+        "weight_hh": (8, 4),
+        "weight_ch": (8, 4),
+        "bias_ih": (8,),
+        "bias_hh": (8,),
+        "bias_ch": (8,),
+    },
+    "LiGRU": {"weight_ih": (8, 3), "weight_hh": (8, 4), "bias_ih": (8,), "bias_hh": (8,)},
 }
 
 #: The blocks of weight_ih and weight_hh in the order of 0.2.5, under our arguments' names.
@@ -60,6 +95,10 @@ BLOCKS = {
     "IntersectionRNN": ("y_in h_in g_y g_h", "y_in h_in g_y g_h"),
     "TGRU": ("z f o", "z f o"),
     "tauGRU": ("u z g a", "u z g a"),
+    "MultiplicativeLSTM": ("m i f g o", "k"),
+    "MCLSTM": ("f i o m n", "f i o m n"),
+    "SCRN": ("b n", "n U"),
+    "LiGRU": ("z n", "z n"),
 }
 
 

@@ -9,11 +9,14 @@ from .engine.backend import backend
 from .layer import Recurrent
 from .named_layer import RecurrentLayer
 from .states import detach_hidden
+from .wrappers import FastSlow, Multiplicative
 
 __version__ = "0.3.0.dev0"
 
 __all__ = [
     "BaseRecurrentCell",
+    "FastSlow",
+    "Multiplicative",
     "Recurrent",
     "RecurrentLayer",
     "__version__",

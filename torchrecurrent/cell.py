@@ -16,9 +16,9 @@ from .engine import backend, reference
 from .engine.numbered import Numbered
 from .engine.reference import Kernels
 from .init import Initializer, resolve_initializer
-from .layout import MULTIPLICATIVE, Layout
+from .layout import MULTIPLICATIVE, Block, Layout
 from .options import bind, check_declarations, constructor_signature, options_repr, positional
-from .roles import RECURRENT, Kernel
+from .roles import RECURRENT
 from .saved import drop_zero_biases
 from .signature import StepSignature
 
@@ -174,7 +174,7 @@ class BaseRecurrentCell(_Options):
         for kernel in stacks:
             self.register_parameter(kernel.weight, empty(*self.layout.shape(kernel)))
         for kernel in (each for each in stacks if each.bias is not None):
-            wanted, (rows, *_) = getattr(self, kernel.bias_flag), self.layout.shape(kernel)
+            wanted, rows = getattr(self, kernel.bias_flag), self.layout.bias_blocks(kernel)[-1].stop
             self.register_parameter(str(kernel.bias), empty(rows) if wanted else None)
         for argument in self.signature.having(roles.ScalarRole):
             self.register_parameter(argument.name, empty(1))
@@ -186,20 +186,17 @@ class BaseRecurrentCell(_Options):
         for kernel in self.layout.stacks:
             option = kernel.weight_option
             value = "ones" if kernel in MULTIPLICATIVE else getattr(self, option)
-            self._initialize(kernel, kernel.weight, resolve_initializer(option, value))
+            self._initialize(self.layout.blocks(kernel), kernel.weight, option, value)
             if kernel.bias and self._parameters[kernel.bias] is not None:
-                option = kernel.bias_option
-                initializer = resolve_initializer(option, getattr(self, option))
-                self._initialize(kernel, kernel.bias, initializer)
+                option, blocks = kernel.bias_option, self.layout.bias_blocks(kernel)
+                self._initialize(blocks, kernel.bias, option, getattr(self, option))
         for argument in self.signature.having(roles.ScalarRole):
-            nn.init.constant_(
-                self.get_parameter(argument.name), getattr(self, f"{argument.name}_init")
-            )
+            first = getattr(self, f"{argument.name}_init")
+            nn.init.constant_(self.get_parameter(argument.name), first)
 
-    def _initialize(
-        self, kernel: Kernel, name: str, initializer: Callable[[Tensor], object]
-    ) -> None:
-        for block in self.layout.blocks(kernel):
+    def _initialize(self, blocks: Sequence[Block], name: str, option: str, value: Any) -> None:
+        initializer = resolve_initializer(option, value)
+        for block in blocks:
             initializer(self.get_parameter(name)[block.start : block.stop])
 
     def block(self, parameter: str, argument: str) -> Tensor:
@@ -213,7 +210,8 @@ class BaseRecurrentCell(_Options):
             KeyError: there is no such parameter or no such block in it.
         """
         for kernel in self.layout.stacks:
-            block = self.layout.block(kernel, argument)
+            find = self.layout.bias_block if parameter == kernel.bias else self.layout.block
+            block = find(kernel, argument)
             if parameter in (kernel.weight, kernel.bias) and block is not None:
                 value = getattr(self, parameter, None)
                 if value is not None:

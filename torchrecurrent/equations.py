@@ -94,6 +94,14 @@ class _Walk:
         #: What each name stands for now.
         self.terms = {name: self._first(name) for name in self.roles}
         self.lines: list[str] = []
+        #: Of a name that a loop over layers assigns, the layer it has reached.
+        self.layers: dict[str, int] = {}
+        #: Of a loop's variable, the argument and the layer that it stands for.
+        self.maps: dict[str, tuple[str, int]] = {}
+        for loop in (node for node in body if isinstance(node, ast.For)):
+            names = [node for node in ast.walk(loop) if isinstance(node, ast.Name)]
+            stored = [node.id for node in names if isinstance(node.ctx, ast.Store)]
+            self.layers |= dict.fromkeys(stored, self._loop(loop)[1].start - 1)
         self._name_repeated_products(body)
         for statement in body:
             self._statement(statement)
@@ -109,7 +117,7 @@ class _Walk:
                 return _Term(symbol("x", "t"))
             case roles.ProductRole():
                 return self._product(name, role)
-            case roles.ConstantRole():
+            case roles.ConstantRole() | roles.ScalarRole():
                 return _Term(symbol(name), scalar=True)
             case roles.NonlinearityRole(symbol=printed):
                 return _Term(printed)
@@ -120,13 +128,19 @@ class _Walk:
         index = f"_{{{symbol(name)}}}"
         parts = []
         if role.input is not None:
-            parts.append(f"W{index} {symbol('x', 't')} + b{index}")
+            parts.append(f"W{index} {symbol('x', 't')}{self._bias('b' + index, role.input)}")
         if role.recurrent is not None:
             state = role.of or self.states[0]
             times = r" \odot" if self.cell.recurrence == "diagonal" else ""
             letter = "u" if self.cell.recurrence == "diagonal" else "U"
-            parts.append(f"{letter}{index}{times} {self._first(state).text} + d{index}")
+            bias = self._bias("d" + index, role.recurrent)
+            parts.append(f"{letter}{index}{times} {self._first(state).text}{bias}")
         return _Term(" + ".join(parts), strength=1)
+
+    def _bias(self, text: str, kernel: roles.Kernel) -> str:
+        """The bias of a product, unless the step adds it itself or it is off by default."""
+        named = any(self.cell.signature.having(roles.BiasRole))
+        return "" if named or getattr(self.cell, kernel.bias_flag, None) is False else f" + {text}"
 
     def _name_repeated_products(self, body: Sequence[ast.stmt]) -> None:
         """Print a product that the step uses twice as a line of its own."""
@@ -157,13 +171,35 @@ class _Walk:
                 self._return([value])
             case ast.Expr(value=ast.Constant(value=str())):
                 pass  # a docstring
+            case ast.For(body=body):
+                arguments, layers = self._loop(statement)
+                for layer in layers:
+                    self.maps = {name: (source, layer) for name, source in arguments.items()}
+                    self.layers = dict.fromkeys(self.layers, layer)
+                    for inner in body:
+                        self._statement(inner)
             case _:
                 raise self._unknown(statement)
+
+    def _loop(self, loop: ast.For) -> tuple[dict[str, str], range]:
+        """The argument that each variable of a loop over maps stands for, and the layers."""
+        targets, sources = [loop.target], [loop.iter]
+        match loop:
+            case ast.For(target=ast.Tuple(elts=targets), iter=ast.Call(args=sources)):
+                pass
+        variables = [node.id for node in targets if isinstance(node, ast.Name)]
+        names = [node.id for node in sources if isinstance(node, ast.Name)]
+        match [self.roles.get(name) for name in names]:
+            case [roles.MapsRole(layers=layers, first=first), *_]:
+                found = dict(zip(variables, names, strict=True))
+                return found, range(first, getattr(self.cell, layers))
+        raise self._unknown(loop)
 
     def _assign(self, pairs: Sequence[tuple[str, ast.expr]]) -> None:
         values = [self._expression(value) for _, value in pairs]
         for (name, _), value in zip(pairs, values, strict=True):
-            self.terms[name] = _Term(symbol(name, "t"))
+            indexed = f"{name}{self.layers[name]}" if name in self.layers else name
+            self.terms[name] = _Term(symbol(indexed, "t"))
             self.lines.append(f"{self.terms[name].text} &= {value.text}")
 
     def _return(self, values: Sequence[ast.expr]) -> None:
@@ -206,12 +242,14 @@ class _Walk:
 
     def _call(self, name: str, arguments: Sequence[_Term]) -> _Term:
         texts = [argument.text for argument in arguments]
-        match self.roles.get(name):
+        source, layer = self.maps.get(name, (name, ""))
+        match self.roles.get(source):
             case roles.NonlinearityRole(symbol=printed):
                 return _Term(f"{printed}({', '.join(texts)})")
-            case roles.MapRole(kernel=kernel):
-                bias = "" if kernel.bias is None else f" + d_{{{symbol(name)}}}"
-                return _Term(f"{symbol(name)} {arguments[0].within(3)}{bias}", 1 if bias else 2)
+            case roles.MapRole(kernel=kernel) | roles.MapsRole(kernel=kernel):
+                letter = symbol(f"{source}{layer}")
+                bias = "" if kernel.bias is None else f" + d_{{{letter}}}"
+                return _Term(f"{letter} {arguments[0].within(3)}{bias}", 1 if bias else 2)
         if name == "where":
             condition, then, otherwise = texts
             return _Term(
@@ -220,7 +258,8 @@ class _Walk:
             )
         if name not in _FUNCTIONS:
             raise TypeError(f"{self.cell.__name__}.step: no rule prints the function {name!r}")
-        return _Term(f"{_FUNCTIONS[name]}({', '.join(texts)})")
+        scalar = all(argument.scalar for argument in arguments)
+        return _Term(f"{_FUNCTIONS[name]}({', '.join(texts)})", scalar=scalar)
 
     def _unknown(self, node: ast.AST) -> TypeError:
         return TypeError(f"{self.cell.__name__}.step: no rule prints {ast.unparse(node)!r}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import roles
-from .roles import INPUT, Kernel
+from .roles import INPUT, RECURRENT, Kernel
 from .signature import StepSignature, kernels_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Layout:
     stacks: dict[Kernel, tuple[Block, ...]]
     #: The recurrent products of a step, as few as the layout allows.
     runs: tuple[Run, ...]
+    #: Where a step names its biases, their blocks; elsewhere a bias is laid out as its weight.
+    named_biases: dict[Kernel, tuple[Block, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, signature: StepSignature, cell: BaseRecurrentCell) -> Layout:
@@ -84,10 +86,12 @@ class Layout:
                     columns = cell.hidden_size
                     if rows and not role.always_dense:
                         columns = cell.recurrent_columns(rows, cell.hidden_size)
+                elif isinstance(role, roles.MapsRole):
+                    columns = cell.recurrent_columns(rows, cell.hidden_size)
                 blocks = stacks.setdefault(kernel, [])
-                start = blocks[-1].stop if blocks else 0
-                if rows:
-                    blocks.append(Block(argument.name, start, start + rows, columns, of))
+                for name in _names(argument.name, role, cell) if rows else ():
+                    start = blocks[-1].stop if blocks else 0
+                    blocks.append(Block(name, start, start + rows, columns, of))
                 if len({block.columns for block in blocks}) > 1:
                     raise ValueError(f"{kernel.weight}: its blocks differ in width: {blocks}")
         if cell.integration == "multiplicative":
@@ -102,7 +106,11 @@ class Layout:
                     for k, name in enumerate(gates)
                 ]
         kept = {kernel: tuple(blocks) for kernel, blocks in stacks.items() if blocks}
-        return cls(kept, _runs(kept))
+        named = [argument.name for argument in signature.having(roles.BiasRole)]
+        size = cell.hidden_size
+        biases = tuple(Block(name, k * size, (k + 1) * size, None) for k, name in enumerate(named))
+        owners = [kernel for kernel in (INPUT, RECURRENT) if named and kernel in kept]
+        return cls(kept, _runs(kept), dict.fromkeys(owners, biases))
 
     def blocks(self, kernel: Kernel) -> tuple[Block, ...]:
         """The blocks of ``kernel``; none where this cell has no such parameter."""
@@ -112,10 +120,25 @@ class Layout:
         """The block of ``kernel`` that belongs to argument ``name``, if there is one."""
         return next((block for block in self.blocks(kernel) if block.name == name), None)
 
+    def bias_blocks(self, kernel: Kernel) -> tuple[Block, ...]:
+        """The blocks of the bias of ``kernel``."""
+        return self.named_biases.get(kernel, self.blocks(kernel))
+
+    def bias_block(self, kernel: Kernel, name: str) -> Block | None:
+        """The block of the bias of ``kernel`` that belongs to argument ``name``."""
+        return next((block for block in self.bias_blocks(kernel) if block.name == name), None)
+
     def shape(self, kernel: Kernel) -> tuple[int, ...]:
         """The shape of the stacked parameter."""
         last = self.stacks[kernel][-1]
         return (last.stop, *last.shape[1:])
+
+
+def _names(name: str, role: roles.Role, cell: BaseRecurrentCell) -> tuple[str, ...]:
+    """What the blocks of one argument are called."""
+    if isinstance(role, roles.MapsRole):
+        return tuple(f"{name}{layer}" for layer in range(role.first, getattr(cell, role.layers)))
+    return (name,)
 
 
 def _runs(stacks: Mapping[Kernel, Sequence[Block]]) -> tuple[Run, ...]:

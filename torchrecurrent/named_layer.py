@@ -26,7 +26,12 @@ class RecurrentLayer(Recurrent):
         super().__init_subclass__()
         if cell is not None:
             cls.cell = cell
-            cls.__signature__ = _layer_signature(cell)  # type: ignore[attr-defined]
+            cls.__signature__ = _layer_signature(cls, cell)  # type: ignore[attr-defined]
+
+    @classmethod
+    def variant(cls) -> type[BaseRecurrentCell]:
+        """The class of the cells; what an override takes are options of the layer."""
+        return cls.cell
 
     def __init__(
         self,
@@ -44,8 +49,10 @@ class RecurrentLayer(Recurrent):
         dtype: torch.dtype | None = None,
         **cell_options: CellOption,
     ) -> None:
+        names = inspect.signature(type(self).variant).parameters
+        own = {name: cell_options.pop(name) for name in names if name in cell_options}
         super().__init__(
-            type(self).cell,
+            type(self).variant(**own),
             input_size,
             hidden_size,
             num_layers,
@@ -59,15 +66,19 @@ class RecurrentLayer(Recurrent):
             dtype=dtype,
             **cell_options,
         )
+        self._cell_options = own | cell_options
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
 
 
-def _layer_signature(cell: type[BaseRecurrentCell]) -> inspect.Signature:
+def _layer_signature(
+    layer: type[RecurrentLayer], cell: type[BaseRecurrentCell]
+) -> inspect.Signature:
     """The layer's own arguments, then those of its cell."""
     own = dict(inspect.signature(RecurrentLayer.__init__).parameters)
     del own["self"], own["cell_options"]
+    own |= inspect.signature(layer.variant).parameters
     options = {
         name: field.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for name, field in inspect.signature(cell).parameters.items()

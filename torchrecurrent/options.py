@@ -162,7 +162,7 @@ def check_declarations(cls: type, steps: StepSignature, options: inspect.Signatu
                 needs[argument.name] = argument.name
             case roles.ScalarRole():
                 needs[f"{argument.name}_init"] = argument.name
-            case roles.DelayedRole(steps=name):
+            case roles.DelayedRole(steps=name) | roles.MapsRole(layers=name):
                 needs[name] = argument.name
             case _:
                 pass

@@ -15,6 +15,7 @@ from typing import Annotated
 from torch import Tensor
 
 __all__ = [
+    "Bias",
     "CellMap",
     "Constant",
     "Delayed",
@@ -112,6 +113,27 @@ class MapRole(Role):
 
 
 @dataclass(frozen=True)
+class MapsRole(Role):
+    """A tuple of affine maps, one for each layer of a step that is a network in itself.
+
+    The layers are numbered from 0 to ``layers`` - 1, where ``layers`` is an option of the
+    cell; those before ``first`` have no map. Block ``R2`` of an argument ``R`` is layer 2's.
+    """
+
+    kernel: Kernel
+    layers: str = "depth"
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class BiasRole(Role):
+    """The sum of an argument's rows of the biases of the input's and the recurrent products.
+
+    A step that names its biases adds them itself: its products have none.
+    """
+
+
+@dataclass(frozen=True)
 class VectorRole(Role):
     """A learned number for each unit."""
 
@@ -148,6 +170,7 @@ Input = Annotated[Tensor, ProductRole(INPUT, None)]
 Recurrent = Annotated[Tensor, ProductRole(None, RECURRENT)]
 Map = Annotated[Callable[[Tensor], Tensor], MapRole()]
 CellMap = Annotated[Callable[[Tensor], Tensor], MapRole(CELL)]
+Bias = Annotated[Tensor, BiasRole()]
 Vector = Annotated[Tensor, VectorRole(Kernel("weight_vh", None, "vector_"))]
 Scalar = Annotated[Tensor, ScalarRole()]
 Constant = Annotated[float, ConstantRole()]

@@ -106,7 +106,11 @@ def kernels_of(role: Role) -> tuple[Kernel, ...]:
     match role:
         case roles.ProductRole(input=first, recurrent=second):
             return tuple(kernel for kernel in (first, second) if kernel is not None)
-        case roles.MapRole(kernel=kernel) | roles.VectorRole(kernel=kernel):
+        case (
+            roles.MapRole(kernel=kernel)
+            | roles.MapsRole(kernel=kernel)
+            | roles.VectorRole(kernel=kernel)
+        ):
             return (kernel,)
         case _:
             return ()

@@ -87,7 +87,7 @@ class Symbolic:
         for kernel in stacks:
             rows += self._rows(kernel, kernel.weight, kernel.weight_option, adjusted)
         for kernel in stacks:
-            if kernel.bias is not None:
+            if kernel.bias is not None and getattr(self.cell, kernel.bias) is not None:
                 rows += self._rows(kernel, kernel.bias, kernel.bias_option, adjusted)
         for argument in self.cell.signature.having(roles.ScalarRole):
             first = getattr(self.cell, f"{argument.name}_init")
@@ -106,8 +106,10 @@ class Symbolic:
                 default + adjusted.get((parameter, block.name), ""),
             )
 
+        layout = self.cell.layout
+        found = layout.blocks(kernel) if parameter == kernel.weight else layout.bias_blocks(kernel)
         rows = []
-        for (shape, initialisation), group in groupby(self.cell.layout.blocks(kernel), alike):
+        for (shape, initialisation), group in groupby(found, alike):
             blocks = list(group)
             span = f"{self.size(blocks[0].start)} : {self.size(blocks[-1].stop)}"
             names = tuple(block.name for block in blocks)
@@ -134,13 +136,17 @@ class Symbolic:
             for parameter in (kernel.weight, kernel.bias):
                 if parameter is None or parameter not in before:
                     continue
-                for block in self.cell.layout.blocks(kernel):
+                weight = parameter == kernel.weight
+                blocks = self.cell.layout.blocks if weight else self.cell.layout.bias_blocks
+                for block in blocks(kernel):
                     new = self.cell.block(parameter, block.name).detach()
                     difference = new - before[parameter][block.start : block.stop]
                     if not difference.any():
                         continue
                     same = bool((difference == difference.flatten()[0]).all())
-                    text = f" + {difference.flatten()[0]:g}" if same else ", then as said above"
+                    first = float(difference.flatten()[0])
+                    text = f" {'-' if first < 0 else '+'} {abs(first):g}"
+                    text = text if same else ", then as said above"
                     adjusted[parameter, block.name] = text
         return adjusted
 
@@ -173,7 +179,8 @@ class Symbolic:
         for kernel in self.cell.layout.stacks:
             for block in self.cell.layout.blocks(kernel):
                 terms[self._term(block.shape)] += 1
-                if kernel.bias is not None:
+            if kernel.bias is not None and getattr(self.cell, kernel.bias) is not None:
+                for block in self.cell.layout.bias_blocks(kernel):
                     terms[self._term(block.shape[:1])] += 1
         terms[()] += len(list(self.cell.signature.having(roles.ScalarRole)))
         return " + ".join(

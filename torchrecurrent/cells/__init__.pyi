@@ -7,6 +7,10 @@ from .brc import nBR as nBR
 from .brc import nBRCell as nBRCell
 from .cornn import coRNN as coRNN
 from .cornn import coRNNCell as coRNNCell
+from .fast import FastGRNN as FastGRNN
+from .fast import FastGRNNCell as FastGRNNCell
+from .fast import FastRNN as FastRNN
+from .fast import FastRNNCell as FastRNNCell
 from .gru import GRU as GRU
 from .gru import GRUCell as GRUCell
 from .gru import GRUResetBefore as GRUResetBefore
@@ -17,21 +21,33 @@ from .intersection_rnn import IntersectionRNN as IntersectionRNN
 from .intersection_rnn import IntersectionRNNCell as IntersectionRNNCell
 from .lem import LEM as LEM
 from .lem import LEMCell as LEMCell
+from .ligru import LiGRU as LiGRU
+from .ligru import LiGRUCell as LiGRUCell
 from .lstm import LSTM as LSTM
 from .lstm import LSTMCell as LSTMCell
+from .mclstm import MCLSTM as MCLSTM
+from .mclstm import MCLSTMCell as MCLSTMCell
 from .mgu import MGU as MGU
 from .mgu import MGUCell as MGUCell
+from .multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
+from .multiplicative_lstm import MultiplicativeLSTMCell as MultiplicativeLSTMCell
 from .peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from .peephole_lstm import PeepholeLSTMCell as PeepholeLSTMCell
+from .rhn import RHN as RHN
+from .rhn import RHNCell as RHNCell
 from .rnn import RNN as RNN
 from .rnn import RNNCell as RNNCell
+from .scrn import SCRN as SCRN
+from .scrn import SCRNCell as SCRNCell
 from .strongly_typed import TGRU as TGRU
 from .strongly_typed import TGRUCell as TGRUCell
 from .tau_gru import tauGRU as tauGRU
 from .tau_gru import tauGRUCell as tauGRUCell
+from .unicornn import UnICORNN as UnICORNN
+from .unicornn import UnICORNNCell as UnICORNNCell
 from .ur_lstm import URLSTM as URLSTM
 from .ur_lstm import URLSTMCell as URLSTMCell
 from .xlstm import sLSTM as sLSTM
 from .xlstm import sLSTMCell as sLSTMCell
 
-__all__ = ["BR", "BRCell", "GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell", "IndRNN", "IndRNNCell", "IntersectionRNN", "IntersectionRNNCell", "LEM", "LEMCell", "LSTM", "LSTMCell", "MGU", "MGUCell", "NBR", "NBRCell", "PeepholeLSTM", "PeepholeLSTMCell", "RNN", "RNNCell", "TGRU", "TGRUCell", "URLSTM", "URLSTMCell", "coRNN", "coRNNCell", "nBR", "nBRCell", "sLSTM", "sLSTMCell", "tauGRU", "tauGRUCell"]
+__all__ = ["BR", "BRCell", "FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell", "GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell", "IndRNN", "IndRNNCell", "IntersectionRNN", "IntersectionRNNCell", "LEM", "LEMCell", "LSTM", "LSTMCell", "LiGRU", "LiGRUCell", "MCLSTM", "MCLSTMCell", "MGU", "MGUCell", "MultiplicativeLSTM", "MultiplicativeLSTMCell", "NBR", "NBRCell", "PeepholeLSTM", "PeepholeLSTMCell", "RHN", "RHNCell", "RNN", "RNNCell", "SCRN", "SCRNCell", "TGRU", "TGRUCell", "URLSTM", "URLSTMCell", "UnICORNN", "UnICORNNCell", "coRNN", "coRNNCell", "nBR", "nBRCell", "sLSTM", "sLSTMCell", "tauGRU", "tauGRUCell"]

@@ -206,7 +206,7 @@ def _overrides(cell: Any) -> str:
 
     kind = type(cell)
     if not isinstance(cell, BaseRecurrentCell):
-        return "the cell is a module of another package"
+        return "the cell is a module without a declared step"
     if kind.update is not BaseRecurrentCell.update or kind.project is not BaseRecurrentCell.project:
         return f"{kind.__name__} overrides update or project"
     return ""

@@ -85,8 +85,8 @@ def project(cell: BaseRecurrentCell, input: Tensor) -> tuple[Tensor, ...]:
         return (input,)
     # By attribute, as in kernels(): what stands there need not be a parameter.
     weight, bias = getattr(cell, "weight_ih"), getattr(cell, "bias_ih")  # noqa: B009
-    if cell.integration == "multiplicative":  # multiplies the bare projections
-        bias = None
+    if cell.integration == "multiplicative" or INPUT in cell.layout.named_biases:
+        bias = None  # added later, by _integrate or by the step
     return (functional.linear(input, weight, bias), *raw)
 
 
@@ -124,7 +124,8 @@ def _products(
     s: dict[str, Tensor] = {}
     for run in cell.layout.runs:
         weight = _rows(kernels, run.kernel.weight, run)
-        bias = None if multiplicative else _rows(kernels, run.kernel.bias, run)
+        plain = not multiplicative and run.kernel not in cell.layout.named_biases
+        bias = _rows(kernels, run.kernel.bias, run) if plain else None
         assert weight is not None
         product = recurrent_product(states[run.of], weight, bias, cell.hidden_size)
         s |= zip(run.names, torch.split(product, cell.hidden_size, -1), strict=True)
@@ -167,7 +168,7 @@ def _integrate(
     else:
         (value,) = (product for product in (x, s) if product is not None)
     for kernel in cell.layout.stacks:
-        bias = _rows(kernels, kernel.bias, cell.layout.block(kernel, name))
+        bias = _rows(kernels, kernel.bias, cell.layout.bias_block(kernel, name))
         value = value if bias is None else value + bias
     return value
 
@@ -191,9 +192,23 @@ def _value(
             return kernels[name]
         case roles.VectorRole(kernel=kernel):
             return _argument(cell, kernel, name, kernels)
+        case roles.BiasRole():
+            return _bias(cell, name, kernels)
         case roles.MapRole(kernel=kernel):
             return _map(cell, kernel, name, kernels)
+        case roles.MapsRole(kernel=kernel, layers=layers, first=first):
+            numbers = range(first, getattr(cell, layers))
+            return tuple(_map(cell, kernel, f"{name}{number}", kernels) for number in numbers)
     raise TypeError(f"{type(cell).__name__}.step: no value for {name!r} with role {role}")
+
+
+def _bias(cell: BaseRecurrentCell, name: str, kernels: Kernels) -> Tensor | float:
+    """The sum of the biases that the step names ``name``; 0 where all are switched off."""
+    total: Tensor | float = 0.0
+    for kernel in cell.layout.named_biases:
+        bias = _rows(kernels, kernel.bias, cell.layout.bias_block(kernel, name))
+        total = total if bias is None else total + bias
+    return total
 
 
 def _map(
@@ -204,7 +219,7 @@ def _map(
         return lambda value: value
     weight = _rows(kernels, kernel.weight, block)
     assert weight is not None
-    bias = _rows(kernels, kernel.bias, block)
+    bias = _rows(kernels, kernel.bias, cell.layout.bias_block(kernel, name))
     return partial(recurrent_product, weight=weight, bias=bias, units=weight.size(0))
 
 

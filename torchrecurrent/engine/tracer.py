@@ -184,17 +184,22 @@ class _Tracer:
 
     def _biased(self, value: Symbol, name: str, *kernels: Kernel | None) -> Symbol:
         """``value`` plus the sum of an argument's biases, where there are any."""
-        parts, width = [], 0
-        for kernel in kernels:
+        bias = self._bias(name, *kernels)
+        return value if isinstance(bias, float) else value + bias
+
+    def _bias(self, name: str, *kernels: Kernel | None) -> Symbol | float:
+        """The sum of an argument's biases of some kernels; of those with named biases if none."""
+        layout, parts, width = self.cell.layout, [], 0
+        for kernel in kernels or layout.named_biases:
             bias = None if kernel is None else kernel.bias
-            block = None if kernel is None else self.cell.layout.block(kernel, name)
+            block = None if kernel is None else layout.bias_block(kernel, name)
             if bias is not None and block is not None and getattr(self.cell, bias) is not None:
                 parts.append((bias, block.start))
                 width = block.stop - block.start
         if not parts:
-            return value
+            return 0.0
         self.vectors[f"bias.{name}"] = Vector(tuple(parts))
-        return value + self._leaf("v", f"bias.{name}", width)
+        return self._leaf("v", f"bias.{name}", width)
 
     def _argument(self, name: str, role: roles.Role) -> object:
         match role:
@@ -213,8 +218,13 @@ class _Tracer:
                 return self._vector(kernel, name)
             case roles.ProductRole():
                 return self._product(name, role)
+            case roles.BiasRole():
+                return self._bias(name)
             case roles.MapRole(kernel=kernel):
                 return self._map(name, kernel)
+            case roles.MapsRole(kernel=kernel, layers=layers, first=first):
+                numbers = range(first, getattr(self.cell, layers))
+                return tuple(self._map(f"{name}{number}", kernel) for number in numbers)
         raise UntraceableError(f"the role of {name!r} has no kernel yet")
 
     def _product(self, name: str, role: roles.ProductRole) -> Symbol:

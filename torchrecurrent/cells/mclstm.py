@@ -1,0 +1,72 @@
+"""The memory-controller LSTM (Ben-Ari and Shwartz-Ziv, 2017)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, tanh
+
+from ..activations import Activation
+from ..cell import BaseRecurrentCell
+from ..named_layer import RecurrentLayer
+from ..roles import Gate, GateNonlinearity, Nonlinearity, Output, State
+
+__all__ = ["MCLSTM", "MCLSTMCell"]
+
+
+class MCLSTMCell(BaseRecurrentCell):
+    r"""Memory-controller LSTM [benari2017sequence]_.
+
+    A fifth gate makes a control vector v, which is fed back in place of the output: what
+    predicts and what steers the memory need not be the same. For forecasts of time series.
+
+    .. math::
+        f_t &= \sigma(W_f x_t + b_f + U_f v_{t-1} + d_f) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i v_{t-1} + d_i) \\
+        o_t &= \sigma(W_o x_t + b_o + U_o v_{t-1} + d_o) \\
+        m_t &= \sigma(W_m x_t + b_m + U_m v_{t-1} + d_m) \\
+        n_t &= \phi(W_n x_t + b_n + U_n v_{t-1} + d_n) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot n_t \\
+        v_t &= m_t \odot \tanh c_t \\
+        y_t &= o_t \odot \tanh c_t
+
+    States: v and c. Not the mass-conserving LSTM, which has the same initials.
+
+    Args:
+        gate_nonlinearity: :math:`\sigma`.
+        cell_nonlinearity: :math:`\phi`.
+
+    Outputs: ``(y, (v, c))``.
+
+    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero.
+
+    Sources: the paper's abstract, and its equations as two independent ports have them; its
+    text, its initialisation and code of the authors' could not be found.
+
+    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
+    """
+
+    gate_nonlinearity: Activation = "sigmoid"
+    cell_nonlinearity: Activation = "tanh"
+    citation: ClassVar[str] = "benari2017sequence"
+
+    @staticmethod
+    def step(
+        v: State,
+        c: State,
+        f: Gate,
+        i: Gate,
+        o: Gate,
+        m: Gate,
+        n: Gate,
+        gate_nonlinearity: GateNonlinearity,
+        cell_nonlinearity: Nonlinearity,
+    ) -> tuple[Output, Tensor, Tensor]:
+        f, i = gate_nonlinearity(f), gate_nonlinearity(i)
+        o, m = gate_nonlinearity(o), gate_nonlinearity(m)
+        c = f * c + i * cell_nonlinearity(n)
+        return o * tanh(c), m * tanh(c), c
+
+
+class MCLSTM(RecurrentLayer, cell=MCLSTMCell):
+    """Stacked :class:`MCLSTMCell`."""
