@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torchrecurrent import BRCell, GRUResetBeforeCell, LSTMCell, MGUCell, RNNCell
 from torchrecurrent.activations import ACTIVATIONS, resolve_activation
-from torchrecurrent.init import INITIALIZERS, resolve_initializer
+from torchrecurrent.init import INITIALIZERS, chrono, resolve_initializer
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -38,6 +38,17 @@ def test_orthogonal_makes_each_gate_orthogonal() -> None:
         block = cell.block("weight_hh", gate)
         identity = torch.eye(8, dtype=torch.float64)
         torch.testing.assert_close(block @ block.T, identity, rtol=0, atol=1e-12)
+
+
+def test_chrono_spreads_time_scales_evenly() -> None:
+    torch.manual_seed(0)
+    bias = chrono(50)(torch.empty(1000, dtype=torch.float64))
+    ranks = torch.linspace(1, 49, 1000, dtype=torch.float64)
+    # Kolmogorov-Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand seeds
+    assert (bias.exp().sort().values - ranks).abs().max() / 48 < 1.95 / math.sqrt(1000)
+    assert not chrono(2)(torch.empty(3)).any()
+    with pytest.raises(ValueError, match="steps should be at least 2, got 1"):
+        chrono(1)
 
 
 def test_a_vector_takes_each_unit_as_a_matrix_of_its_own() -> None:

@@ -10,9 +10,14 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import (
+    AntisymmetricRNNCell,
     BaseRecurrentCell,
+    GatedAntisymmetricRNNCell,
+    JANETCell,
     LEMCell,
     LSTMCell,
+    MiRU1Cell,
+    MiRU2Cell,
     RHNCell,
     SCRNCell,
     UnICORNNCell,
@@ -37,6 +42,11 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (SCRNCell, {"alpha": 0.3}),
     (RHNCell, {"depth": 1}),
     (RHNCell, {"depth": 4}),
+    (AntisymmetricRNNCell, {"epsilon": 0.5, "gamma": 0.3}),
+    (GatedAntisymmetricRNNCell, {"epsilon": 0.5, "gamma": 0.3}),
+    (JANETCell, {"beta": 0.25}),
+    (MiRU1Cell, {"update_coefficient": 0.2}),
+    (MiRU2Cell, {"update_coefficient": 0.2, "reset_coefficient": 0.7}),
 ]
 
 

@@ -9,122 +9,39 @@ import torch
 from torch import Tensor, nn
 
 import torchrecurrent
-from torchrecurrent import BR, LSTM, BRCell, IndRNN
-
-#: Parameters of torchrecurrent 0.2.5 at I = 3, H = 4 (IntersectionRNN: I = 4), as it saves them.
-PUBLISHED: dict[str, dict[str, tuple[int, ...]]] = {
-    "BR": {"weight_ih": (12, 3), "weight_hh": (8,), "bias_ih": (12,), "bias_hh": (8,)},
-    "NBR": {"weight_ih": (12, 3), "weight_hh": (8, 4), "bias_ih": (12,), "bias_hh": (8,)},
-    "IndRNN": {"weight_ih": (4, 3), "vector_u": (4,), "bias_ih": (4,), "bias_hh": (4,)},
-    "MGU": {"weight_ih": (8, 3), "weight_hh": (8, 4), "bias_ih": (8,), "bias_hh": (8,)},
-    "PeepholeLSTM": {
-        "weight_ih": (16, 3),
-        "weight_hh": (16, 4),
-        "weight_ph": (12,),
-        "bias_ih": (16,),
-        "bias_hh": (16,),
-    },
-    "LEM": {
-        "weight_ih": (16, 3),
-        "weight_hh": (12, 4),
-        "weight_ch": (4, 4),
-        "bias_ih": (16,),
-        "bias_hh": (12,),
-        "bias_ch": (4,),
-    },
-    "coRNN": {
-        "weight_ih": (4, 3),
-        "weight_hh": (4, 4),
-        "weight_ch": (4, 4),
-        "bias_ih": (4,),
-        "bias_hh": (4,),
-        "bias_ch": (4,),
-    },
-    "IntersectionRNN": {
-        "weight_ih": (16, 4),
-        "weight_hh": (16, 4),
-        "bias_ih": (16,),
-        "bias_hh": (16,),
-    },
-    "TGRU": {"weight_ih": (12, 3), "weight_hh": (12, 3), "bias_ih": (12,), "bias_hh": (12,)},
-    "tauGRU": {"weight_ih": (16, 3), "weight_hh": (16, 4), "bias_ih": (16,), "bias_hh": (16,)},
-    "FastRNN": {
-        "weight_ih": (4, 3),
-        "weight_hh": (4, 4),
-        "bias_ih": (4,),
-        "bias_hh": (4,),
-        "alpha": (1,),
-        "beta": (1,),
-    },
-    "FastGRNN": {
-        "weight_ih": (4, 3),
-        "weight_hh": (4, 4),
-        "bias_ih": (8,),
-        "bias_hh": (8,),
-        "zeta": (1,),
-        "nu": (1,),
-    },
-    "UnICORNN": {"weight_ih": (4, 3), "weight_hh": (4,), "weight_ch": (4,), "bias_ih": (4,)},
-    "MultiplicativeLSTM": {
-        "weight_ih": (20, 3),
-        "weight_hh": (4, 4),
-        "weight_mh": (16, 4),
-        "bias_ih": (20,),
-        "bias_hh": (4,),
-        "bias_mh": (16,),
-    },
-    "MCLSTM": {"weight_ih": (20, 3), "weight_hh": (20, 4), "bias_ih": (20,), "bias_hh": (20,)},
-    "SCRN": {
-        "weight_ih": (8, 3),
-        "weight_hh": (8, 4),
-        "weight_ch": (8, 4),
-        "bias_ih": (8,),
-        "bias_hh": (8,),
-        "bias_ch": (8,),
-    },
-    "LiGRU": {"weight_ih": (8, 3), "weight_hh": (8, 4), "bias_ih": (8,), "bias_hh": (8,)},
-}
-
-#: The blocks of weight_ih and weight_hh in the order of 0.2.5, under our arguments' names.
-BLOCKS = {
-    "BR": ("a c n", "a c"),
-    "NBR": ("a c n", "a c"),
-    "MGU": ("f n", "f U"),
-    "PeepholeLSTM": ("i f g o", "i f g o"),
-    "LEM": ("delta1 delta2 u v", "delta1 delta2 u"),
-    "IntersectionRNN": ("y_in h_in g_y g_h", "y_in h_in g_y g_h"),
-    "TGRU": ("z f o", "z f o"),
-    "tauGRU": ("u z g a", "u z g a"),
-    "MultiplicativeLSTM": ("m i f g o", "k"),
-    "MCLSTM": ("f i o m n", "f i o m n"),
-    "SCRN": ("b n", "n U"),
-    "LiGRU": ("z n", "z n"),
-}
+from torchrecurrent import BR, JANET, LSTM, RAN, BRCell, IndRNN
+from torchrecurrent.roles import INPUT
 
 
-def make(name: str, **options: Any) -> Any:
-    width = PUBLISHED[name]["weight_ih"][1]
-    return getattr(torchrecurrent, name)(width, 4, **options)
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_checkpoint_of_0_2_5_loads(name: str) -> None:
-    layer = make(name)
-    saved = {f"cells.0.{key}": torch.randn(shape) for key, shape in PUBLISHED[name].items()}
+def test_a_trained_beta_of_0_2_5_becomes_the_constant() -> None:
+    layer = JANET(3, 4, 2)
+    saved: dict[str, Tensor] = dict(JANET(3, 4, 2).state_dict())
+    saved |= {"cells.0.beta": torch.tensor(0.5), "cells.1.beta": torch.tensor(0.75)}
     layer.load_state_dict(saved, strict=True)
-    assert {key: tuple(value.shape) for key, value in layer.state_dict().items()} == {
-        key: tuple(value.shape) for key, value in saved.items()
-    }
+    assert [cell.beta for cell in layer.cells] == [0.5, 0.75]
+    first: Any = layer.cells[0]
+    assert [block.name for block in first.layout.blocks(INPUT)] == ["f", "n"]
+    # the forget gate at 0 takes in 1 - sigmoid(0 - beta) of a candidate of tanh(1)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        first.block("bias_ih", "n").fill_(1.0)
+    value = (1 - torch.sigmoid(torch.tensor(-0.5))) * torch.tanh(torch.tensor(1.0))
+    torch.testing.assert_close(first(torch.zeros(3)), value.expand(4))
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_blocks_lie_in_the_published_order(name: str) -> None:
-    cell = make(name).cells[0]
-    stacks = {
-        kernel.weight: " ".join(block.name for block in blocks)
-        for kernel, blocks in cell.layout.stacks.items()
-    }
-    assert (stacks["weight_ih"], stacks["weight_hh"]) == BLOCKS[name]
+def test_an_additive_network_of_0_2_5_loads_without_a_bias_of_its_content() -> None:
+    layer = RAN(3, 4)
+    saved: dict[str, Tensor] = {f"cells.0.{k}": v for k, v in layer.cells[0].state_dict().items()}
+    saved["cells.0.bias_ih"] = torch.randn(8)
+    saved["cells.0.weight_ih"] = torch.randn(12, 3)
+    layer.load_state_dict(saved, strict=True)
+    cell: Any = layer.cells[0]
+    assert [block.name for block in cell.layout.blocks(INPUT)] == ["n", "i", "f"]
+    assert not cell.block("bias_ih", "n").any()
+    assert torch.equal(cell.bias_ih[4:], saved["cells.0.bias_ih"])
+    saved["cells.0.bias_ih"] = torch.zeros(8)  # disabled in 0.2.5
+    RAN(3, 4, bias=False, recurrent_bias=True).load_state_dict(saved, strict=True)
 
 
 def test_zero_buffers_of_disabled_biases_are_dropped_and_others_are_not() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["INITIALIZERS", "Initializer", "hidden_uniform_", "resolve_initializer"]
+__all__ = ["INITIALIZERS", "Initializer", "chrono", "hidden_uniform_", "resolve_initializer"]
 
 #: A name from :data:`INITIALIZERS`, or a function that fills a tensor in place.
 Initializer = str | Callable[[Tensor], object]
@@ -40,6 +41,28 @@ def orthogonal_(tensor: Tensor) -> Tensor:
     if tensor.dtype in (torch.float16, torch.bfloat16):
         return tensor.copy_(nn.init.orthogonal_(tensor.float()))
     return nn.init.orthogonal_(tensor)
+
+
+def chrono(steps: float) -> Callable[[Tensor], Tensor]:
+    r"""An initialiser for the bias of a forget gate [tallec2018can]_.
+
+    It fills with :math:`\log u`, where :math:`u \sim U(1, T - 1)`. Without input a unit then
+    forgets over about u + 1 steps, so that the units' time scales are spread evenly from 2
+    to T.
+
+    Args:
+        steps: the longest dependency T that is expected, in time steps.
+
+    Raises:
+        ValueError: fewer than 2 steps.
+    """
+    if not steps >= 2:
+        raise ValueError(f"chrono: steps should be at least 2, got {steps}")
+    return partial(_log_uniform_, high=float(steps) - 1)
+
+
+def _log_uniform_(tensor: Tensor, high: float) -> Tensor:
+    return nn.init.uniform_(tensor, 1.0, high).log_()
 
 
 def _by_unit(initializer: Callable[[Tensor], object]) -> Callable[[Tensor], object]:

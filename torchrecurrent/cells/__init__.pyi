@@ -1,10 +1,18 @@
 # Written by torchrecurrent/stubs.py; do not edit.
+from .antisymmetric_rnn import AntisymmetricRNN as AntisymmetricRNN
+from .antisymmetric_rnn import AntisymmetricRNNCell as AntisymmetricRNNCell
+from .antisymmetric_rnn import GatedAntisymmetricRNN as GatedAntisymmetricRNN
+from .antisymmetric_rnn import GatedAntisymmetricRNNCell as GatedAntisymmetricRNNCell
+from .atr import ATR as ATR
+from .atr import ATRCell as ATRCell
 from .brc import BR as BR
 from .brc import BRCell as BRCell
 from .brc import NBR as NBR
 from .brc import NBRCell as NBRCell
 from .brc import nBR as nBR
 from .brc import nBRCell as nBRCell
+from .cfn import CFN as CFN
+from .cfn import CFNCell as CFNCell
 from .cornn import coRNN as coRNN
 from .cornn import coRNNCell as coRNNCell
 from .fast import FastGRNN as FastGRNN
@@ -19,8 +27,12 @@ from .indrnn import IndRNN as IndRNN
 from .indrnn import IndRNNCell as IndRNNCell
 from .intersection_rnn import IntersectionRNN as IntersectionRNN
 from .intersection_rnn import IntersectionRNNCell as IntersectionRNNCell
+from .janet import JANET as JANET
+from .janet import JANETCell as JANETCell
 from .lem import LEM as LEM
 from .lem import LEMCell as LEMCell
+from .light_ru import LightRU as LightRU
+from .light_ru import LightRUCell as LightRUCell
 from .ligru import LiGRU as LiGRU
 from .ligru import LiGRUCell as LiGRUCell
 from .lstm import LSTM as LSTM
@@ -29,16 +41,30 @@ from .mclstm import MCLSTM as MCLSTM
 from .mclstm import MCLSTMCell as MCLSTMCell
 from .mgu import MGU as MGU
 from .mgu import MGUCell as MGUCell
+from .minimal_rnn import MinimalRNN as MinimalRNN
+from .minimal_rnn import MinimalRNNCell as MinimalRNNCell
+from .miru import MiRU1 as MiRU1
+from .miru import MiRU1Cell as MiRU1Cell
+from .miru import MiRU2 as MiRU2
+from .miru import MiRU2Cell as MiRU2Cell
 from .multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
 from .multiplicative_lstm import MultiplicativeLSTMCell as MultiplicativeLSTMCell
 from .peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from .peephole_lstm import PeepholeLSTMCell as PeepholeLSTMCell
+from .ran import RAN as RAN
+from .ran import RANCell as RANCell
 from .rhn import RHN as RHN
 from .rhn import RHNCell as RHNCell
 from .rnn import RNN as RNN
 from .rnn import RNNCell as RNNCell
 from .scrn import SCRN as SCRN
 from .scrn import SCRNCell as SCRNCell
+from .sgrn import SGRN as SGRN
+from .sgrn import SGRNCell as SGRNCell
+from .sgu import DSGU as DSGU
+from .sgu import DSGUCell as DSGUCell
+from .sgu import SGU as SGU
+from .sgu import SGUCell as SGUCell
 from .strongly_typed import TGRU as TGRU
 from .strongly_typed import TGRUCell as TGRUCell
 from .tau_gru import tauGRU as tauGRU
@@ -50,4 +76,4 @@ from .ur_lstm import URLSTMCell as URLSTMCell
 from .xlstm import sLSTM as sLSTM
 from .xlstm import sLSTMCell as sLSTMCell
 
-__all__ = ["BR", "BRCell", "FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell", "GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell", "IndRNN", "IndRNNCell", "IntersectionRNN", "IntersectionRNNCell", "LEM", "LEMCell", "LSTM", "LSTMCell", "LiGRU", "LiGRUCell", "MCLSTM", "MCLSTMCell", "MGU", "MGUCell", "MultiplicativeLSTM", "MultiplicativeLSTMCell", "NBR", "NBRCell", "PeepholeLSTM", "PeepholeLSTMCell", "RHN", "RHNCell", "RNN", "RNNCell", "SCRN", "SCRNCell", "TGRU", "TGRUCell", "URLSTM", "URLSTMCell", "UnICORNN", "UnICORNNCell", "coRNN", "coRNNCell", "nBR", "nBRCell", "sLSTM", "sLSTMCell", "tauGRU", "tauGRUCell"]
+__all__ = ["ATR", "ATRCell", "AntisymmetricRNN", "AntisymmetricRNNCell", "BR", "BRCell", "CFN", "CFNCell", "DSGU", "DSGUCell", "FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell", "GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell", "GatedAntisymmetricRNN", "GatedAntisymmetricRNNCell", "IndRNN", "IndRNNCell", "IntersectionRNN", "IntersectionRNNCell", "JANET", "JANETCell", "LEM", "LEMCell", "LSTM", "LSTMCell", "LiGRU", "LiGRUCell", "LightRU", "LightRUCell", "MCLSTM", "MCLSTMCell", "MGU", "MGUCell", "MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell", "MinimalRNN", "MinimalRNNCell", "MultiplicativeLSTM", "MultiplicativeLSTMCell", "NBR", "NBRCell", "PeepholeLSTM", "PeepholeLSTMCell", "RAN", "RANCell", "RHN", "RHNCell", "RNN", "RNNCell", "SCRN", "SCRNCell", "SGRN", "SGRNCell", "SGU", "SGUCell", "TGRU", "TGRUCell", "URLSTM", "URLSTMCell", "UnICORNN", "UnICORNNCell", "coRNN", "coRNNCell", "nBR", "nBRCell", "sLSTM", "sLSTMCell", "tauGRU", "tauGRUCell"]

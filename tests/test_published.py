@@ -1,0 +1,96 @@
+"""What torchrecurrent 0.2.5 published stays: names, shapes, order of blocks, keywords."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import torchrecurrent
+
+CELLS: dict[str, Any] = json.loads(Path(__file__).with_name("published.json").read_text("utf-8"))[
+    "cells"
+]
+I, H = 3, 4
+
+#: The blocks of weight_ih and weight_hh in the order of 0.2.5, under our arguments' names.
+BLOCKS = {
+    "BR": ("a c n", "a c"),
+    "CFN": ("theta eta n", "theta eta"),
+    "DSGU": ("g z", "U z"),
+    "GatedAntisymmetricRNN": ("z n", "u"),
+    "IntersectionRNN": ("y_in h_in g_y g_h", "y_in h_in g_y g_h"),
+    "LEM": ("delta1 delta2 u v", "delta1 delta2 u"),
+    "LiGRU": ("z n", "z n"),
+    "LightRU": ("n f", "f"),
+    "MCLSTM": ("f i o m n", "f i o m n"),
+    "MGU": ("f n", "f U"),
+    "MUT1": ("z r n", "r U"),
+    "MUT2": ("z r n", "z r U"),
+    "MUT3": ("z r n", "V r U"),
+    "MiRU1": ("r n", "r U"),
+    "MultiplicativeLSTM": ("m i f g o", "k"),
+    "NAS": ("g0 g1 g2 x3 g4 g5 g6 g7", "g0 g1 g2 h3 g4 g5 g6 g7"),
+    "NBR": ("a c n", "a c"),
+    "OriginalLSTM": ("i g o", "i g o"),
+    "PeepholeLSTM": ("i f g o", "i f g o"),
+    "SCRN": ("b n", "n U"),
+    "SGU": ("g z", "U z"),
+    "STAR": ("z k", "k"),
+    "TGRU": ("z f o", "z f o"),
+    "TLSTM": ("z f o", "z f o"),
+    "UGRNN": ("c g", "c g"),
+    "WMCLSTM": ("i f g o", "i f g o"),
+    "tauGRU": ("u z g a", "u z g a"),
+}
+
+
+def layer_of(cell: str) -> Any:
+    """Our layer of a published cell, as wide as its input if it must be."""
+    kind = getattr(torchrecurrent, cell.removesuffix("Cell"))
+    try:
+        return kind(I, H)
+    except ValueError as error:
+        assert "input_size has to equal hidden_size" in str(error)
+        return kind(H, H)
+
+
+def shapes(cell: str, input_size: int) -> dict[str, tuple[int, ...]]:
+    """The parameters as 0.2.5 saves them."""
+    found = {}
+    for name, formula in CELLS[cell]["parameters"].items():
+        sizes = formula.strip("()").replace("I", f"*{input_size}").replace("H", f"*{H}").split(",")
+        values = [size.strip().lstrip("*").split("*") for size in sizes if size]
+        found[name] = tuple(int(torch.tensor([int(f) for f in one]).prod()) for one in values)
+    return found
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_checkpoint_of_0_2_5_loads(name: str) -> None:
+    layer = layer_of(name)
+    published = shapes(name, layer.input_size)
+    saved = {f"cells.0.{key}": torch.randn(shape) for key, shape in published.items()}
+    layer.load_state_dict(saved, strict=True)
+    # What has no dimension is a constant of the paper: taken up, but no parameter.
+    expected = {f"cells.0.{key}": shape for key, shape in published.items() if shape}
+    assert {key: tuple(value.shape) for key, value in layer.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_keywords_are_those_of_0_2_5(name: str) -> None:
+    ours = set(inspect.signature(getattr(torchrecurrent, name)).parameters)
+    assert set(CELLS[name]["keywords"]) <= ours
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_lie_in_the_published_order(name: str) -> None:
+    cell = layer_of(name).cells[0]
+    stacks = {
+        kernel.weight: " ".join(block.name for block in blocks)
+        for kernel, blocks in cell.layout.stacks.items()
+    }
+    assert (stacks["weight_ih"], stacks.get("weight_hh", "")) == BLOCKS[name]

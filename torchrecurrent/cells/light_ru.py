@@ -1,0 +1,46 @@
+"""The light recurrent unit (Ye et al., 2024)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, sigmoid, tanh
+
+from ..cell import BaseRecurrentCell
+from ..named_layer import RecurrentLayer
+from ..roles import Gate, Input, State
+
+__all__ = ["LightRU", "LightRUCell"]
+
+
+class LightRUCell(BaseRecurrentCell):
+    r"""Light recurrent unit [ye2024light]_.
+
+    One gate moves the state towards a candidate that sees the input alone, so the state
+    is an average of past inputs. Use it where a small, readable cell is enough.
+
+    .. math::
+        \tilde h_t &= \tanh(W_h x_t + b_h) \\
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
+        h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
+
+    The paper calls it LRU, a name that the linear recurrent unit has too.
+
+    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
+    used could not be checked. Its candidate has no bias :math:`b_h`; it is there, and starts
+    at zero, to keep the shapes of torchrecurrent 0.2.5.
+
+    Sources: the paper's list of parameters, and its cell as
+    lucidrains/light-recurrent-unit-pytorch has it; no code of the authors' was found.
+    """
+
+    citation: ClassVar[str] = "ye2024light"
+
+    @staticmethod
+    def step(h: State, n: Input, f: Gate) -> Tensor:
+        n, f = tanh(n), sigmoid(f)
+        return (1 - f) * h + f * n
+
+
+class LightRU(RecurrentLayer, cell=LightRUCell):
+    """Stacked :class:`LightRUCell`."""

@@ -1,0 +1,103 @@
+"""Minion recurrent units (Zyarah and Kudithipudi, 2026)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from ..activations import Activation
+from ..cell import BaseRecurrentCell
+from ..named_layer import RecurrentLayer
+from ..roles import Constant, Gate, GateNonlinearity, Input, Map, Nonlinearity, State
+
+__all__ = ["MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell"]
+
+
+class MiRU1Cell(BaseRecurrentCell):
+    r"""Minion recurrent unit with a reset gate [zyarah2026minion]_.
+
+    A GRU whose update gate is one constant :math:`\lambda`. For small devices, and where
+    the pace of the signal is known.
+
+    .. math::
+        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
+        \tilde h_t &= \phi(W_h x_t + b_h + U_h (r_t \odot h_{t-1}) + d_h) \\
+        h_t &= \lambda h_{t-1} + (1 - \lambda) \tilde h_t
+
+    Args:
+        update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
+        nonlinearity: :math:`\phi`.
+        gate_nonlinearity: :math:`\sigma`.
+
+    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
+    used, and its coefficients, could not be checked; the defaults are torchrecurrent 0.2.5's.
+
+    Sources: the paper's equations as the issues of torchrecurrent quote them; no code of
+    the authors' was found.
+    """
+
+    update_coefficient: float = 0.5
+    nonlinearity: Activation = "tanh"
+    gate_nonlinearity: Activation = "sigmoid"
+    citation: ClassVar[str] = "zyarah2026minion"
+
+    @staticmethod
+    def step(
+        h: State,
+        r: Gate,
+        n: Input,
+        U: Map,
+        update_coefficient: Constant,
+        nonlinearity: Nonlinearity,
+        gate_nonlinearity: GateNonlinearity,
+    ) -> Tensor:
+        r = gate_nonlinearity(r)
+        n = nonlinearity(n + U(r * h))
+        return update_coefficient * h + (1 - update_coefficient) * n
+
+
+class MiRU1(RecurrentLayer, cell=MiRU1Cell):
+    """Stacked :class:`MiRU1Cell`."""
+
+
+class MiRU2Cell(BaseRecurrentCell):
+    r"""Minion recurrent unit without gates [zyarah2026minion]_.
+
+    Both gates of the GRU are constants, which leaves a leaky recurrent network with a
+    third of its parameters.
+
+    .. math::
+        \tilde h_t &= \phi(W x_t + b + U (\theta h_{t-1}) + d) \\
+        h_t &= \lambda h_{t-1} + (1 - \lambda) \tilde h_t
+
+    Args:
+        update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
+        reset_coefficient: :math:`\theta`, how much of the state the candidate sees.
+        nonlinearity: :math:`\phi`.
+
+    Initialisation: as of :class:`MiRU1Cell`.
+
+    Sources: as of :class:`MiRU1Cell`.
+    """
+
+    update_coefficient: float = 0.5
+    reset_coefficient: float = 0.5
+    nonlinearity: Activation = "tanh"
+    citation: ClassVar[str] = "zyarah2026minion"
+
+    @staticmethod
+    def step(
+        h: State,
+        n: Input,
+        U: Map,
+        update_coefficient: Constant,
+        reset_coefficient: Constant,
+        nonlinearity: Nonlinearity,
+    ) -> Tensor:
+        n = nonlinearity(n + U(reset_coefficient * h))
+        return update_coefficient * h + (1 - update_coefficient) * n
+
+
+class MiRU2(RecurrentLayer, cell=MiRU2Cell):
+    """Stacked :class:`MiRU2Cell`."""

@@ -1,0 +1,54 @@
+"""The recurrent additive network (Lee, Levy and Zettlemoyer, 2017)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, sigmoid, tanh
+
+from ..cell import BaseRecurrentCell
+from ..named_layer import RecurrentLayer
+from ..roles import Gate, Input, State
+from ..saved import pad_first_block
+
+__all__ = ["RAN", "RANCell"]
+
+
+class RANCell(BaseRecurrentCell):
+    r"""Recurrent additive network [lee2017recurrent]_.
+
+    An LSTM without a nonlinear candidate: the cell state is a weighted sum of projected
+    inputs, so what each input contributes can be read off. Use it for language, where it
+    matches an LSTM with fewer parameters.
+
+    .. math::
+        \tilde c_t &= W_c x_t + b_c \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \\
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
+        c_t &= i_t \odot \tilde c_t + f_t \odot c_{t-1} \\
+        h_t &= \tanh c_t
+
+    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero, as in the
+    authors' code, whose kernels have TensorFlow's default of then, Xavier-uniform over
+    both gates at once. Their :math:`\tilde c` has no bias :math:`b_c`; it starts at zero.
+
+    Sources: the authors' repository kentonl/ran, ``ran.py``.
+
+    Differs from torchrecurrent 0.2.5: :math:`b_c` was documented but not there; a state
+    dict of its loads with :math:`b_c = 0`.
+    """
+
+    citation: ClassVar[str] = "lee2017recurrent"
+
+    @staticmethod
+    def step(h: State, c: State, n: Input, i: Gate, f: Gate) -> tuple[Tensor, Tensor]:
+        c = sigmoid(i) * n + sigmoid(f) * c
+        return tanh(c), c
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        pad_first_block(self, state_dict, prefix, "bias_ih")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class RAN(RecurrentLayer, cell=RANCell):
+    """Stacked :class:`RANCell`."""
