@@ -23,6 +23,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\sigma": torch.sigmoid,
     r"\exp": torch.exp,
     r"\log \sigma": torch.nn.functional.logsigmoid,
+    r"\mathrm{relu}": torch.relu,
     r"\max": torch.maximum,
     r"\min": torch.minimum,
 }

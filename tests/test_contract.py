@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
+from torchrecurrent.init import Initializer
 
 from .making import HIDDEN, assert_same, gradients, input_for, make, states_for, tensors
 
@@ -120,7 +121,7 @@ def test_initialisers_are_called_once_a_block(cell_class: type[BaseRecurrentCell
         nn.init.constant_(tensor, float(len(shapes)))
 
     fields = inspect.signature(cell_class).parameters
-    options = {name: record for name in fields if name.endswith(("kernel_init", "bias_init"))}
+    options = {name: record for name, field in fields.items() if field.annotation == Initializer}
     cell = make(cell_class, **options)
     rows = sum(shape[0] for shape in shapes)
     stacked = (each for each in cell.parameters() if each.shape != (1,))  # the rest is scalars

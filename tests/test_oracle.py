@@ -18,8 +18,10 @@ from torchrecurrent import (
     LSTMCell,
     MiRU1Cell,
     MiRU2Cell,
+    OriginalLSTMCell,
     RHNCell,
     SCRNCell,
+    STARCell,
     UnICORNNCell,
     coRNNCell,
     sLSTMCell,
@@ -47,6 +49,9 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (JANETCell, {"beta": 0.25}),
     (MiRU1Cell, {"update_coefficient": 0.2}),
     (MiRU2Cell, {"update_coefficient": 0.2, "reset_coefficient": 0.7}),
+    (STARCell, {"beta": 1.0}),
+    (OriginalLSTMCell, {"input_nonlinearity": "tanh"}),
+    (OriginalLSTMCell, {"output_nonlinearity": "tanh"}),
 ]
 
 

@@ -12,10 +12,11 @@ import torch
 
 import torchrecurrent
 
+from .making import HIDDEN, make
+
 CELLS: dict[str, Any] = json.loads(Path(__file__).with_name("published.json").read_text("utf-8"))[
     "cells"
 ]
-I, H = 3, 4
 
 #: The blocks of weight_ih and weight_hh in the order of 0.2.5, under our arguments' names.
 BLOCKS = {
@@ -50,20 +51,17 @@ BLOCKS = {
 
 
 def layer_of(cell: str) -> Any:
-    """Our layer of a published cell, as wide as its input if it must be."""
-    kind = getattr(torchrecurrent, cell.removesuffix("Cell"))
-    try:
-        return kind(I, H)
-    except ValueError as error:
-        assert "input_size has to equal hidden_size" in str(error)
-        return kind(H, H)
+    """Our layer of a published cell, with random parameters."""
+    return make(getattr(torchrecurrent, cell.removesuffix("Cell")))
 
 
 def shapes(cell: str, input_size: int) -> dict[str, tuple[int, ...]]:
     """The parameters as 0.2.5 saves them."""
     found = {}
     for name, formula in CELLS[cell]["parameters"].items():
-        sizes = formula.strip("()").replace("I", f"*{input_size}").replace("H", f"*{H}").split(",")
+        sizes = (
+            formula.strip("()").replace("I", f"*{input_size}").replace("H", f"*{HIDDEN}").split(",")
+        )
         values = [size.strip().lstrip("*").split("*") for size in sizes if size]
         found[name] = tuple(int(torch.tensor([int(f) for f in one]).prod()) for one in values)
     return found

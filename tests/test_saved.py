@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import torchrecurrent
-from torchrecurrent import BR, JANET, LSTM, RAN, BRCell, IndRNN
+from torchrecurrent import BR, JANET, LSTM, BRCell, IndRNN
 from torchrecurrent.roles import INPUT
 
 
@@ -28,20 +28,6 @@ def test_a_trained_beta_of_0_2_5_becomes_the_constant() -> None:
         first.block("bias_ih", "n").fill_(1.0)
     value = (1 - torch.sigmoid(torch.tensor(-0.5))) * torch.tanh(torch.tensor(1.0))
     torch.testing.assert_close(first(torch.zeros(3)), value.expand(4))
-
-
-def test_an_additive_network_of_0_2_5_loads_without_a_bias_of_its_content() -> None:
-    layer = RAN(3, 4)
-    saved: dict[str, Tensor] = {f"cells.0.{k}": v for k, v in layer.cells[0].state_dict().items()}
-    saved["cells.0.bias_ih"] = torch.randn(8)
-    saved["cells.0.weight_ih"] = torch.randn(12, 3)
-    layer.load_state_dict(saved, strict=True)
-    cell: Any = layer.cells[0]
-    assert [block.name for block in cell.layout.blocks(INPUT)] == ["n", "i", "f"]
-    assert not cell.block("bias_ih", "n").any()
-    assert torch.equal(cell.bias_ih[4:], saved["cells.0.bias_ih"])
-    saved["cells.0.bias_ih"] = torch.zeros(8)  # disabled in 0.2.5
-    RAN(3, 4, bias=False, recurrent_bias=True).load_state_dict(saved, strict=True)
 
 
 def test_zero_buffers_of_disabled_biases_are_dropped_and_others_are_not() -> None:

@@ -83,9 +83,9 @@ class Layout:
                     columns = cell.recurrent_columns(rows, widths[of])
                 elif isinstance(role, roles.MapRole):
                     rows = getattr(cell, role.rows)
-                    columns = cell.hidden_size
+                    columns = getattr(cell, role.columns)
                     if rows and not role.always_dense:
-                        columns = cell.recurrent_columns(rows, cell.hidden_size)
+                        columns = cell.recurrent_columns(rows, columns)
                 elif isinstance(role, roles.MapsRole):
                     columns = cell.recurrent_columns(rows, cell.hidden_size)
                 blocks = stacks.setdefault(kernel, [])

@@ -184,7 +184,8 @@ def options_repr(instance: object, options: inspect.Signature) -> str:
     for name, field in options.parameters.items():
         value = getattr(instance, name, field.default)
         default = field.default
-        if default is None and name.endswith("_bias"):  # left out, it follows ``bias``
+        # Left out, it follows ``bias``; in a cell without its kernel it stays None.
+        if default is None and value is not None and name.endswith("_bias"):
             default = getattr(instance, "bias", None)
         if default is inspect.Parameter.empty:
             parts.append(f"{value}")

@@ -101,14 +101,15 @@ class ProductRole(Role):
 
 @dataclass(frozen=True)
 class MapRole(Role):
-    """An affine map that the step applies itself; ``rows`` is an attribute of the cell.
+    """An affine map that the step applies itself; ``rows``, ``columns``: attributes of the cell.
 
-    Where that attribute is 0 the map is the identity and has no parameter. A map that is
+    Where the first is 0 the map is the identity and has no parameter. A map that is
     no part of the recurrence is ``always_dense``, whatever the cell's ``recurrence`` is.
     """
 
     kernel: Kernel = RECURRENT
     rows: str = "hidden_size"
+    columns: str = "hidden_size"
     always_dense: bool = False
 
 

@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-__all__ = ["adopt_constants", "drop_zero_biases", "pad_first_block", "rename_torch_keys"]
+__all__ = ["adopt_constants", "drop_zero_biases", "rename_torch_keys"]
 
 _TORCH_KEY = re.compile(
     r"(?P<name>(?:weight|bias)_(?:ih|hh|hr))_l(?P<layer>\d+)(?P<reverse>_reverse)?"
@@ -41,16 +40,6 @@ def adopt_constants(
         if isinstance(value, Tensor) and value.numel() == 1:
             setattr(cell, name, float(value))
             del state_dict[prefix + name]
-
-
-def pad_first_block(cell: nn.Module, state_dict: dict[str, Any], prefix: str, name: str) -> None:
-    """Put zeros before a stacked bias that has none for its first block in 0.2.5."""
-    own, value = cell._parameters.get(name), state_dict.get(prefix + name)
-    if own is None or not isinstance(value, Tensor) or value.dim() != 1:
-        return
-    missing = own.size(0) - value.size(0)
-    if missing == cell.hidden_size:
-        state_dict[prefix + name] = torch.cat([value.new_zeros(missing), value])
 
 
 def rename_torch_keys(state_dict: dict[str, Any], prefix: str, num_directions: int) -> None:

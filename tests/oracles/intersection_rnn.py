@@ -20,3 +20,15 @@ def IntersectionRNNCell(p: Params, x: Vector, h: Vector) -> Step:
     y = g_y * x + (1 - g_y) * y_in
     h = g_h * h + (1 - g_h) * h_in
     return y, (h,)
+
+
+def UGRNNCell(p: Params, x: Vector, h: Vector) -> Step:
+    """Collins, Sohl-Dickstein and Sussillo (2017), the UGRNN."""
+    W_c, W_g = split(p["weight_ih"], 2)
+    U_c, U_g = split(p["weight_hh"], 2)
+    b_c, b_g = biases(p, "bias_ih", 2)
+    d_c, d_g = biases(p, "bias_hh", 2)
+    c = np.tanh(W_c @ x + b_c + U_c @ h + d_c)
+    g = sigmoid(W_g @ x + b_g + U_g @ h + d_g)
+    h = g * h + (1 - g) * c
+    return h, (h,)

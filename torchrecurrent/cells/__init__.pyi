@@ -27,6 +27,8 @@ from .indrnn import IndRNN as IndRNN
 from .indrnn import IndRNNCell as IndRNNCell
 from .intersection_rnn import IntersectionRNN as IntersectionRNN
 from .intersection_rnn import IntersectionRNNCell as IntersectionRNNCell
+from .intersection_rnn import UGRNN as UGRNN
+from .intersection_rnn import UGRNNCell as UGRNNCell
 from .janet import JANET as JANET
 from .janet import JANETCell as JANETCell
 from .lem import LEM as LEM
@@ -49,10 +51,22 @@ from .miru import MiRU2 as MiRU2
 from .miru import MiRU2Cell as MiRU2Cell
 from .multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
 from .multiplicative_lstm import MultiplicativeLSTMCell as MultiplicativeLSTMCell
+from .mut import MUT1 as MUT1
+from .mut import MUT1Cell as MUT1Cell
+from .mut import MUT2 as MUT2
+from .mut import MUT2Cell as MUT2Cell
+from .mut import MUT3 as MUT3
+from .mut import MUT3Cell as MUT3Cell
+from .nas import NAS as NAS
+from .nas import NASCell as NASCell
+from .original_lstm import OriginalLSTM as OriginalLSTM
+from .original_lstm import OriginalLSTMCell as OriginalLSTMCell
 from .peephole_lstm import PeepholeLSTM as PeepholeLSTM
 from .peephole_lstm import PeepholeLSTMCell as PeepholeLSTMCell
 from .ran import RAN as RAN
 from .ran import RANCell as RANCell
+from .res_lstm import ResLSTM as ResLSTM
+from .res_lstm import ResLSTMCell as ResLSTMCell
 from .rhn import RHN as RHN
 from .rhn import RHNCell as RHNCell
 from .rnn import RNN as RNN
@@ -65,15 +79,23 @@ from .sgu import DSGU as DSGU
 from .sgu import DSGUCell as DSGUCell
 from .sgu import SGU as SGU
 from .sgu import SGUCell as SGUCell
+from .star import STAR as STAR
+from .star import STARCell as STARCell
 from .strongly_typed import TGRU as TGRU
 from .strongly_typed import TGRUCell as TGRUCell
+from .strongly_typed import TLSTM as TLSTM
+from .strongly_typed import TLSTMCell as TLSTMCell
+from .strongly_typed import TRNN as TRNN
+from .strongly_typed import TRNNCell as TRNNCell
 from .tau_gru import tauGRU as tauGRU
 from .tau_gru import tauGRUCell as tauGRUCell
 from .unicornn import UnICORNN as UnICORNN
 from .unicornn import UnICORNNCell as UnICORNNCell
 from .ur_lstm import URLSTM as URLSTM
 from .ur_lstm import URLSTMCell as URLSTMCell
+from .wmc_lstm import WMCLSTM as WMCLSTM
+from .wmc_lstm import WMCLSTMCell as WMCLSTMCell
 from .xlstm import sLSTM as sLSTM
 from .xlstm import sLSTMCell as sLSTMCell
 
-__all__ = ["ATR", "ATRCell", "AntisymmetricRNN", "AntisymmetricRNNCell", "BR", "BRCell", "CFN", "CFNCell", "DSGU", "DSGUCell", "FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell", "GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell", "GatedAntisymmetricRNN", "GatedAntisymmetricRNNCell", "IndRNN", "IndRNNCell", "IntersectionRNN", "IntersectionRNNCell", "JANET", "JANETCell", "LEM", "LEMCell", "LSTM", "LSTMCell", "LiGRU", "LiGRUCell", "LightRU", "LightRUCell", "MCLSTM", "MCLSTMCell", "MGU", "MGUCell", "MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell", "MinimalRNN", "MinimalRNNCell", "MultiplicativeLSTM", "MultiplicativeLSTMCell", "NBR", "NBRCell", "PeepholeLSTM", "PeepholeLSTMCell", "RAN", "RANCell", "RHN", "RHNCell", "RNN", "RNNCell", "SCRN", "SCRNCell", "SGRN", "SGRNCell", "SGU", "SGUCell", "TGRU", "TGRUCell", "URLSTM", "URLSTMCell", "UnICORNN", "UnICORNNCell", "coRNN", "coRNNCell", "nBR", "nBRCell", "sLSTM", "sLSTMCell", "tauGRU", "tauGRUCell"]
+__all__ = ["ATR", "ATRCell", "AntisymmetricRNN", "AntisymmetricRNNCell", "BR", "BRCell", "CFN", "CFNCell", "DSGU", "DSGUCell", "FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell", "GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell", "GatedAntisymmetricRNN", "GatedAntisymmetricRNNCell", "IndRNN", "IndRNNCell", "IntersectionRNN", "IntersectionRNNCell", "JANET", "JANETCell", "LEM", "LEMCell", "LSTM", "LSTMCell", "LiGRU", "LiGRUCell", "LightRU", "LightRUCell", "MCLSTM", "MCLSTMCell", "MGU", "MGUCell", "MUT1", "MUT1Cell", "MUT2", "MUT2Cell", "MUT3", "MUT3Cell", "MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell", "MinimalRNN", "MinimalRNNCell", "MultiplicativeLSTM", "MultiplicativeLSTMCell", "NAS", "NASCell", "NBR", "NBRCell", "OriginalLSTM", "OriginalLSTMCell", "PeepholeLSTM", "PeepholeLSTMCell", "RAN", "RANCell", "RHN", "RHNCell", "RNN", "RNNCell", "ResLSTM", "ResLSTMCell", "SCRN", "SCRNCell", "SGRN", "SGRNCell", "SGU", "SGUCell", "STAR", "STARCell", "TGRU", "TGRUCell", "TLSTM", "TLSTMCell", "TRNN", "TRNNCell", "UGRNN", "UGRNNCell", "URLSTM", "URLSTMCell", "UnICORNN", "UnICORNNCell", "WMCLSTM", "WMCLSTMCell", "coRNN", "coRNNCell", "nBR", "nBRCell", "sLSTM", "sLSTMCell", "tauGRU", "tauGRUCell"]

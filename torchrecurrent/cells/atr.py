@@ -30,7 +30,7 @@ class ATRCell(BaseRecurrentCell):
     Initialisation: Xavier-uniform kernels, biases zero. What the paper used could not be
     checked.
 
-    Sources: the first author's code bzhangGo/zero, ``rnns/atr.py``, where p has no bias.
+    Sources: code that seems to be the first author's, bzhangGo/zero, where p has no bias.
     Here b is there, and starts at zero, to keep the shapes of torchrecurrent 0.2.5;
     ``bias=False, recurrent_bias=True`` is that code's cell.
 

@@ -1,4 +1,4 @@
-"""The intersection network, +RNN (Collins, Sohl-Dickstein and Sussillo, 2017)."""
+"""Update gate and intersection networks (Collins, Sohl-Dickstein and Sussillo, 2017)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,58 @@ from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, GateNonlinearity, Nonlinearity, NonlinearityRole, Output, Raw, State
 
-__all__ = ["IntersectionRNN", "IntersectionRNNCell"]
+__all__ = ["UGRNN", "IntersectionRNN", "IntersectionRNNCell", "UGRNNCell"]
 
 Depth = Annotated[Callable[[Tensor], Tensor], NonlinearityRole(r"\psi")]
+
+
+class UGRNNCell(BaseRecurrentCell):
+    r"""Update gate recurrent cell, UGRNN [collins2017capacity]_.
+
+    One gate, which mixes the old state with a new one: the least that makes a plain
+    network gated. It has two thirds of the parameters of a GRU; use it where those count.
+
+    .. math::
+        c_t &= \tanh(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
+        g_t &= \sigma(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
+        h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot c_t
+
+    Args:
+        forget_bias: added to the first value of the gate's bias.
+
+    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero, the gate's one.
+
+    Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class UGRNNCell, which
+    adds the one in the step.
+
+    Differs from torchrecurrent 0.2.5: the gate's bias was zero; Xavier's bound came from
+    the stack of both.
+    """
+
+    forget_bias: float = 1.0
+    citation: ClassVar[str] = "collins2017capacity"
+
+    @staticmethod
+    def step(h: State, c: Gate, g: Gate) -> Tensor:
+        c, g = tanh(c), sigmoid(g)
+        return g * h + (1 - g) * c
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.bias:
+            self.block("bias_ih", "g").add_(self.forget_bias)
+
+
+class UGRNN(RecurrentLayer, cell=UGRNNCell):
+    """Stacked :class:`UGRNNCell`."""
 
 
 class IntersectionRNNCell(BaseRecurrentCell):

@@ -33,8 +33,8 @@ class MiRU1Cell(BaseRecurrentCell):
     Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
     used, and its coefficients, could not be checked; the defaults are torchrecurrent 0.2.5's.
 
-    Sources: the paper's equations as the issues of torchrecurrent quote them; no code of
-    the authors' was found.
+    Sources: the paper's equations as an issue of LuxRecurrentLayers.jl quotes them; no code
+    of the authors' was found.
     """
 
     update_coefficient: float = 0.5

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..named_layer import RecurrentLayer
-from ..roles import Gate, Input, State
-from ..saved import pad_first_block
+from ..roles import Bias, Gate, Input, State
 
 __all__ = ["RAN", "RANCell"]
 
@@ -22,7 +21,7 @@ class RANCell(BaseRecurrentCell):
     matches an LSTM with fewer parameters.
 
     .. math::
-        \tilde c_t &= W_c x_t + b_c \\
+        \tilde c_t &= W_c x_t \\
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \\
         f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
         c_t &= i_t \odot \tilde c_t + f_t \odot c_{t-1} \\
@@ -30,24 +29,21 @@ class RANCell(BaseRecurrentCell):
 
     Initialisation: Xavier-uniform kernels, one gate at a time; biases zero, as in the
     authors' code, whose kernels have TensorFlow's default of then, Xavier-uniform over
-    both gates at once. Their :math:`\tilde c` has no bias :math:`b_c`; it starts at zero.
+    both gates at once.
 
     Sources: the authors' repository kentonl/ran, ``ran.py``.
 
-    Differs from torchrecurrent 0.2.5: :math:`b_c` was documented but not there; a state
-    dict of its loads with :math:`b_c = 0`.
+    Differs from torchrecurrent 0.2.5: its page had a bias of :math:`\tilde c`, its code none.
     """
 
     citation: ClassVar[str] = "lee2017recurrent"
 
     @staticmethod
-    def step(h: State, c: State, n: Input, i: Gate, f: Gate) -> tuple[Tensor, Tensor]:
-        c = sigmoid(i) * n + sigmoid(f) * c
+    def step(
+        h: State, c: State, n: Input, i: Gate, f: Gate, b_i: Bias, b_f: Bias
+    ) -> tuple[Tensor, Tensor]:
+        c = sigmoid(i + b_i) * n + sigmoid(f + b_f) * c
         return tanh(c), c
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        pad_first_block(self, state_dict, prefix, "bias_ih")
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class RAN(RecurrentLayer, cell=RANCell):

@@ -13,18 +13,58 @@ from ..roles import (
     INPUT,
     RECURRENT,
     GateNonlinearity,
+    Input,
     Nonlinearity,
+    Output,
     ProductRole,
     Raw,
     State,
     StateRole,
 )
 
-__all__ = ["TGRU", "TGRUCell"]
+__all__ = ["TGRU", "TLSTM", "TRNN", "TGRUCell", "TLSTMCell", "TRNNCell"]
 
 Previous = Annotated[Tensor, StateRole("input_size")]
 #: W x + b + V x_prev + d
 Pair = Annotated[Tensor, ProductRole(INPUT, RECURRENT, "x_prev")]
+
+
+class TRNNCell(BaseRecurrentCell):
+    r"""Strongly-typed plain network, T-RNN [balduzzi2016strongly]_.
+
+    A moving average of its projected input, whose weights are learned from the input: the
+    state itself is never multiplied by a matrix. Use it as a cheap first layer, or to see
+    how much of a task needs no more than that.
+
+    .. math::
+        z_t &= W_z x_t + b_z \\
+        f_t &= \sigma(W_f x_t + b_f) \\
+        h_t &= f_t \odot h_{t-1} + (1 - f_t) \odot z_t
+
+    Args:
+        gate_nonlinearity: :math:`\sigma`.
+
+    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. The paper's
+    could not be checked; its z has no bias, which is there, and starts at zero, to keep the
+    shapes of torchrecurrent 0.2.5.
+
+    Sources: the paper's equations as a TensorFlow port has them; no code of the authors'
+    was found.
+
+    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of both.
+    """
+
+    gate_nonlinearity: Activation = "sigmoid"
+    citation: ClassVar[str] = "balduzzi2016strongly"
+
+    @staticmethod
+    def step(h: State, z: Input, f: Input, gate_nonlinearity: GateNonlinearity) -> Tensor:
+        f = gate_nonlinearity(f)
+        return f * h + (1 - f) * z
+
+
+class TRNN(RecurrentLayer, cell=TRNNCell):
+    """Stacked :class:`TRNNCell`."""
 
 
 class TGRUCell(BaseRecurrentCell):
@@ -48,7 +88,8 @@ class TGRUCell(BaseRecurrentCell):
     Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
     used, and whether its z has a bias, could not be checked.
 
-    Sources: the paper; no code of the authors' was found.
+    Sources: the paper's equations as other implementations have them; no code of the
+    authors' was found.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
@@ -72,3 +113,58 @@ class TGRUCell(BaseRecurrentCell):
 
 class TGRU(RecurrentLayer, cell=TGRUCell):
     """Stacked :class:`TGRUCell`."""
+
+
+class TLSTMCell(BaseRecurrentCell):
+    r"""Strongly-typed LSTM, T-LSTM [balduzzi2016strongly]_; not the time-aware LSTM.
+
+    Its cell state is a moving average, as the T-RNN's, with gates that see the present and
+    the previous input; the output gate decides what of it is shown. Every product can be
+    taken for all steps at once.
+
+    .. math::
+        z_t &= W_z x_t + b_z + V_z x_{t-1} + d_z \\
+        f_t &= \sigma(W_f x_t + b_f + V_f x_{t-1} + d_f) \\
+        o_t &= \tau(W_o x_t + b_o + V_o x_{t-1} + d_o) \\
+        c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t \\
+        y_t &= c_t \odot o_t
+
+    States: c, and the previous input, of width I. The output y, the paper's h, is no state.
+
+    Args:
+        gate_nonlinearity: :math:`\sigma`.
+        output_nonlinearity: :math:`\tau`.
+
+    Outputs: ``(y, (c, x))``.
+
+    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
+    used, and whether its z has a bias, could not be checked.
+
+    Sources: the paper's equations as other implementations have them; no code of the
+    authors' was found.
+
+    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of three.
+    """
+
+    gate_nonlinearity: Activation = "sigmoid"
+    output_nonlinearity: Activation = "tanh"
+    citation: ClassVar[str] = "balduzzi2016strongly"
+
+    @staticmethod
+    def step(
+        c: State,
+        x_prev: Previous,
+        x: Raw,
+        z: Pair,
+        f: Pair,
+        o: Pair,
+        gate_nonlinearity: GateNonlinearity,
+        output_nonlinearity: Nonlinearity,
+    ) -> tuple[Output, Tensor, Tensor]:
+        f, o = gate_nonlinearity(f), output_nonlinearity(o)
+        c = f * c + (1 - f) * z
+        return c * o, c, x
+
+
+class TLSTM(RecurrentLayer, cell=TLSTMCell):
+    """Stacked :class:`TLSTMCell`."""

@@ -25,6 +25,8 @@ _NAMES: dict[str, str] = {
 #: of a leaky relu, would change what it computes.
 _ARITY = dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2)
 _ARITY |= dict.fromkeys(("eq", "lt", "gt", "le", "ge"), 2) | {"where": 3}
+#: What torch.nn.functional hands on although nobody asked for it.
+_DEFAULTS = {"inplace": False, "alpha": 1.0, "negative_slope": 0.01}
 
 
 class UntraceableError(Exception):
@@ -49,8 +51,9 @@ class Symbol:
         name = getattr(function, "__name__", str(function))
         if name not in _NAMES:
             raise UntraceableError(f"the function {name!r} has no rule")
-        if kwargs:
-            raise UntraceableError(f"{name!r} is called with {', '.join(kwargs)}")
+        given = [key for key, value in (kwargs or {}).items() if _DEFAULTS.get(key) != value]
+        if given:
+            raise UntraceableError(f"{name!r} is called with {', '.join(given)}")
         return cls._apply(_NAMES[name], *args)
 
     @classmethod
