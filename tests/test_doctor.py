@@ -1,0 +1,197 @@
+"""``torchrecurrent doctor``: what it says, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrecurrent import __version__
+from torchrecurrent.cli import _machine, _selfcheck, main
+from torchrecurrent.engine import backend, compiler
+from torchrecurrent.roles import MapRole, StateRole
+
+Capture = pytest.CaptureFixture[str]
+
+
+def doctor(capsys: Capture) -> tuple[int, str]:
+    """Its exit status and what it printed, which fits an old terminal."""
+    status = main(["doctor"])
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 80
+    assert output.isascii()
+    return status, output
+
+
+def words(text: str) -> str:
+    """On one line, however it was wrapped."""
+    return " ".join(text.split())
+
+
+def test_all_is_well(capsys: Capture) -> None:
+    status, output = doctor(capsys)
+    assert status == 0
+    assert output.endswith("fused kernels run here, and compute what the plain loop does.\n")
+    rows = [line.split() for line in output.splitlines() if line.endswith(" ok")]
+    assert len(rows) == len(_selfcheck.KINDS)
+    assert {row[-4] for row in rows} == {"kernel"}
+    assert all(0 < float(row[-3]) < 0.02 and 0 < float(row[-2]) < 0.02 for row in rows)
+    assert "FAILED" not in output
+
+
+def command(**changes: str) -> tuple[int, str]:
+    """As :func:`doctor`, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "torchrecurrent", "doctor"],
+        env={**os.environ, **changes},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_with_the_loop_chosen() -> None:
+    status, output = command(TORCHRECURRENT_BACKEND="reference")
+    assert status == 0
+    assert "variables TORCHRECURRENT_BACKEND=reference" in words(output)
+    assert "plain loop runs, which is slower: the backend 'reference' was" in words(output)
+
+
+def test_without_a_compiler(tmp_path: Path) -> None:
+    status, output = command(PATH=str(tmp_path), CC="")
+    assert status == 0
+    assert "compiler none: no C compiler was found (looked on PATH" in words(output)
+    rows = [line.split() for line in output.splitlines() if line.endswith(" ok")]
+    assert [row[-4] for row in rows] == ["loop"] * len(_selfcheck.KINDS)
+    assert words(output).count("no kernel could be compiled") == 2  # once, and at the end
+    assert "All is well, but the plain loop runs, which is slower: no" in words(output)
+
+
+def test_each_kind_has_a_cell_of_its_kind() -> None:
+    found = {case.kind.name: case for case in _selfcheck.cases()}
+    assert list(found) == [kind.name for kind in _selfcheck.KINDS]
+    assert found["elementwise"].cell.recurrence == "diagonal"
+    assert found["dense"].cell.recurrence == "dense"
+    assert list(found["a map in the step"].cell.signature.having(MapRole))
+    assert len(list(found["several states"].cell.signature.having(StateRole))) > 1
+    assert found["an output of its own"].cell.signature.has_output
+    assert len({case.cell for case in found.values()}) > 5
+
+
+def scaled_output(output: Tensor) -> Tensor:
+    return output * 1.001
+
+
+def scaled_gradient(output: Tensor) -> Tensor:
+    output = output * 1
+    output.register_hook(lambda gradient: gradient * 1.001)
+    return output
+
+
+def lost_number(output: Tensor) -> Tensor:
+    output = output.clone()
+    output[-1] = torch.nan
+    return output
+
+
+def crash(output: Tensor) -> Tensor:
+    raise ZeroDivisionError("no such number")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (scaled_output, "wrong beyond rounding: "),
+        (scaled_gradient, "wrong beyond rounding: the gradient of "),
+        (lost_number, "wrong beyond rounding: the output"),
+        (crash, "ZeroDivisionError: no such number"),
+    ],
+)
+def test_a_broken_kernel(
+    fault: Callable[[Tensor], Tensor],
+    said: str,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of diagonal cells only: the others are still checked."""
+    real = backend.run
+
+    def broken(cell: Any, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+        output, last = real(cell, *args)
+        is_kernel = backend._current() != "reference"
+        return (fault(output) if is_kernel and cell.recurrence == "diagonal" else output), last
+
+    monkeypatch.setattr(backend, "run", broken)
+    status, output = doctor(capsys)
+    assert status == 1
+    lines = output.splitlines()
+    failed = [k for k, line in enumerate(lines) if line.endswith("FAILED")]
+    assert [lines[k].partition(":")[0] for k in failed] == ["elementwise", "diagonal by option"]
+    assert all(said in lines[k + 1] for k in failed)
+    assert f"2 of {len(_selfcheck.KINDS)} checks failed" in output
+    assert output.count(" ok\n") == len(_selfcheck.KINDS) - 2
+
+
+def test_the_cache(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path))
+    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 0 kernels, 0.0 MB"
+    (tmp_path / f"{'0' * 64}.so").write_bytes(bytes(2_500_000))
+    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 1 kernels, 2.5 MB"
+    tmp_path.chmod(0o777)
+    assert "not usable: " in dict(_machine.facts())["cache"]
+    assert "can be written by other users" in dict(_machine.facts())["cache"]
+
+
+@pytest.mark.parametrize(
+    ("features", "shown"),
+    [
+        ("linux x86_64 avx2 avx512f cx16 fma fpu smep", "avx2 avx512f fma"),
+        ("darwin arm64 hw.optional.neon: 1\nhw.optional.arm.FEAT_BF16: 0", "neon"),
+        ("darwin arm64 hw.optional.avx512f: 0\nhw.optional.arm.FEAT_BF16: 1", "bf16"),
+        ("linux riscv64", "no vector instructions known"),
+    ],
+)
+def test_features_of_the_cpu(features: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "cpu_features", lambda: features)
+    assert dict(_machine.facts())["CPU"].endswith(f" for torch; {shown}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "the following arguments are required: command"),
+        (["docter"], "invalid choice: 'docter' (choose from"),
+        (["doctor", "--fast"], "unrecognized arguments: --fast"),
+    ],
+)
+def test_bad_arguments(arguments: list[str], said: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help(capsys: Capture) -> None:
+    for arguments, said in (
+        (["--help"], "doctor Show what this machine offers"),
+        (["doctor", "--help"], "usage: torchrecurrent doctor [-h]"),
+        (["--version"], f"torchrecurrent {__version__}"),
+    ):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 0
+        assert said in words(capsys.readouterr().out)
+
+
+def test_the_console_script() -> None:
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    assert '[project.scripts]\ntorchrecurrent = "torchrecurrent.cli:main"\n' in project

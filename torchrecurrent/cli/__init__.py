@@ -1,0 +1,43 @@
+"""The command line: ``torchrecurrent doctor``, or ``python -m torchrecurrent doctor``.
+
+A module here is the subcommand of its name, unless that begins with an underscore. The first line
+of its docstring is its help; ``arguments(parser)`` declares what it takes, ``run(options)`` does it
+and returns the exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+from collections.abc import Sequence
+
+from .. import __version__
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        argv: the words after the program's name; left out, those of this process.
+
+    Returns:
+        The exit status: 0 if all is well.
+
+    Raises:
+        SystemExit: the arguments are wrong (status 2), or asked for help (0).
+    """
+    parser = argparse.ArgumentParser("torchrecurrent", description="Recurrent cells for PyTorch.")
+    parser.add_argument("--version", action="version", version=f"torchrecurrent {__version__}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    for found in pkgutil.iter_modules(__path__):
+        if not found.name.startswith("_"):
+            module = importlib.import_module(f"{__name__}.{found.name}")
+            about = (module.__doc__ or "").partition("\n")[0]
+            command = commands.add_parser(found.name, help=about, description=about)
+            module.arguments(command)
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(argv)
+    return int(options.run(options))

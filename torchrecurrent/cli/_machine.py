@@ -1,0 +1,72 @@
+"""What this machine offers a kernel, as lines for a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+
+import torch
+
+from .. import __version__
+from ..engine import compiler
+
+__all__ = ["facts"]
+
+#: What makes a kernel fast or slow, by the names that Linux and macOS have for it.
+_VECTORS = re.compile(
+    r"\b(?:feat_)?((?:avx|fma|f16c|sse4|amx|asimd|neon|sve|i8mm|bf16|fphp)\w*)(?!\w|: 0)"
+)
+#: Variables of others that decide what is compiled and how many threads run it.
+_OTHERS = ("CC", "OMP_NUM_THREADS")
+
+
+def facts() -> list[tuple[str, str]]:
+    """Each fact's name and text."""
+    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    return [
+        ("version", f"torchrecurrent {__version__}, Python {platform.python_version()}"),
+        ("platform", system),
+        ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} CPUs"),
+        ("CPU", _cpu()),
+        *_compiler(),
+        ("cache", _cache()),
+        ("variables", _variables()),
+    ]
+
+
+def _cpu() -> str:
+    capability = torch.backends.cpu.get_cpu_capability()
+    # Without repeats, in order: macOS has some features under two names.
+    features = dict.fromkeys(_VECTORS.findall(compiler.cpu_features().lower()))
+    return f"{capability} for torch; {' '.join(features) or 'no vector instructions known'}"
+
+
+def _compiler() -> list[tuple[str, str]]:
+    try:
+        found = compiler.find_compiler()
+    except compiler.CompilerError as error:
+        return [("compiler", f"none: {error}")]
+    return [
+        ("compiler", " ".join((found.path, *found.arguments))),
+        ("", found.version),
+        ("", " ".join((*compiler.FLAGS, *compiler.LIBRARIES))),
+    ]
+
+
+def _cache() -> str:
+    if sys.platform == "win32":  # it needs file locks that do not exist there
+        return "none on Windows yet"
+    from ..engine import cache
+
+    state = cache.state()
+    size = int(str(state["bytes"])) / 1e6
+    text = f"{state['directory']}, {state['kernels']} kernels, {size:.1f} MB"
+    return text if state["usable"] else f"{text}; not usable: {state['reason']}"
+
+
+def _variables() -> str:
+    names = [name for name in sorted(os.environ) if name.startswith("TORCHRECURRENT_")]
+    names += [name for name in _OTHERS if name in os.environ]
+    return ", ".join(f"{name}={os.environ[name]}" for name in names) or "none set"
