@@ -219,7 +219,6 @@ def test_a_recurrent_additive_network_is_linear_in_its_content() -> None:
         cell.block("weight_ih", "i").zero_()
         cell.block("weight_ih", "f").zero_()
         cell.get_parameter("weight_hh").zero_()
-        cell.block("bias_ih", "n").zero_()
     one, other = normal(2, 20, 1, 3)
     states = [layer(input)[1][1] for input in (one, other, one + other)]
     torch.testing.assert_close(states[0] + states[1], states[2])

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
-from torchrecurrent.init import Initializer
 
 from .making import HIDDEN, assert_same, gradients, input_for, make, states_for, tensors
 
@@ -120,9 +119,10 @@ def test_initialisers_are_called_once_a_block(cell_class: type[BaseRecurrentCell
         shapes.append(tuple(tensor.shape))
         nn.init.constant_(tensor, float(len(shapes)))
 
-    fields = inspect.signature(cell_class).parameters
-    options = {name: record for name, field in fields.items() if field.annotation == Initializer}
-    cell = make(cell_class, **options)
+    stacks = make(cell_class).layout.stacks
+    names = {name for kernel in stacks for name in (kernel.weight_option, kernel.bias_option)}
+    taken = names & set(inspect.signature(cell_class).parameters)
+    cell = make(cell_class, **dict.fromkeys(taken, record))
     rows = sum(shape[0] for shape in shapes)
     stacked = (each for each in cell.parameters() if each.shape != (1,))  # the rest is scalars
     assert rows == sum(parameter.shape[0] for parameter in stacked)

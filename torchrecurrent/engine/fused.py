@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from ..roles import RECURRENT
 from .compiler import CompilerError
 from .launch import Kernel
 from .plan import Plan
@@ -81,7 +82,9 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
 
 
 def _make(cell: BaseRecurrentCell) -> Fused | str:
-    weights = tuple(name for name, value in cell.kernels().items() if value is not None)
+    weights = tuple(name for name in cell._names if getattr(cell, name) is not None)
+    if RECURRENT.weight not in weights and cell.recurrent_kernel() is not None:
+        weights = (*weights, RECURRENT.weight)  # made of something else
     key, holds = _key(cell, weights)
     if key not in _by_key:
         try:
