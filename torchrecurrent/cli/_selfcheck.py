@@ -32,8 +32,9 @@ LENGTHS = [7, 50, 1, 33, 50, 2, 19, 50]
 #: Times the error of the loop. The tests ask for three, as the median of several draws; a single
 #: draw may have a unit that amplifies any rounding. A wrong kernel is off by orders of magnitude.
 LIMIT = 10
-#: In roundings of a value: where the loop's own error is small by chance.
-FLOOR = 4
+#: In roundings of a value: where the loop's own error is small by chance, as it can be of a single
+#: number that is summed up over all steps.
+FLOOR = 16
 
 
 @dataclass(frozen=True)

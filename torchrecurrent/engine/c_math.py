@@ -32,10 +32,14 @@ from __future__ import annotations
 from importlib import resources
 from typing import Literal
 
-__all__ = ["prelude"]
+__all__ = ["prelude", "source_file"]
 
 
 def prelude(real: Literal["float", "double"]) -> str:
     """C11 source: the type ``real`` and the functions ``tr_...`` of it."""
-    text = resources.files(__package__).joinpath("math.h").read_text("utf-8")
-    return f"#define TR_DOUBLE {int(real == 'double')}\n{text}"
+    return f"#define TR_DOUBLE {int(real == 'double')}\n{source_file('math.h')}"
+
+
+def source_file(name: str) -> str:
+    """The text of a C file of this package."""
+    return resources.files(__package__).joinpath(name).read_text("utf-8")

@@ -7,11 +7,10 @@ last. What the code reads and writes are pointers, whose order is :attr:`Source.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from typing import Literal
 
 from .addresses import Addresses
-from .c_math import prelude
+from .c_math import prelude, source_file
 from .graph import Leaf
 from .plan import Map, Plan, Product
 from .segments import Result, segment
@@ -27,11 +26,12 @@ _HEADER = """\
 #define IVDEP _Pragma("GCC ivdep")
 #endif
 /* sizes: how many sequences run at each step, offsets: where its rows begin; both null if all
-   are equally long. w: widths, the widest last. packed: kernels are as product() wants them. */
+   are equally long. w: widths, the widest last. packed: kernels are as blocks() wants them. */
 typedef struct {
     void **p;
     const double *c;
     const int64_t *sizes, *offsets, *w;
+    blocks_t *blocks;
     int64_t T, I, batch, keep, packed;
 } sequence_t;
 """
@@ -86,8 +86,7 @@ class _Writer:
             f"    FOR_SLICES(call) {name}_slice({_VALUES});\n}}\n"
             for name, body in bodies.items()
         )
-        products = resources.files(__package__).joinpath("gemm.h").read_text("utf-8")
-        text = f"{prelude(self.real)}\n{products}\n{_HEADER}{functions}"
+        text = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{functions}"
         return Source(text, tuple(where.slots))
 
     def _forward(self) -> str:
@@ -96,7 +95,7 @@ class _Writer:
         if plan.inputs:
             count = where.columns(list(plan.columns)[: plan.inputs])
             body.append(
-                f"        times(s->packed, rows, {count}, I, {where.step('X', 'I')}, I, "
+                f"        s->blocks(s->packed, 1, rows, {count}, I, {where.step('X', 'I')}, I, "
                 f"{where.slot('W.input')}, 0, {where.row('Z', 'ldz')}, ldz);\n"
             )
         for k, product in enumerate(plan.products):
@@ -106,8 +105,8 @@ class _Writer:
             argument = where.row(f"V.{each.name}", inner)
             body.append(segment(where, [Result(each.argument, place, argument, inner)]))
             body.append(
-                f"        blocks(s->packed, {each.heads}, rows, {outer}, {inner}, {argument}, "
-                f"{inner}, {where.slot(f'W.{each.name}')}, 0, "
+                f"        s->blocks(s->packed, {each.heads}, rows, {outer}, {inner}, {argument}, "
+                f"{inner}, {where.slot(f'W.map.{each.name}')}, 0, "
                 f"{where.row(f'M.{each.name}', outer)}, {outer});\n"
             )
         results = [
@@ -124,9 +123,9 @@ class _Writer:
         where = self.where
         width = where.state_width(product.state)
         return (
-            f"        blocks(s->packed, {product.heads}, rows, {where.columns(product.columns)}, "
-            f"{width}, {where.old_state(product.state)}, {width}, {where.slot(f'W.{k}')}, "
-            f"{int(product.adds)}, {where.row('Z', 'ldz')} + "
+            f"        s->blocks(s->packed, {product.heads}, rows, "
+            f"{where.columns(product.columns)}, {width}, {where.old_state(product.state)}, "
+            f"{width}, {where.slot(f'W.{k}')}, {int(product.adds)}, {where.row('Z', 'ldz')} + "
             f"{where.column(product.columns[0])}, ldz);\n"
         )
 
@@ -152,8 +151,8 @@ class _Writer:
             ]
             body.append(segment(where, results))
             body.append(
-                f"        blocks(1, {each.heads}, rows, {inner}, {outer}, {received}, {outer}, "
-                f"{where.slot(f'B.{each.name}')}, 0, {where.batch(f'dV.{each.name}', inner)}, "
+                f"        s->blocks(1, {each.heads}, rows, {inner}, {outer}, {received}, {outer}, "
+                f"{where.slot(f'B.map.{each.name}')}, 0, {where.batch(f'dV.{each.name}', inner)}, "
                 f"{inner});\n"
             )
         results = [
@@ -177,7 +176,7 @@ class _Writer:
         for k, product in enumerate(plan.products):
             width = where.state_width(product.state)
             body.append(
-                f"        blocks(1, {product.heads}, rows, {width}, "
+                f"        s->blocks(1, {product.heads}, rows, {width}, "
                 f"{where.columns(product.columns)}, {where.row('dZ', 'ldz')} + "
                 f"{where.column(product.columns[0])}, ldz, {where.slot(f'B.{k}')}, 1, "
                 f"{where.batch(f'G.{product.state}', width)}, {width});\n"
@@ -185,7 +184,7 @@ class _Writer:
         if plan.inputs:
             count = where.columns(list(plan.columns)[: plan.inputs])
             body.append(
-                f"        if ({where.slot('B.input')}) product(rows, I, {count}, "
+                f"        if ({where.slot('B.input')}) s->blocks(1, 1, rows, I, {count}, "
                 f"{where.row('dZ', 'ldz')}, ldz, {where.slot('B.input')}, "
                 f"{int(plan.raw_gradient)}, {where.step('dX', 'I')}, I);\n"
             )

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from .emit_c import Real, Source, emit_c
 from .memory import fresh
-from .parameters import Dense, Parameters, add_product
+from .parameters import Dense, Parameters
 from .plan import Plan
+from .products import products
 from .threads import share
 
 __all__ = ["REALS", "Batch", "Kernel"]
@@ -68,7 +69,7 @@ class _Sequence(ctypes.Structure):
     """``sequence_t`` of the emitted code."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("p", "c", "sizes", "offsets", "w")),
+        *((name, ctypes.c_void_p) for name in ("p", "c", "sizes", "offsets", "w", "blocks")),
         *((name, ctypes.c_int64) for name in ("T", "I", "batch", "keep", "packed")),
     )
 
@@ -82,9 +83,7 @@ class Kernel:
         self.plan = plan
         self.source: Source = emit_c(plan, REALS[dtype])
         self._library = load(self.source.text)
-        self._library.panel_width.restype = ctypes.c_int64
-        self._library.gradient_work.restype = ctypes.c_int64
-        self._panel = int(self._library.panel_width())
+        self._products = products(REALS[dtype])
         self._pointers = ctypes.c_void_p * max(1, len(self.source.slots))
         self._widths = (ctypes.c_int64 * (len(plan.widths) + 1))(*plan.widths, max(plan.widths))
         self._z_width = plan.units(plan.columns.values())
@@ -120,7 +119,7 @@ class Kernel:
         if plan.output is not None:
             tensors["Y"] = fresh(data, (rows, plan.widths[plan.output_width]))
         packed = rows > _FEW_ROWS
-        parts = self._parameters.packed(weights, self._panel) if packed else {}
+        parts = self._parameters.packed(weights, self._products.panel) if packed else {}
         self._run(
             self._library.forward,
             tensors | parts,
@@ -152,7 +151,7 @@ class Kernel:
         z = tensors["Z"]
         work = {"dZ": z if overwrites else fresh(z, z.shape)}
         work |= {"dY": grad_output, "step": data.new_empty(slices, count, widest)}
-        work["sum"] = data.new_zeros(slices, count, widest)
+        work |= {name: data.new_zeros(slices, count, widest) for name in ("sum", "lost")}
         work |= {f"G.{name}": g for name, g in zip(plan.states, grad_states, strict=True)}
         for each in plan.maps:
             width = plan.widths[plan.node_widths[each.argument]]
@@ -162,7 +161,7 @@ class Kernel:
             work["dX"] = grad_data = fresh(data, data.shape)
         else:
             grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
-        work |= self._parameters.packed(weights, self._panel, needs_data, transposed=True)
+        work |= self._parameters.packed(weights, self._products.panel, needs_data, transposed=True)
         self._run(
             self._library.backward,
             {**tensors, **work},
@@ -201,7 +200,7 @@ class Kernel:
                 self._add_blocks(part[batch.size :], history[previous], one, grads)
         for each in plan.maps:
             received, argument = work[f"dM.{each.name}"], tensors[f"V.{each.name}"]
-            self._add_blocks(received, argument, dense[each.name], grads)
+            self._add_blocks(received, argument, dense[f"map.{each.name}"], grads)
         for k, leaf in enumerate(plan.learned):
             vector, gradient = plan.vectors[leaf], work["sum"][:, k].sum(0)
             width = plan.widths[plan.node_widths[plan.graph.leaf("v", leaf)]]
@@ -218,7 +217,7 @@ class Kernel:
         for k in range(dense.heads):
             part = a[:, k * rows : (k + 1) * rows]
             against = b[:, k * columns : (k + 1) * columns]
-            add_product(self._library, part, against, total[k * rows : (k + 1) * rows])
+            self._products.add(part, against, total[k * rows : (k + 1) * rows])
 
     def _slices(self, batch: Batch) -> int:
         """How many threads share the batch."""
@@ -249,6 +248,7 @@ class Kernel:
             None if batch.sizes is None else batch.sizes.data_ptr(),
             None if offsets is None else offsets.data_ptr(),
             ctypes.addressof(self._widths),
+            self._products.blocks,
             batch.steps,
             batch.data.size(-1),
             batch.size,

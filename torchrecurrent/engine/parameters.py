@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from .plan import Plan
-from .threads import share
 
-__all__ = ["Dense", "Parameters", "add_product"]
+__all__ = ["Dense", "Parameters"]
 
 Weights = Mapping[str, Tensor]
-
-
-class _Gradient(ctypes.Structure):
-    """``gradient_t`` of gemm.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in ("rows", "columns", "units", "lda", "ldb", "ldc")),
-        *((name, ctypes.c_void_p) for name in ("a", "b", "c", "work")),
-    )
 
 
 @dataclass(frozen=True)
@@ -55,7 +42,7 @@ class Parameters:
             self.dense.append(Dense(str(k), each.weight, each.start, rows, each.heads))
         for one in plan.maps:
             rows = plan.units(plan.mapped[name] for name in one.names)
-            self.dense.append(Dense(one.name, one.weight, one.start, rows, one.heads))
+            self.dense.append(Dense(f"map.{one.name}", one.weight, one.start, rows, one.heads))
         self._vectors = [
             (f"v.{leaf}.{k}", name, start * itemsize)
             for leaf, vector in plan.vectors.items()
@@ -74,7 +61,7 @@ class Parameters:
     def packed(
         self, weights: Weights, panel: int, needs_data: bool = True, transposed: bool = False
     ) -> dict[str, Tensor]:
-        """The kernels as the panels that gemm.h reads."""
+        """The kernels as the panels that gemm.c reads."""
         letter = "B" if transposed else "W"
         return {
             f"{letter}.{each.name}": pack(each.of(weights), each.heads, panel, transposed)
@@ -84,7 +71,7 @@ class Parameters:
 
 
 def pack(weight: Tensor, heads: int, panel: int, transposed: bool = False) -> Tensor:
-    """A kernel of units x inner as the panels that gemm.h reads, block by block."""
+    """A kernel of units x inner as the panels that gemm.c reads, block by block."""
     blocks = weight.view(heads, -1, weight.size(1))
     if transposed:
         blocks = blocks.transpose(1, 2)
@@ -94,13 +81,3 @@ def pack(weight: Tensor, heads: int, panel: int, transposed: bool = False) -> Te
         blocks = functional.pad(blocks, (0, 0, 0, panels * panel - units))
     panelled: Tensor = blocks.unflatten(1, (panels, panel))
     return panelled.transpose(2, 3).contiguous()
-
-
-def add_product(library: Any, a: Tensor, b: Tensor, total: Tensor) -> None:
-    """Add a' b to ``total``, its rows shared among threads."""
-    rows, units, columns = a.size(0), a.size(1), b.size(1)
-    count = max(1, min(torch.get_num_threads(), rows * units * columns >> 21))
-    work = a.new_empty(count, library.gradient_work(ctypes.c_int64(columns)))
-    strides = (tensor.stride(0) for tensor in (a, b, total))
-    addresses = (tensor.data_ptr() for tensor in (a, b, total, work))
-    share(library.gradient, _Gradient(rows, columns, units, *strides, *addresses), count)

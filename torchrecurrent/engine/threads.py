@@ -22,7 +22,7 @@ _PROCESS = os.getpid()
 
 
 class _Call(ctypes.Structure):
-    """``call_t`` of gemm.h."""
+    """``call_t`` of call.h."""
 
     _fields_ = (
         ("number", ctypes.c_void_p),

@@ -4,8 +4,6 @@
  * to it, zeros after the last column. A tile of up to MR rows and NR columns stays in registers
  * while k runs. Vector extensions of gcc and clang; no intrinsics.
  */
-#include <stdint.h>
-
 #if defined(__AVX512F__)
 #define VECTOR_BYTES 64
 #define MR 12 /* 24 of 32 registers hold the tile */
@@ -22,18 +20,6 @@ typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real
 #define LANES (VECTOR_BYTES / (int)sizeof(real))
 #define NR (2 * LANES)
 #define DOTS 8 /* sums that run side by side */
-
-/* One call of a function that threads share: each does every so manieth slice. Who runs the
-   threads says which a thread is, by a function or by numbers. */
-typedef struct {
-    int (*number)(void), (*threads)(void);
-    int64_t first, stride, count;
-    void *arguments;
-} call_t;
-#define FOR_SLICES(call)                                                   \
-    for (int64_t slice = (call)->number ? (call)->number() : (call)->first, \
-                 by = (call)->threads ? (call)->threads() : (call)->stride; \
-         slice < (call)->count; slice += by)
 
 int64_t panel_width(void) { return NR; }
 
@@ -139,7 +125,7 @@ static void times(int packed, int64_t rows, int64_t columns, int64_t inner, cons
 }
 
 /* the same with a block-diagonal kernel: its blocks, one after the other */
-static void blocks(int packed, int64_t count, int64_t rows, int64_t columns, int64_t inner,
+void blocks(int packed, int64_t count, int64_t rows, int64_t columns, int64_t inner,
                    const real *a, int64_t lda, const real *kernel, int add, real *c, int64_t ldc) {
     const int64_t m = columns / count, k = inner / count;
     const int64_t size = (packed ? (m + NR - 1) / NR * NR : m) * k;
