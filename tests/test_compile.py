@@ -114,6 +114,26 @@ def test_a_key_of_no_cell_is_a_clear_error() -> None:
             torch.ops.torchrecurrent.sequence(key, x, None, [], [h], [], False)
 
 
+def test_lengths_break_the_graph_and_are_right() -> None:
+    torch.compiler.reset()
+    layer = randomize(LSTM(3, 5))
+    run = torch.compile(layer, backend="eager")
+    input = torch.randn(6, 3, 3)
+    assert_same(run(input, lengths=[2, 6, 3]), layer(input, lengths=[2, 6, 3]), 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
+    layer = randomize(LSTM(3, 5, dtype=dtype))
+    input = torch.randn(6, 4, 3).to(dtype)
+    output, (h, c) = layer(input)
+    assert output.dtype == h.dtype == c.dtype == dtype
+    exact = LSTM(3, 5)
+    exact.load_state_dict(layer.state_dict())
+    # one rounding, of the result
+    assert_same(output.float(), exact(input.float())[0], torch.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("kind", [BR, LSTM, TGRU], ids=lambda kind: kind.__name__)
 def test_autocast(kind: type[RecurrentLayer]) -> None:
     """Under autocast the kernel computes in the weights' precision, whatever it is given."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,10 +17,13 @@ from .checks import check_placement, check_width
 from .engine import backend
 from .foreign import ForeignCell
 from .saved import rename_torch_keys
-from .sequence import Steps
+from .sequence import Steps, side_by_side
 from .states import stack_states, unstack_states
 
 __all__ = ["Recurrent"]
+
+Sequences = Tensor | PackedSequence
+Lengths = Tensor | Sequence[int] | None
 
 
 class Recurrent(nn.Module):
@@ -132,6 +135,11 @@ class Recurrent(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
     ) -> tuple[Any, Any]:
         """The outputs at all time steps, and the last states."""
+        if lengths is not None or isinstance(input, PackedSequence):
+            return self._run_untraced(input, hx, lengths)
+        return self._run(input, hx, None)
+
+    def _run(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
         steps, batch_size = self._read(input, lengths)
         cells = self._steppers()
         states = self._first_states(hx, cells, steps, batch_size)
@@ -146,11 +154,11 @@ class Recurrent(nn.Module):
                 outputs.append(source.with_data(data))
                 final.append(last)
             if layer + 1 == self.num_layers and not self.return_sequences:
-                output = steps.unsort(_side_by_side([each.last() for each in outputs]))
+                output = steps.unsort(side_by_side([each.last() for each in outputs]))
             forward_in_time = (
                 each.reversed() if direction else each for direction, each in enumerate(outputs)
             )
-            steps = steps.with_data(_side_by_side([each.data for each in forward_in_time]))
+            steps = steps.with_data(side_by_side([each.data for each in forward_in_time]))
             if layer + 1 < self.num_layers and self.dropout:
                 steps = steps.with_data(functional.dropout(steps.data, self.dropout, self.training))
         unbatched = batch_size is None
@@ -164,9 +172,10 @@ class Recurrent(nn.Module):
             return (output.squeeze(0) if unbatched else output), h_n
         return self._write(input, steps), h_n
 
-    def _read(
-        self, input: Tensor | PackedSequence, lengths: Tensor | Sequence[int] | None
-    ) -> tuple[Steps, int | None]:
+    # Sizes that depend on data are beyond a tracer.
+    _run_untraced: Callable[..., tuple[Any, Any]] = torch.compiler.disable(_run)
+
+    def _read(self, input: Sequences, lengths: Lengths) -> tuple[Steps, int | None]:
         """The input in the loop's form, and the batch size, ``None`` if unbatched."""
         name = type(self).__name__
         if isinstance(input, PackedSequence):
@@ -289,8 +298,3 @@ class Recurrent(nn.Module):
             for name, value in self._cell_options.items()
         ]
         return ", ".join(parts)
-
-
-def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """The directions' outputs as one; a single one is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts), -1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "side_by_side"]
 
 
 @dataclass(frozen=True)
@@ -105,3 +105,8 @@ def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) ->
             f"got {int(counts.min())} to {int(counts.max())}"
         )
     return counts.to(torch.int64)
+
+
+def side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """The directions' outputs as one; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), -1)
