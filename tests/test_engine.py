@@ -11,7 +11,7 @@ from torch import Tensor
 from torchrecurrent import LSTM, MGU, RecurrentLayer, backend
 from torchrecurrent.engine.backend import Backend
 
-from .making import assert_same, input_for, make, randomize, tensors
+from .making import assert_same, input_for, make, randomize, states_for, tensors
 
 #: Cells whose step is beyond the kernels, and why; each is on the list by name.
 WITHOUT_KERNEL: dict[str, str] = {}
@@ -126,6 +126,21 @@ def test_without_gradients_the_same_comes_out(layer_class: type[RecurrentLayer])
     with_gradients = layer(input, lengths=RAGGED)
     with torch.no_grad():
         assert_same(layer(input, lengths=RAGGED), with_gradients, 0)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 6])
+def test_a_single_step_of_a_cell(cell_class: type[BaseRecurrentCell], batch: int) -> None:
+    """Up to four sequences use the parameters as they are, more than that packed."""
+    cell = make(cell_class)
+    input, hx = input_for(cell, batch), states_for(cell, batch)
+    with torch.no_grad():
+        with backend("reference"):
+            expected = cell(input, hx)
+        with backend("c"):
+            assert_same(cell(input, hx), expected)
+            assert_same(cell(input.t().contiguous().t(), hx), expected)
+    with backend("c"):  # with gradients the cell steps by itself
+        assert_same(cell(input, hx), expected)
 
 
 def test_a_second_backward_through_the_same_graph() -> None:

@@ -17,7 +17,7 @@ from . import reference
 from .compiler import CompilerError
 from .eager import sequence
 from .emit_c import emit_c
-from .fused import Fused, fused
+from .fused import Fused, fused, fused_by_key
 from .launch import REALS
 from .numbered import numbered
 
@@ -90,6 +90,17 @@ def step(
     key = _choose(cell, input, states)
     if key is None:
         return None
+    if input.dtype in REALS and not cell.signature.has_delay:
+        weights = [w.contiguous() for w in cell.kernels().values() if w is not None]
+        if all(tensor.dtype == input.dtype for tensor in (*weights, *states)):
+            found = fused_by_key(key).one_step(input.dtype)(
+                input.contiguous(),
+                weights,
+                [state.contiguous() for state in states],
+                [float(getattr(cell, name)) for name in cell.signature.constants],
+            )
+            if found is not None:
+                return found
     output, states = _run_fused(cell, key, input.unsqueeze(0), None, states)
     return output[0], states
 

@@ -17,6 +17,7 @@ import torch
 from ..roles import RECURRENT
 from .compiler import CompilerError
 from .launch import Kernel
+from .one_step import OneStep
 from .plan import Plan
 from .trace import UntraceableError
 from .tracer import make_plan
@@ -39,6 +40,7 @@ class Fused:
         self.holds = holds
         #: The parameters that the kernel takes, in this order.
         self.weights = weights
+        self._steps: dict[torch.dtype, OneStep] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
 
     def kernel(self, dtype: torch.dtype) -> Kernel:
@@ -56,6 +58,12 @@ class Fused:
         if isinstance(found, CompilerError):
             raise found
         return found
+
+    def one_step(self, dtype: torch.dtype) -> OneStep:
+        """A single step of that kernel."""
+        if dtype not in self._steps:
+            self._steps[dtype] = OneStep(self.kernel(dtype), self.weights)
+        return self._steps[dtype]
 
 
 #: Of each cell, what its plan depends on, and the plan or why there is none.

@@ -18,14 +18,14 @@ from .plan import Plan
 from .products import products
 from .threads import share
 
-__all__ = ["REALS", "Batch", "Kernel"]
+__all__ = ["FEW_ROWS", "REALS", "Batch", "Kernel", "SequenceArguments"]
 
 #: The C type of a dtype.
 REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double"}
 #: Below this many numbers a second thread costs more than it brings.
 _WORTH_A_THREAD = 1 << 14
 #: Up to so many rows, multiplying with a kernel as it is beats packing it first.
-_FEW_ROWS = 4
+FEW_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Batch:
         return torch.arange(self.size, self.rows) - offsets[steps] + offsets[steps - 1]
 
 
-class _Sequence(ctypes.Structure):
+class SequenceArguments(ctypes.Structure):
     """``sequence_t`` of the emitted code."""
 
     _fields_ = (
@@ -82,14 +82,19 @@ class Kernel:
 
         self.plan = plan
         self.source: Source = emit_c(plan, REALS[dtype])
-        self._library = load(self.source.text)
+        library = load(self.source.text)
+        self.call, self._backward = library.forward, library.backward
         self._products = products(REALS[dtype])
-        self._pointers = ctypes.c_void_p * max(1, len(self.source.slots))
+        self.blocks = self._products.blocks
+        #: Arrays for what is handed over: the pointers, the constants; and the widths.
+        self.pointers = ctypes.c_void_p * max(1, len(self.source.slots))
+        self.numbers = ctypes.c_double * max(1, len(plan.constants))
         self._widths = (ctypes.c_int64 * (len(plan.widths) + 1))(*plan.widths, max(plan.widths))
-        self._z_width = plan.units(plan.columns.values())
-        self._parameters = Parameters(plan, dtype.itemsize)
+        self.widths = ctypes.addressof(self._widths)
+        self.scratch = plan.scratch()
+        self.parameters = Parameters(plan, dtype.itemsize)
         #: Room for the vectors that are sums of parameters, for each slice.
-        self._sums = len(plan.vectors) * max(plan.widths) if "vectors" in self.source.slots else 0
+        self.sums = len(plan.vectors) * max(plan.widths) if "vectors" in self.source.slots else 0
 
     def forward(
         self,
@@ -105,23 +110,20 @@ class Kernel:
         """
         plan, data, rows = self.plan, batch.data, batch.rows
         kept, slices = rows if keep else batch.size, self._slices(batch)
-        tensors = {"X": data, "Z": fresh(data, (kept, self._z_width))}
+        tensors = {name: fresh(data, (kept, width)) for name, width in self.scratch.items()}
+        tensors["X"] = data
         for k, ((name, place), state) in enumerate(zip(plan.states.items(), states, strict=True)):
             is_output = k == 0 and plan.output is None
             tensors[f"S0.{name}"] = state
             tensors[f"S.{name}"] = (
                 fresh(data, (rows, plan.widths[place])) if keep or is_output else state.clone()
             )
-        for each in plan.maps:
-            width = plan.widths[plan.node_widths[each.argument]]
-            tensors[f"V.{each.name}"] = fresh(data, (kept, width))
-            tensors[f"M.{each.name}"] = fresh(data, (kept, self._result_width(each.names)))
         if plan.output is not None:
             tensors["Y"] = fresh(data, (rows, plan.widths[plan.output_width]))
-        packed = rows > _FEW_ROWS
-        parts = self._parameters.packed(weights, self._products.panel) if packed else {}
+        packed = rows > FEW_ROWS
+        parts = self.parameters.packed(weights, self._products.panel) if packed else {}
         self._run(
-            self._library.forward,
+            self.call,
             tensors | parts,
             weights,
             batch,
@@ -154,16 +156,15 @@ class Kernel:
         work |= {name: data.new_zeros(slices, count, widest) for name in ("sum", "lost")}
         work |= {f"G.{name}": g for name, g in zip(plan.states, grad_states, strict=True)}
         for each in plan.maps:
-            width = plan.widths[plan.node_widths[each.argument]]
-            work[f"dM.{each.name}"] = fresh(data, (rows, self._result_width(each.names)))
-            work[f"dV.{each.name}"] = data.new_empty(batch.size, width)
+            work[f"dM.{each.name}"] = fresh(data, (rows, self.scratch[f"M.{each.name}"]))
+            work[f"dV.{each.name}"] = data.new_empty(batch.size, self.scratch[f"V.{each.name}"])
         if (plan.inputs and needs_data) or plan.raw_gradient:
             work["dX"] = grad_data = fresh(data, data.shape)
         else:
             grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
-        work |= self._parameters.packed(weights, self._products.panel, needs_data, transposed=True)
+        work |= self.parameters.packed(weights, self._products.panel, needs_data, transposed=True)
         self._run(
-            self._library.backward,
+            self._backward,
             {**tensors, **work},
             weights,
             batch,
@@ -172,9 +173,6 @@ class Kernel:
             slices,
         )
         return grad_data, self._weight_gradients(batch, tensors, work, weights), list(grad_states)
-
-    def _result_width(self, names: Sequence[str]) -> int:
-        return self.plan.units(self.plan.mapped[name] for name in names)
 
     def _weight_gradients(
         self,
@@ -186,7 +184,7 @@ class Kernel:
         """One product over all time steps for each kernel, one sum for each bias."""
         plan, dz = self.plan, work["dZ"]
         grads = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-        dense = {each.name: each for each in self._parameters.dense}
+        dense = {each.name: each for each in self.parameters.dense}
         if plan.inputs:
             rows = dense["input"].rows
             self._add_blocks(dz[:, :rows], batch.data.flatten(0, -2), dense["input"], grads)
@@ -221,7 +219,7 @@ class Kernel:
 
     def _slices(self, batch: Batch) -> int:
         """How many threads share the batch."""
-        work = batch.rows * self._z_width
+        work = batch.rows * self.scratch["Z"]
         return max(1, min(torch.get_num_threads(), batch.size, work // _WORTH_A_THREAD))
 
     def _run(
@@ -234,21 +232,21 @@ class Kernel:
         flags: tuple[bool, bool],
         slices: int,
     ) -> None:
-        found = self._parameters.addresses(weights)
+        found = self.parameters.addresses(weights)
         found |= {name: tensor.data_ptr() for name, tensor in tensors.items()}
-        if self._sums:
-            sums = batch.data.new_empty(slices * self._sums)
+        if self.sums:
+            sums = batch.data.new_empty(slices * self.sums)
             found["vectors"] = sums.data_ptr()
-        pointers = self._pointers(*map(found.get, self.source.slots))
-        numbers = (ctypes.c_double * max(1, len(constants)))(*constants)
+        pointers = self.pointers(*map(found.get, self.source.slots))
+        numbers = self.numbers(*constants)
         offsets = batch.offsets()
-        arguments = _Sequence(
+        arguments = SequenceArguments(
             ctypes.addressof(pointers),
             ctypes.addressof(numbers),
             None if batch.sizes is None else batch.sizes.data_ptr(),
             None if offsets is None else offsets.data_ptr(),
-            ctypes.addressof(self._widths),
-            self._products.blocks,
+            self.widths,
+            self.blocks,
             batch.steps,
             batch.data.size(-1),
             batch.size,

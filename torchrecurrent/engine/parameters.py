@@ -33,7 +33,7 @@ class Parameters:
     """Where a plan's kernels and vectors lie in a cell's parameters, worked out once."""
 
     def __init__(self, plan: Plan, itemsize: int) -> None:
-        self._itemsize = itemsize
+        self.itemsize = itemsize
         inputs = list(plan.columns.values())[: plan.inputs]
         #: What the loop multiplies with: the input's kernel, those of products, those of maps.
         self.dense = [Dense("input", "weight_ih", 0, plan.units(inputs), 1)] if inputs else []
@@ -43,7 +43,7 @@ class Parameters:
         for one in plan.maps:
             rows = plan.units(plan.mapped[name] for name in one.names)
             self.dense.append(Dense(f"map.{one.name}", one.weight, one.start, rows, one.heads))
-        self._vectors = [
+        self.vectors = [
             (f"v.{leaf}.{k}", name, start * itemsize)
             for leaf, vector in plan.vectors.items()
             for k, (name, start) in enumerate(vector.sources)
@@ -52,9 +52,9 @@ class Parameters:
     def addresses(self, weights: Weights) -> dict[str, int]:
         """Of all of them as they are, by the kernel's names."""
         starts = {name: weight.data_ptr() for name, weight in weights.items()}
-        found = {slot: starts[name] + offset for slot, name, offset in self._vectors}
+        found = {slot: starts[name] + offset for slot, name, offset in self.vectors}
         for each in self.dense:
-            row = weights[each.weight].size(1) * self._itemsize
+            row = weights[each.weight].size(1) * self.itemsize
             found[f"W.{each.name}"] = starts[each.weight] + each.start * row
         return found
 

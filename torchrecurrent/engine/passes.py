@@ -29,18 +29,14 @@ def kept_names(fused: Fused) -> list[str]:
     """What the forward pass keeps for the backward one, besides its inputs and the output."""
     plan = fused.plan
     names = [f"S.{name}" for name in plan.states]
-    names += [f"{kind}.{each.name}" for each in plan.maps for kind in ("V", "M")]
-    return [name for name in (*names, "Z") if name != _output_name(fused)]
+    return [name for name in (*names, *plan.scratch()) if name != _output_name(fused)]
 
 
 def kept_widths(fused: Fused) -> list[int]:
     """How wide each of these is."""
     plan = fused.plan
     widths = {f"S.{name}": plan.widths[place] for name, place in plan.states.items()}
-    for each in plan.maps:
-        widths[f"V.{each.name}"] = plan.widths[plan.node_widths[each.argument]]
-        widths[f"M.{each.name}"] = plan.units(plan.mapped[name] for name in each.names)
-    widths["Z"] = plan.units(plan.columns.values())
+    widths |= plan.scratch()
     return [widths[name] for name in kept_names(fused)]
 
 

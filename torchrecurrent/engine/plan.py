@@ -90,6 +90,17 @@ class Plan:
         """The sum of some widths."""
         return sum(self.widths[place] for place in places)
 
+    def scratch(self) -> dict[str, int]:
+        """How wide what a step makes for itself is: Z, arguments and results of maps.
+
+        Only the backward pass needs it of more than one step.
+        """
+        widths = {"Z": self.units(self.columns.values())}
+        for each in self.maps:
+            widths[f"V.{each.name}"] = self.widths[self.node_widths[each.argument]]
+            widths[f"M.{each.name}"] = self.units(self.mapped[name] for name in each.names)
+        return widths
+
     def before(self, column: str) -> list[int]:
         """The places of the widths of the columns to the left of one."""
         names = list(self.columns)

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-__all__ = ["share"]
+__all__ = ["Call", "share"]
 
 #: OpenMP's pool does not survive a fork.
 _PROCESS = os.getpid()
 
 
-class _Call(ctypes.Structure):
+class Call(ctypes.Structure):
     """``call_t`` of call.h."""
 
     _fields_ = (
@@ -67,7 +67,7 @@ def share(function: Any, arguments: ctypes.Structure, count: int) -> None:
     pointer = ctypes.cast(ctypes.pointer(arguments), ctypes.c_void_p).value
 
     def work(first: int, stride: int) -> None:
-        function(ctypes.byref(_Call(None, None, first, stride, count, pointer)))
+        function(ctypes.byref(Call(None, None, first, stride, count, pointer)))
 
     if count == 1:
         work(0, 1)
@@ -75,7 +75,7 @@ def share(function: Any, arguments: ctypes.Structure, count: int) -> None:
     openmp = _openmp() if os.getpid() == _PROCESS else None
     if openmp is not None:
         parallel, number, threads = openmp
-        call = _Call(number, threads, 0, 1, count, pointer)
+        call = Call(number, threads, 0, 1, count, pointer)
         parallel(function, ctypes.byref(call), ctypes.c_uint(count), ctypes.c_uint(0))
         return
     pool = _pool(torch.get_num_threads(), os.getpid())
