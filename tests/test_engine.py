@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent import LSTM, MGU, RecurrentLayer, backend
+from torchrecurrent import LSTM, MGU, BaseRecurrentCell, RecurrentLayer, backend
 from torchrecurrent.engine.backend import Backend
 
 from .making import assert_same, input_for, make, randomize, states_for, tensors
