@@ -33,7 +33,8 @@ package = types.ModuleType("torchrecurrent")
 package.__path__ = [{str(Path(torchrecurrent.__file__).parent)!r}]
 package.__version__ = "test"
 sys.modules["torchrecurrent"] = package
-import ctypes, os, threading, time
+import ctypes, os, signal, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from torchrecurrent.engine import cache
 from torchrecurrent.engine.compiler import CompilerError
 
