@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torchrecurrent.studies.copy_first import CopyFirst
+from torchrecurrent.studies.records import RunConfig, RunResult
 from torchrecurrent.studies.task import Task
-from torchrecurrent.studies.training import RunConfig, RunResult
 
 CELLS = ["LSTM", "GRU", "BRC", "nBRC"]
 

@@ -41,7 +41,7 @@ def trained(run: Any, layer: Any, input: Tensor) -> list[Tensor]:
     leaf = input.clone().requires_grad_()
     found = list(tensors(run(leaf)))
     torch.stack([each.sin().sum() for each in found]).sum().backward()
-    return [*found, leaf.grad, *(p.grad.clone() for p in layer.parameters())]  # type: ignore[list-item]
+    return [*found, leaf.grad, *(p.grad.clone() for p in layer.parameters())]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -74,7 +74,7 @@ def test_a_changed_option_compiles_anew() -> None:
     torch.compiler.reset()
     input = torch.randn(4, 2, 3)
     gated: Any = randomize(MGU(3, 5))
-    run = torch.compile(gated, backend="eager", fullgraph=True)
+    run: Any = torch.compile(gated, backend="eager", fullgraph=True)
     before = run(input)[0]
     gated.cells[0].nonlinearity = "relu"
     assert not torch.equal(run(input)[0], before)

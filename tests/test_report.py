@@ -7,21 +7,23 @@ import importlib.util
 import io
 import json
 import math
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from joblib import parallel_config
 from rich.console import Console
 
 from torchrecurrent import studies
 from torchrecurrent.studies import demo
 from torchrecurrent.studies.copy_first import CopyFirst
-from torchrecurrent.studies.report import tables, write_json
+from torchrecurrent.studies.records import RunResult
+from torchrecurrent.studies.report import tables
+from torchrecurrent.studies.store import write_json
 from torchrecurrent.studies.summary import compare, first_below, standard_error, summarize
-from torchrecurrent.studies.sweep import sweep
-from torchrecurrent.studies.training import RunResult
+from torchrecurrent.studies.sweep import SweepError, sweep
 from torchrecurrent.studies.vowels import Vowels
 
 from .running import CELLS, config, result
@@ -146,13 +148,10 @@ def test_nothing_to_sweep_and_nobody_to_do_it() -> None:
 
 
 @pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def threads() -> Iterator[None]:
     """Threads in place of processes, which take seconds to start."""
-
-    def pool(jobs: int, *_: object, **__: object) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(jobs)
-
-    monkeypatch.setattr("torchrecurrent.studies.sweep.ProcessPoolExecutor", pool)
+    with parallel_config(backend="threading"):
+        yield
 
 
 @pytest.mark.usefixtures("threads")
@@ -181,10 +180,16 @@ def test_bars_on_a_terminal() -> None:
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_refused_run_stops_the_sweep() -> None:
+def test_a_refused_run_does_not_stop_the_others() -> None:
     refused = replace(config(task=Vowels()), batch_size=1000)
-    with pytest.raises(ValueError, match="batch_size: expected 1 to 216"):
-        sweep([refused], 1, Console(file=io.StringIO()))
+    console = Console(file=io.StringIO(), width=80)
+    with pytest.raises(SweepError, match=r"1 runs failed.*batch_size: expected 1 to 216") as raised:
+        sweep([refused, config()], 2, console)
+    (failure,) = raised.value.failures
+    assert failure.config == refused
+    assert "passes" in failure.trace
+    assert isinstance(console.file, io.StringIO)
+    assert "test MSE" in console.file.getvalue()
 
 
 @pytest.mark.parametrize("option", [["--seeds", "0"], ["--jobs", "-1"], ["--cells", "Nothing"]])

@@ -140,9 +140,12 @@ def test_the_streams_of_a_seed_differ() -> None:
 def test_every_cell_is_given_the_same_batches(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor] = []
 
-    def forward(self: SequenceModel, inputs: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self: SequenceModel, inputs: torch.Tensor, state: Any = None
+    ) -> tuple[torch.Tensor, Any]:
         seen.append(inputs)
-        return self.read_out(self.layer(inputs)[0][-1])  # type: ignore[no-any-return]
+        outputs, last = self.layer(inputs, state)
+        return self.read_out(outputs[-1]), last
 
     monkeypatch.setattr(SequenceModel, "forward", forward)
     run(config(cell))
@@ -173,7 +176,7 @@ def test_layers_by_name(name: str, kind: type[nn.Module]) -> None:
 
 @pytest.mark.parametrize("name", ["", "Nothing", "RecurrentLayer", "BaseRecurrentCell", "cells"])
 def test_a_name_that_is_no_layer(name: str) -> None:
-    with pytest.raises(ValueError, match=r"cell: expected one of LSTM, GRU, BRC, nBRC or"):
+    with pytest.raises(ValueError, match=r"cell: expected one of LSTM, GRU, BRC, nBRC, a layer or"):
         build_layer(name, 2, 3, 1)
 
 
@@ -182,8 +185,8 @@ def test_the_answer_is_read_from_the_last_valid_output(cell: str) -> None:
     model = SequenceModel(cell, 2, 3, 2, 4)
     sequences = [torch.randn(n, 2) for n in (3, 5, 1)]
     packed = nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
-    alone = torch.cat([model(each.unsqueeze(1)) for each in sequences])
-    torch.testing.assert_close(model(packed), alone)
+    alone = torch.cat([model(each.unsqueeze(1))[0] for each in sequences])
+    torch.testing.assert_close(model(packed)[0], alone)
 
 
 # Training

@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .streams import stream
-from .task import Batch, check_shapes
+from .task import Batch, Sampled, check_positive, check_shapes
 
 __all__ = ["CopyFirst"]
 
 
 @dataclass(frozen=True)
-class CopyFirst:
+class CopyFirst(Sampled):
     """Sequences of independent N(0, 1) values; the target is the first of them.
 
-    The first benchmark of Vecoven, Ernst and Drion (2021). Batches are drawn afresh, so
-    no sequence is seen twice, and training, validation and test are streams of their own.
+    The first benchmark of Vecoven, Ernst and Drion (2021). Inputs ``(T, N, 1)``, targets
+    ``(N, 1)``. Training, validation and test are streams of their own.
 
     Attributes:
         length: T; the value is to be held for T - 1 steps.
         validation_size: number of validation sequences.
         test_size: number of test sequences.
+        train_size: number of training sequences; ``None``: no sequence is seen twice.
     """
+
+    measure: ClassVar[str] = "MSE"
+    baseline_name: ClassVar[str] = "always 0"
 
     length: int
     validation_size: int = 500
     test_size: int = 2000
+    train_size: int | None = None
 
     def __post_init__(self) -> None:
-        for field in ("length", "validation_size", "test_size"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}: expected at least 1, got {getattr(self, field)}")
+        check_positive(self, "length", "validation_size", "test_size", "train_size")
 
     @property
     def name(self) -> str:
         return f"copy first input, T = {self.length}"
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        return "copy-first", self.length
 
     @property
     def input_size(self) -> int:
@@ -50,12 +56,8 @@ class CopyFirst:
         return 1
 
     @property
-    def measure(self) -> str:
-        return "MSE"
-
-    @property
-    def higher_is_better(self) -> bool:
-        return False
+    def longest(self) -> int:
+        return self.length
 
     @property
     def baseline(self) -> float:
@@ -63,23 +65,13 @@ class CopyFirst:
         return 1.0
 
     @property
-    def baseline_name(self) -> str:
-        return "always 0"
+    def threshold(self) -> float:
+        """Where the source's scripts stop."""
+        return 0.1
 
-    def training(self, seed: int, batch_size: int) -> Iterator[Batch]:
-        """Endless batches, inputs ``(T, batch_size, 1)``, targets ``(batch_size, 1)``."""
-        generator = stream("copy-first", "training", self.length, seed)
-        while True:
-            yield self._draw(generator, batch_size)
-
-    def validation(self, seed: int) -> Batch:
-        """``validation_size`` sequences, shaped as in training."""
-        generator = stream("copy-first", "validation", self.length, seed)
-        return self._draw(generator, self.validation_size)
-
-    def test(self, seed: int) -> Batch:
-        """``test_size`` sequences, shaped as in training."""
-        return self._draw(stream("copy-first", "test", self.length, seed), self.test_size)
+    def draw(self, generator: torch.Generator, count: int) -> Batch:
+        inputs = torch.randn(self.length, count, 1, generator=generator)
+        return Batch(inputs, inputs[0].clone())
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Mean squared error of two tensors of shape ``(N, 1)``.
@@ -93,7 +85,3 @@ class CopyFirst:
     def score(self, prediction: Tensor, target: Tensor) -> float:
         """The same, as a number."""
         return self.loss(prediction, target).item()
-
-    def _draw(self, generator: torch.Generator, count: int) -> Batch:
-        inputs = torch.randn(self.length, count, 1, generator=generator)
-        return Batch(inputs, inputs[0].clone())

@@ -16,11 +16,13 @@ from pathlib import Path
 from rich.console import Console
 
 from .copy_first import CopyFirst
+from .machine import describe_machine
 from .models import build_layer
-from .report import describe_machine, tables, write_json
+from .records import RunConfig, RunResult
+from .report import tables
+from .store import write_json
 from .summary import Comparison, compare, first_below, summarize
 from .sweep import sweep
-from .training import RunConfig, RunResult
 from .vowels import Vowels
 
 __all__ = ["main"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from .report import atomic_path
+from .records import RunResult
+from .store import atomic_path
 from .summary import mean_curve, summarize
-from .training import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -146,7 +146,7 @@ def _draw_scores(
         ylabel=f"test {task.measure}",
         xlim=(-0.6, len(cells) - 0.4),
     )
-    if task.measure == "accuracy":
+    if task.higher_is_better:
         axis.set_ylim(0, 1.02)
     axis.grid(alpha=0.25, axis="y")
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,27 +1,16 @@
-"""Tables for the terminal, and files that are there whole or not at all."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timezone
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Sequence
 
-import torch
 from rich import box
 from rich.table import Table
-
-import torchrecurrent
 
 from .summary import Summary
 from .task import Task
 
-__all__ = ["atomic_path", "describe_machine", "tables", "write_json"]
+__all__ = ["tables"]
 
 
 def tables(summaries: Sequence[Summary], *, unicode: bool = True) -> list[Table]:
@@ -61,7 +50,7 @@ def _table(task: Task, summaries: Sequence[Summary], unicode: bool) -> Table:
 
 
 def _number(task: Task, value: float) -> str:
-    return f"{100 * value:.2f} %" if task.measure == "accuracy" else f"{value:.4f}"
+    return f"{100 * value:.2f} %" if task.higher_is_better else f"{value:.4f}"
 
 
 def _score(summary: Summary, sign: str) -> str:
@@ -70,56 +59,6 @@ def _score(summary: Summary, sign: str) -> str:
     count = f"({len(summary.scores)})"
     if summary.error is None:
         return f"{_number(summary.task, summary.mean)} {count}"
-    if summary.task.measure == "accuracy":
+    if summary.task.higher_is_better:
         return f"{100 * summary.mean:.2f} {sign} {100 * summary.error:.2f} % {count}"
     return f"{summary.mean:.4f} {sign} {summary.error:.4f} {count}"
-
-
-def describe_machine() -> dict[str, object]:
-    """When, with which versions and on what."""
-    packages = ("numpy", "matplotlib", "rich")
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchrecurrent": torchrecurrent.__version__,
-            **{name: version(name) for name in packages},
-        },
-        "machine": {
-            "system": platform.system(),
-            "architecture": platform.machine(),
-            "cores": os.cpu_count(),
-        },
-    }
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A file to write in place of ``path``, which it becomes at the end of the block.
-
-    An error or a kill inside the block leaves ``path`` as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same directory: only within one file system is the renaming atomic.
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    unfinished = Path(name)
-    try:
-        yield unfinished
-        unfinished.chmod(0o644)  # mkstemp made it the owner's alone
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write strict JSON, atomically.
-
-    Raises:
-        ValueError: a number is not finite; JSON has none such.
-        TypeError: a value that JSON does not know.
-    """
-    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-    with atomic_path(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from .records import RunResult
 from .task import Task
-from .training import RunResult
 
 __all__ = [
     "Comparison",
@@ -40,6 +40,8 @@ class Summary:
         mean: of the scores; ``None`` if there is none.
         error: standard error of the mean; ``None`` of fewer than two scores.
         steps_per_second: mean over the runs that took a step.
+        solved: how many test scores are beyond the task's threshold.
+        solved_at: each run's first step at which its validation score is; infinite if it never is.
     """
 
     task: Task
@@ -51,6 +53,8 @@ class Summary:
     mean: float | None
     error: float | None
     steps_per_second: float | None
+    solved: int
+    solved_at: tuple[float, ...]
 
     def to_dict(self) -> dict[str, object]:
         """Plain values."""
@@ -90,6 +94,8 @@ def _summary(task: Task, cell: str, group: Sequence[RunResult]) -> Summary:
         mean=fmean(scores) if scores else None,
         error=standard_error(scores),
         steps_per_second=fmean(speeds) if speeds else None,
+        solved=sum(map(task.solved, scores)),
+        solved_at=tuple(math.inf if at is None else at for at in (r.solved_at for r in group)),
     )
 
 

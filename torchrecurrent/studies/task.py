@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeAlias
 
+import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
-__all__ = ["Batch", "Task", "check_shapes"]
+from .streams import stream
+
+__all__ = ["Answers", "Batch", "Batches", "Sampled", "Task", "check_shapes", "passes"]
+
+#: Which steps of a sequence are answered: its last, every one, or that many at its end.
+Answers: TypeAlias = Literal["last", "every"] | int
 
 
 @dataclass(frozen=True)
@@ -19,61 +26,210 @@ class Batch:
     Attributes:
         inputs: ``(T, N, I)``, or packed where the lengths differ.
         target: one row for each sequence, ``(N, ...)``.
+        continued: these sequences go on where those of the batch before ended.
     """
 
     inputs: Tensor | PackedSequence
     target: Tensor
+    continued: bool = False
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def select(self, wanted: slice | Tensor) -> Batch:
+        """Some of the sequences, by a slice or by their indices ``(M,)``."""
+        if isinstance(self.inputs, PackedSequence):
+            rows = unpack_sequence(self.inputs)
+            kept = torch.arange(len(rows))[wanted].tolist()
+            packed = pack_sequence([rows[k] for k in kept], enforce_sorted=False)
+            return replace(self, inputs=packed, target=self.target[wanted])
+        return replace(self, inputs=self.inputs[:, wanted], target=self.target[wanted])
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        inputs = self.inputs.to(device)  # type: ignore[arg-type] # a packed one takes it too
+        return replace(self, inputs=inputs, target=self.target.to(device))
 
 
-class Task(Protocol):
+class Batches(Iterator[Batch]):
+    """Training batches without end, which can be left and taken up again where they were.
+
+    Args:
+        generator: what ``epoch`` draws from.
+        epoch: batches from a generator; called again whenever they are used up.
+    """
+
+    def __init__(
+        self, generator: torch.Generator, epoch: Callable[[torch.Generator], Iterator[Batch]]
+    ) -> None:
+        self._generator = generator
+        self._epoch = epoch
+        self._begin()
+
+    def _begin(self) -> None:
+        self._start = self._generator.get_state()
+        self._taken = 0
+        self._current = self._epoch(self._generator)
+
+    def __next__(self) -> Batch:
+        batch = next(self._current, None)
+        while batch is None:
+            self._begin()
+            batch = next(self._current, None)
+        self._taken += 1
+        return batch
+
+    def state(self) -> dict[str, Tensor | int]:
+        """The place: the generator's state at the start of the epoch, and the batches since."""
+        return {"start": self._start, "taken": self._taken}
+
+    def resume(self, start: Tensor, taken: int) -> None:
+        """Go to a place that :meth:`state` gave."""
+        self._generator.set_state(start)
+        self._begin()
+        for _ in range(taken):
+            next(self)
+
+
+def passes(sequences: Batch, batch_size: int, generator: torch.Generator) -> Batches:
+    """Batches of a fixed set, each pass over it in an order of its own.
+
+    Raises:
+        ValueError: the batch is larger than the set.
+    """
+    if not 0 < batch_size <= len(sequences):
+        raise ValueError(
+            f"batch_size: expected 1 to {len(sequences)}, the training set's size, got {batch_size}"
+        )
+
+    def epoch(generator: torch.Generator) -> Iterator[Batch]:
+        order = torch.randperm(len(sequences), generator=generator)
+        return (sequences.select(indices) for indices in torch.split(order, batch_size))
+
+    return Batches(generator, epoch)
+
+
+class Task(ABC):
     """A data set or a generator of one, its loss and its score.
 
     Everything random depends on the seed and the task alone, never on the cell: the cells
     are compared on the same data.
     """
 
+    #: What :meth:`score` returns, such as ``"MSE"``.
+    measure: ClassVar[str]
+    #: Such measures are shares, and are shown in per cent.
+    higher_is_better: ClassVar[bool] = False
+    #: What gives :attr:`baseline`.
+    baseline_name: ClassVar[str]
+
     @property
+    @abstractmethod
     def name(self) -> str:
         """What the task and its setting are called, short enough for a table."""
 
     @property
+    @abstractmethod
     def input_size(self) -> int: ...
 
     @property
+    @abstractmethod
     def output_size(self) -> int: ...
 
     @property
-    def length(self) -> int:
-        """Time steps of a sequence, the longest where they differ; for cost estimates."""
+    @abstractmethod
+    def longest(self) -> int:
+        """Time steps of the longest training sequence; for cost estimates."""
 
     @property
-    def measure(self) -> str:
-        """What :meth:`score` returns, such as ``"MSE"``."""
-
-    @property
-    def higher_is_better(self) -> bool: ...
-
-    @property
+    @abstractmethod
     def baseline(self) -> float:
         """The score of the best answer that does not look at the input."""
 
     @property
-    def baseline_name(self) -> str: ...
+    @abstractmethod
+    def threshold(self) -> float:
+        """A run whose score is beyond it has solved the task."""
 
-    def training(self, seed: int, batch_size: int) -> Iterator[Batch]:
+    @property
+    def answers(self) -> Answers:
+        """Predictions are ``(N, O)`` after the last step, else ``(N, steps answered, O)``."""
+        return "last"
+
+    @abstractmethod
+    def training(self, seed: int, batch_size: int) -> Batches:
         """Training batches without end."""
 
+    def typical(self, seed: int, batch_size: int) -> Batch:
+        """A training batch that takes about as long as they do on average."""
+        return next(self.training(seed, batch_size))
+
+    @abstractmethod
     def validation(self, seed: int) -> Batch:
         """For curves and for choices."""
 
+    @abstractmethod
     def test(self, seed: int) -> Batch:
         """For the one score at the end."""
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """What training makes small, a scalar."""
+    def series(self, seed: int) -> Mapping[int, Batch]:
+        """More test sets, by what they differ in, such as their length; mostly there are none."""
+        return {}
 
+    @abstractmethod
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """What training makes small, a scalar: a mean over sequences."""
+
+    @abstractmethod
     def score(self, prediction: Tensor, target: Tensor) -> float:
-        """What is reported."""
+        """What is reported: a mean over sequences."""
+
+    def solved(self, score: float) -> bool:
+        """Whether a score is beyond the threshold."""
+        return score >= self.threshold if self.higher_is_better else score < self.threshold
+
+
+class Sampled(Task):
+    """A task whose sequences are drawn from a distribution.
+
+    Attributes:
+        train_size: number of training sequences, passed over again and again; ``None``:
+            batches are drawn afresh, and no sequence is seen twice.
+        validation_size: number of validation sequences.
+        test_size: number of test sequences.
+    """
+
+    train_size: int | None
+    validation_size: int
+    test_size: int
+
+    @property
+    @abstractmethod
+    def key(self) -> tuple[str | int, ...]:
+        """A name, and all on which the draws depend but the seed."""
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator, count: int) -> Batch:
+        """``count`` sequences."""
+
+    def training(self, seed: int, batch_size: int) -> Batches:
+        """Endless batches, drawn afresh or from ``train_size`` sequences."""
+        generator = self._stream("training", seed)
+        if self.train_size is not None:
+            return passes(self.draw(generator, self.train_size), batch_size, generator)
+        return Batches(generator, lambda generator: iter([self.draw(generator, batch_size)]))
+
+    def validation(self, seed: int) -> Batch:
+        """``validation_size`` sequences, shaped as in training."""
+        return self.draw(self._stream("validation", seed), self.validation_size)
+
+    def test(self, seed: int) -> Batch:
+        """``test_size`` sequences, shaped as in training."""
+        return self.draw(self._stream("test", seed), self.test_size)
+
+    def _stream(self, part: str, seed: int) -> torch.Generator:
+        name, *rest = self.key
+        return stream(name, part, *rest, seed)
 
 
 def check_shapes(what: str, given: Tensor, expected: tuple[int, ...]) -> None:
@@ -84,3 +240,15 @@ def check_shapes(what: str, given: Tensor, expected: tuple[int, ...]) -> None:
     """
     if tuple(given.shape) != expected:
         raise ValueError(f"{what}: expected shape {expected}, got {tuple(given.shape)}")
+
+
+def check_positive(task: Task, *fields: str) -> None:
+    """Refuse fields below 1; ``None`` passes.
+
+    Raises:
+        ValueError: with the name of the first.
+    """
+    for field in fields:
+        value = getattr(task, field)
+        if value is not None and value < 1:
+            raise ValueError(f"{field}: expected at least 1, got {value}")

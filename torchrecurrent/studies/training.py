@@ -4,164 +4,192 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
 
-from .models import SequenceModel
+from ..states import detach_hidden
+from .records import RunConfig, RunResult
 from .streams import stream_seed
-from .task import Batch, Task
+from .task import Batch
 
-__all__ = ["RunConfig", "RunResult", "run"]
+__all__ = ["Training", "run"]
 
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything that a run's outcome depends on.
-
-    Attributes:
-        task: the data, the loss and the score.
-        cell: a name, as :func:`~torchrecurrent.studies.models.build_layer` takes it.
-        seed: of the data and of the initial weights, each a stream of its own.
-        hidden_size: H.
-        num_layers: L.
-        steps: number of gradient steps; fixed beforehand, no run is stopped early.
-        batch_size: sequences in a step.
-        learning_rate: of Adam.
-        evaluate_every: steps between two points of the validation curve.
-    """
-
-    task: Task
-    cell: str
-    seed: int
-    hidden_size: int
-    num_layers: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    evaluate_every: int
-
-    def __post_init__(self) -> None:
-        for field in ("hidden_size", "num_layers", "steps", "batch_size", "evaluate_every"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field}: expected at least 1, got {getattr(self, field)}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate: expected a positive one, got {self.learning_rate}")
-
-    @property
-    def work(self) -> int:
-        """Cell updates in the run, a measure of how long it takes."""
-        return self.steps * self.work_per_step
-
-    @property
-    def work_per_step(self) -> int:
-        return self.task.length * self.num_layers
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, the task's among them."""
-        return asdict(self) | {"task": {"name": self.task.name, **asdict(self.task)}}  # type: ignore[call-overload]
+#: Evaluation takes so many sequences at a time that they have about this many steps in all.
+EVALUATED_STEPS = 2**18
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """What came of a run.
-
-    Attributes:
-        config: what was run.
-        status: ``"diverged"`` if the loss or a score ceased to be finite, which ends a run.
-        parameters: number of trained values.
-        steps_done: gradient steps taken.
-        train_seconds: time in them after the first, which may compile; evaluation left out.
-        curve: step and validation score.
-        test_score: on the test set, after the last step; ``None`` if diverged.
-    """
-
-    config: RunConfig
-    status: Literal["done", "diverged"]
-    parameters: int
-    steps_done: int
-    train_seconds: float
-    curve: tuple[tuple[int, float], ...]
-    test_score: float | None
-
-    @property
-    def steps_per_second(self) -> float | None:
-        """Gradient steps a second after the first, ``None`` if there was none."""
-        return (self.steps_done - 1) / self.train_seconds if self.steps_done > 1 else None
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values."""
-        return {
-            "config": self.config.to_dict(),
-            "status": self.status,
-            "parameters": self.parameters,
-            "steps_done": self.steps_done,
-            "train_seconds": self.train_seconds,
-            "steps_per_second": self.steps_per_second,
-            "validation_curve": [list(point) for point in self.curve],
-            "test_score": self.test_score,
-        }
-
-
-def run(config: RunConfig, on_step: Callable[[], None] = lambda: None) -> RunResult:
-    """Train and test; the same configuration gives the same result on the same machine.
+class Training:
+    """A run under way; :meth:`state` is all that its further course depends on.
 
     Args:
-        config: what to run.
-        on_step: called after every gradient step.
+        config: what to run. Draws from torch's global generator, which the caller seeds.
 
     Raises:
         ValueError: there is no such cell, or the task refuses the batch size.
     """
-    task = config.task
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed("weights", config.seed))
-        model = SequenceModel(
-            config.cell, task.input_size, config.hidden_size, config.num_layers, task.output_size
-        )
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    batches = task.training(config.seed, config.batch_size)
-    validation = task.validation(config.seed)
-    curve = [(0, _score(model, task, validation))]
-    seconds = 0.0
-    step = 0
-    finite = True
-    while finite and step < config.steps:
-        batch = next(batches)
+
+    def __init__(self, config: RunConfig) -> None:
+        task = config.task
+        self.config = config
+        self._device = torch.device(config.device)
+        self.model = config.model().to(self._device)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
+        self.batches = task.training(config.seed, config.batch_size)
+        self.step = 0
+        self.finite = True
+        self.seconds = 0.0
+        self.curve: list[tuple[int, float]] = []
+        self.losses: list[tuple[int, float]] = []
+        self._recent: list[float] = []
+        self._carried: Any = None
+
+    @property
+    def over(self) -> bool:
+        """Whether all steps are taken or the run diverged."""
+        return not self.finite or self.step == self.config.steps
+
+    def advance(self) -> None:
+        """One gradient step on the next batch; none if the loss is not finite."""
+        self.learn(next(self.batches))
+
+    def learn(self, batch: Batch) -> None:
+        """One gradient step on a batch; none if the loss is not finite."""
+        batch = batch.to(self._device)
         start = time.perf_counter()
-        optimizer.zero_grad()
-        loss = task.loss(model(batch.inputs), batch.target)
-        finite = math.isfinite(loss.item())
-        if finite:
+        self.optimizer.zero_grad()
+        state = self._carried if batch.continued else None
+        prediction, state = self.model(batch.inputs, state)
+        loss = self.config.task.loss(prediction, batch.target)
+        self._carried = detach_hidden(state)
+        value = loss.item()
+        self.finite = math.isfinite(value)
+        if self.finite:
             loss.backward()
-            optimizer.step()
-            step += 1
-        if step > 1:
-            seconds += time.perf_counter() - start
-        on_step()
-        if finite and (step % config.evaluate_every == 0 or step == config.steps):
-            score = _score(model, task, validation)
-            finite = math.isfinite(score)
-            if finite:
-                curve.append((step, score))
-    test_score = _score(model, task, task.test(config.seed)) if finite else math.nan
-    finite = math.isfinite(test_score)
-    return RunResult(
-        config=config,
-        status="done" if finite else "diverged",
-        parameters=model.parameter_count(),
-        steps_done=step,
-        train_seconds=seconds,
-        curve=tuple(curve),
-        test_score=test_score if finite else None,
-    )
+            if self.config.clip:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            self.optimizer.step()
+            self.step += 1
+            self._recent.append(value)
+        if self.step > 1:
+            self.seconds += time.perf_counter() - start
+
+    def validate(self) -> None:
+        """Add a point to the curve, unless the run diverged or has this point."""
+        if not self.finite or (self.curve and self.curve[-1][0] == self.step):
+            return
+        score = self.score(self.config.task.validation(self.config.seed))
+        self.finite = math.isfinite(score)
+        if self.finite:
+            self.curve.append((self.step, score))
+            if self._recent:
+                self.losses.append((self.step, math.fsum(self._recent) / len(self._recent)))
+                self._recent = []
+
+    def score(self, batch: Batch) -> float:
+        """The task's score of the model as it is."""
+        self.model.eval()
+        with torch.no_grad():
+            parts = [
+                (len(part), self.config.task.score(self.model(part.inputs, None)[0], part.target))
+                for part in (each.to(self._device) for each in _parts(batch))
+            ]
+        self.model.train()
+        if len(parts) == 1:
+            return parts[0][1]
+        return math.fsum(count * score for count, score in parts) / len(batch)
+
+    def state(self) -> dict[str, Any]:
+        """All that the further course depends on, as plain values and tensors."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "batches": self.batches.state(),
+            "random": torch.get_rng_state(),
+            "carried": self._carried,
+            "step": self.step,
+            "seconds": self.seconds,
+            "curve": self.curve,
+            "losses": self.losses,
+            "recent": self._recent,
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.resume(**state["batches"])
+        torch.set_rng_state(state["random"])
+        self._carried = state["carried"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.curve = [(at, score) for at, score in state["curve"]]
+        self.losses = [(at, loss) for at, loss in state["losses"]]
+        self._recent = list(state["recent"])
+
+    def result(self) -> RunResult:
+        """Test, and tell what came of it; the run is over."""
+        score: float | None = None
+        series: dict[int, float] = {}
+        if self.finite:
+            task, seed = self.config.task, self.config.seed
+            score = self.score(task.test(seed))
+            series = {key: self.score(batch) for key, batch in task.series(seed).items()}
+            self.finite = all(map(math.isfinite, (score, *series.values())))
+        return RunResult(
+            config=self.config,
+            status="done" if self.finite else "diverged",
+            parameters=self.model.parameter_count(),
+            steps_done=self.step,
+            train_seconds=self.seconds,
+            curve=tuple(self.curve),
+            test_score=score if self.finite else None,
+            losses=tuple(self.losses),
+            series=series if self.finite else {},
+        )
 
 
-def _score(model: SequenceModel, task: Task, batch: Batch) -> float:
-    model.eval()
-    with torch.no_grad():
-        score = task.score(model(batch.inputs), batch.target)
-    model.train()
-    return score
+def _parts(batch: Batch) -> list[Batch]:
+    """Pieces of a batch that fit in memory; one of unequal lengths is small, and left whole."""
+    if isinstance(batch.inputs, PackedSequence):
+        return [batch]
+    size = max(1, EVALUATED_STEPS // batch.inputs.size(0))
+    return [batch.select(slice(k, k + size)) for k in range(0, len(batch), size)]
+
+
+def run(
+    config: RunConfig,
+    watch: Callable[[Training], None] = lambda training: None,
+    saved: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """Train and test; the same configuration gives the same result on the same machine.
+
+    Args:
+        config: what to run.
+        watch: called after every gradient step, and at the end.
+        saved: a state of the same run, to go on from there.
+
+    Raises:
+        ValueError: there is no such cell, or the task refuses the batch size.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed("weights", config.seed))
+            training = Training(config)
+            if saved is not None:
+                training.resume(saved)
+            while not training.over:
+                if training.step % config.evaluate_every == 0:
+                    training.validate()
+                training.advance()
+                watch(training)
+            training.validate()
+            result = training.result()
+            watch(training)
+            return result
+    finally:
+        torch.set_num_threads(threads)

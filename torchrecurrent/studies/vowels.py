@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_sequence
 
 from .streams import stream
-from .task import Batch, check_shapes
+from .task import Batch, Batches, Task, check_shapes, passes
 
 __all__ = ["CHANNELS", "SPEAKERS", "Recordings", "Vowels", "load"]
 
@@ -76,7 +75,7 @@ def _split(seed: int, held_out: int) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Vowels:
+class Vowels(Task):
     """Tell nine speakers apart.
 
     Each channel is scaled to mean 0 and variance 1 over the frames that are trained on.
@@ -85,6 +84,10 @@ class Vowels:
         held_out: recordings of each speaker that are taken from the training set for
             validation, of 30; which ones depends on the seed.
     """
+
+    measure: ClassVar[str] = "accuracy"
+    higher_is_better: ClassVar[bool] = True
+    baseline_name: ClassVar[str] = "commonest speaker"
 
     held_out: int = 6
 
@@ -105,16 +108,8 @@ class Vowels:
         return SPEAKERS
 
     @property
-    def length(self) -> int:
+    def longest(self) -> int:
         return 29
-
-    @property
-    def measure(self) -> str:
-        return "accuracy"
-
-    @property
-    def higher_is_better(self) -> bool:
-        return True
 
     @property
     def training_size(self) -> int:
@@ -128,25 +123,17 @@ class Vowels:
         return speakers.bincount().max().item() / len(speakers)
 
     @property
-    def baseline_name(self) -> str:
-        return "commonest speaker"
+    def threshold(self) -> float:
+        return 0.9
 
-    def training(self, seed: int, batch_size: int) -> Iterator[Batch]:
+    def training(self, seed: int, batch_size: int) -> Batches:
         """Endless packed batches, each epoch in an order of its own.
 
         Raises:
             ValueError: the batch is larger than the training set.
         """
-        if not 0 < batch_size <= self.training_size:
-            raise ValueError(
-                f"batch_size: expected 1 to {self.training_size} recordings, got {batch_size}"
-            )
-        recordings = load("train").select(_split(seed, self.held_out)[0])
-        generator = stream("vowels", "order", seed)
-        while True:
-            order = torch.randperm(len(recordings), generator=generator)
-            for indices in torch.split(order, batch_size):
-                yield self._pack(recordings.select(indices), seed)
+        recordings = self._pack(load("train").select(_split(seed, self.held_out)[0]), seed)
+        return passes(recordings, batch_size, stream("vowels", "order", seed))
 
     def validation(self, seed: int) -> Batch:
         """The recordings held out, packed."""

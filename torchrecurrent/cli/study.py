@@ -1,0 +1,64 @@
+"""Run studies of the cells on tasks of the literature, and report on them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["arguments", "run"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``list``, ``run`` and ``report``."""
+    actions = parser.add_subparsers(metavar="action", dest="action", required=True)
+    actions.add_parser("list", help="the studies, their cells and what can be set")
+
+    running = actions.add_parser("run", help="run what is not finished yet")
+    running.add_argument("studies", nargs="+", metavar="study")
+    running.add_argument(
+        "--preset",
+        default="quick",
+        help="smoke: that it runs; quick: minutes; paper: as published (%(default)s)",
+    )
+    running.add_argument(
+        "--cells",
+        nargs="+",
+        default=[],
+        metavar="CELL",
+        help="names, 'all', or package.module:Class (the study's)",
+    )
+    running.add_argument("--seeds", default="", help="how many (5), or which (3-7) (the preset's)")
+    running.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="in place of the preset's; several values with commas between are all run",
+    )
+    running.add_argument("--jobs", type=int, help="runs at a time (number of cores)")
+    running.add_argument(
+        "--dry-run", action="store_true", help="show the runs and about how long they take"
+    )
+    _add_out(running)
+
+    reporting = actions.add_parser("report", help="tables of what has been run")
+    reporting.add_argument("studies", nargs="*", metavar="study")
+    _add_out(reporting)
+
+
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", type=Path, default=Path("results"), help="folder of results (%(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; 0 if all went well, 1 if a run failed, 2 if it cannot be done, 130 after Ctrl-C."""
+    try:
+        # Not above: these need the extra, which the other commands do without.
+        from ..studies import command
+    except ModuleNotFoundError as error:
+        print(f"torchrecurrent study: error: {error}")
+        return 2
+    return command.main(options)

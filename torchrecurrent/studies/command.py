@@ -1,0 +1,192 @@
+"""What ``torchrecurrent study`` does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from ..catalog import cells as catalog
+from .models import build_layer
+from .records import RunConfig
+from .registry import STUDIES, study
+from .store import StudyError, status
+from .study import run_folder, setting_key
+from .study_report import write_report
+from .sweep import SweepError, sweep
+from .training import Training
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run and where it is kept."""
+
+    study: str
+    preset: str
+    config: RunConfig
+    folder: Path
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what the command line asks; the exit status."""
+    console = Console()
+    try:
+        if options.action == "list":
+            _list(console)
+            return 0
+        if options.action == "run":
+            return _run(options, console)
+        chosen = [study(name).name for name in options.studies]
+        _say(console, write_report(options.out, chosen))
+    except StudyError as error:
+        print(f"torchrecurrent study {options.action}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        _say(console, "Stopped; the same command goes on from here.")
+        return 130
+    return 0
+
+
+def _list(console: Console) -> None:
+    for each in STUDIES.values():
+        _say(console, f"{each.name}: {each.about} ({each.source})")
+        _say(console, f"  cells: {', '.join(each.cells)}")
+        _say(console, f"  can be set: {', '.join(each.keys())}")
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    planned = _plan(options)
+    begun = [status(each.folder, each.config) for each in planned]
+    left = [each for each, state in zip(planned, begun, strict=True) if state != "over"]
+    jobs = _jobs(options.jobs)
+    _say(
+        console,
+        f"{len(planned)} runs: {begun.count('over')} over, {begun.count('begun')} begun, "
+        f"{begun.count('new')} new; {jobs} at a time.",
+    )
+    if options.dry_run:
+        _estimate(left, jobs, console)
+        return 0
+    try:
+        sweep([each.config for each in left], jobs, console, [each.folder for each in left])
+    except SweepError as error:
+        for failure in error.failures:
+            print(f"{failure.config.title} failed:\n{failure.trace}", file=sys.stderr)
+        return 1
+    _say(console, f"All {len(planned)} are over; see: torchrecurrent study report")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> list[Planned]:
+    """All runs, checked: what cannot be built or read is told before anything is run."""
+    studies = [study(name) for name in dict.fromkeys(options.studies)]
+    cells = _cells(options.cells)
+    seeds = _seeds(options.seeds)
+    settings = _settings(options.settings)
+    planned = [
+        Planned(
+            each.name,
+            options.preset,
+            config,
+            run_folder(options.out, each.name, options.preset, config),
+        )
+        for each in studies
+        for config in each.plan(options.preset, cells, seeds, settings)
+    ]
+    for each in {setting_key(p.config): p.config for p in planned}.values():
+        _try(each.title, partial(each.task.training, each.seed, each.batch_size))
+    for each in {(setting_key(p.config), p.config.cell): p.config for p in planned}.values():
+        _try(each.title, each.model)
+    return planned
+
+
+def _try(title: str, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except Exception as error:  # of a user's cell it may be any
+        raise StudyError(f"{title}: {error}") from error
+
+
+def _cells(names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        found += [f"torchrecurrent.{each}" for each in catalog()] if name == "all" else [name]
+    for name in found:
+        try:
+            build_layer(name, 2, 2, 1)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+    return list(dict.fromkeys(found))
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        first, dash, last = text.partition("-")
+        if not text:
+            return []
+        seeds = list(range(int(first), int(last) + 1)) if dash else list(range(int(first)))
+    except ValueError:
+        seeds = []
+    if not seeds:
+        raise StudyError(f"seeds: expected a number of seeds, or first-last, got {text!r}")
+    return seeds
+
+
+def _settings(given: Sequence[str]) -> dict[str, str]:
+    for each in given:
+        if not each.partition("=")[2]:
+            raise StudyError(f"set: expected KEY=VALUE, got {each!r}")
+    return {key: text for key, _, text in (each.partition("=") for each in given)}
+
+
+def _jobs(given: int | None) -> int:
+    jobs = (os.cpu_count() or 1) if given is None else given
+    if jobs < 1:
+        raise StudyError(f"jobs: expected at least 1, got {jobs}")
+    return jobs
+
+
+def _estimate(left: Sequence[Planned], jobs: int, console: Console) -> None:
+    """Show the runs by setting and cell, with the time of a few steps times their number."""
+    groups: dict[tuple[str, str], list[Planned]] = {}
+    for each in left:
+        groups.setdefault((setting_key(each.config), each.config.cell), []).append(each)
+    whole = 0.0
+    for members in groups.values():
+        config = members[0].config
+        seconds = len(members) * seconds_per_step(config) * config.steps
+        whole += seconds
+        _say(
+            console,
+            f"{config.task.name}, {config.num_layers} x {config.hidden_size}, {config.cell}: "
+            f"{len(members)} runs, {seconds:.0f} s",
+        )
+    _say(console, f"About {whole / jobs / 60:.1f} minutes on {jobs} free cores.")
+
+
+def seconds_per_step(config: RunConfig, probe_seconds: float = 0.3) -> float:
+    """Of a few training steps after the first."""
+    torch.set_num_threads(config.threads)
+    training = Training(config)
+    batch = config.task.typical(config.seed, config.batch_size)
+    training.learn(batch)
+    start = time.perf_counter()
+    steps = 0
+    while steps < 3 or time.perf_counter() - start < probe_seconds:
+        training.learn(batch)
+        steps += 1
+    return (time.perf_counter() - start) / steps
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,117 @@
+"""The studies, with their settings: as published in ``paper``, smaller in ``quick``."""
+
+from __future__ import annotations
+
+from .adding import Adding
+from .binary_addition import BinaryAddition
+from .copy_first import CopyFirst
+from .copy_memory import CopyMemory
+from .store import StudyError
+from .study import Study
+
+__all__ = ["STUDIES", "study"]
+
+FOUR = ("LSTM", "GRU", "BRC", "nBRC")
+#: The bistable cells, gates made for long memory, and cells that others report on.
+ELEVEN = (*FOUR, "URLSTM", "MGU", "STAR", "JANET", "CFN", "IndRNN", "LEM")
+
+TINY = (
+    "validation_size=20 test_size=20 hidden_size=8 num_layers=1 steps=4 batch_size=8 "
+    "learning_rate=0.001 evaluate_every=2"
+)
+
+_STUDIES = (
+    Study(
+        name="copy-first",
+        about="hold the first value of a sequence of noise",
+        source="Vecoven, Ernst and Drion (2021), benchmark 1",
+        task=CopyFirst,
+        cells=FOUR,
+        presets={
+            "smoke": [f"length=5 {TINY}"],
+            "quick": [
+                "length=5,100 hidden_size=64 num_layers=2 steps=600 batch_size=100 "
+                "learning_rate=0.001 evaluate_every=25"
+            ],
+            # The authors' first code (June 2020).
+            "paper": [
+                "length=5,50,100,300,600 train_size=45000 validation_size=5000 test_size=50000 "
+                "hidden_size=100 num_layers=2 steps=30000 batch_size=100 learning_rate=0.001 "
+                "evaluate_every=100"
+            ],
+        },
+    ),
+    Study(
+        name="binary-addition",
+        about="add two numbers bit by bit, and longer ones than trained on",
+        source="niklexical/brc_pytorch",
+        task=BinaryAddition,
+        cells=FOUR,
+        presets={
+            "smoke": [f"train_to=5 test_to=7 curriculum=false,true train_size=20 epochs=1 {TINY}"],
+            "quick": [
+                "validation_size=500 test_size=500 hidden_size=64 num_layers=1 steps=4000 "
+                "batch_size=128 learning_rate=0.001 evaluate_every=200"
+            ],
+            # 18 lengths x 15 epochs x 50 batches
+            "paper": [
+                "curriculum=true hidden_size=100 num_layers=1,2 steps=13500 batch_size=200 "
+                "learning_rate=0.001 evaluate_every=250"
+            ],
+        },
+    ),
+    Study(
+        name="adding",
+        about="add the two marked numbers of a sequence",
+        source="Hochreiter and Schmidhuber (1997); as Arjovsky, Shah and Bengio (2016)",
+        task=Adding,
+        cells=ELEVEN,
+        presets={
+            "smoke": [f"length=5 {TINY}"],
+            "quick": [
+                "length=50 validation_size=500 hidden_size=64 num_layers=1 steps=1800 "
+                "batch_size=100 learning_rate=0.001 evaluate_every=50"
+            ],
+            "paper": [
+                # The protocol of the torchrecurrent repository, with equal budgets.
+                "length=100,200,500 hidden_size=128 num_layers=2 steps=10000 batch_size=128 "
+                "learning_rate=0.001 evaluate_every=100",
+                # Gu et al. (2020)
+                "length=2000 hidden_size=256 num_layers=1 steps=100000 batch_size=10 "
+                "learning_rate=0.001 evaluate_every=1000 clip=1",
+            ],
+        },
+    ),
+    Study(
+        name="copy-memory",
+        about="write down ten symbols after a long blank",
+        source="Hochreiter and Schmidhuber (1997); as Gu et al. (2020)",
+        task=CopyMemory,
+        cells=ELEVEN,
+        presets={
+            "smoke": [f"lag=3 form=last,every {TINY}"],
+            "quick": [
+                "lag=30 validation_size=500 hidden_size=64 num_layers=1 steps=2000 "
+                "batch_size=64 learning_rate=0.001 evaluate_every=100"
+            ],
+            "paper": [
+                "lag=480 hidden_size=256 num_layers=1 steps=10000 batch_size=10 "
+                "learning_rate=0.001 evaluate_every=100 clip=1"
+            ],
+        },
+    ),
+)
+
+#: By name, in the order in which they are listed.
+STUDIES = {each.name: each for each in _STUDIES}
+
+
+def study(name: str) -> Study:
+    """A study by its name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    if name not in STUDIES:
+        raise StudyError(f"study: expected one of {', '.join(STUDIES)}, got {name!r}")
+    return STUDIES[name]
