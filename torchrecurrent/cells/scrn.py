@@ -12,6 +12,7 @@ from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Input, Kernel, Map, MapRole, Nonlinearity, Output, State
+from ..saved import adopt_constants
 
 __all__ = ["SCRN", "SCRNCell"]
 
@@ -81,8 +82,7 @@ class SCRNCell(BaseRecurrentCell):
             raise ValueError(f"alpha should be a number from 0 to 1, got {self.alpha}")
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        if f"{prefix}alpha" in state_dict:  # torchrecurrent 0.2.5 trained it
-            self.alpha = float(state_dict.pop(f"{prefix}alpha"))
+        adopt_constants(self, state_dict, prefix, ("alpha",))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
