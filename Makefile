@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench smoke clean
+.PHONY: help demo test lint types docs bench bench-all smoke clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 demo: $(VENV)/studies ## learn two real tasks with BRC and nBRC beside LSTM and GRU
 	$(BIN)/python -m torchrecurrent.studies.demo
@@ -29,8 +29,11 @@ docs: $(VENV)/docs ## build the site into docs/_build/html, warnings as errors, 
 	$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m sphinx -n -W --keep-going -q -b doctest docs docs/_build/doctest
 
-bench: $(VENV)/studies ## time the layers beside torch's, interleaved, medians
-	$(BIN)/python benchmarks/cpu.py
+bench: $(VENV)/studies ## time the layers beside torch's and those of other packages; takes minutes
+	$(BIN)/python -m benchmarks.cpu
+
+bench-all: $(VENV)/studies ## time every cell beside nn.LSTM and torchrecurrent 0.2.5
+	$(BIN)/python -m benchmarks.all_cells
 
 smoke: $(VENV)/studies ## run the demo and the examples for a few steps
 	$(BIN)/python -m torchrecurrent.studies.demo --smoke --out build/smoke

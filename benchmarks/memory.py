@@ -1,0 +1,91 @@
+"""The peak memory of a training step, with the kernel and with the plain loop.
+
+Each is measured in a process of its own: the most that was resident during the step (VmHWM of
+Linux, set back just before) over what was resident when weights and input were there and a tiny
+step had loaded all that a step needs. Not ``ru_maxrss``: it begins at the parent's peak.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.progress import track
+from torch import nn
+
+import torchrecurrent as tr
+
+__all__ = ["SHAPE", "Peak", "measure"]
+
+CELLS = ("LSTM", "BR")
+SHAPE = (1000, 64, 256, 512)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Megabytes (10^6 bytes) that a training step needs at most."""
+
+    cell: str
+    ours: float
+    loop: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.loop
+
+
+def measure() -> list[Peak]:
+    """Of the cells' kernels and of their plain loops; nothing where there is no /proc."""
+    if not Path("/proc/self/status").exists():
+        return []
+    return [
+        Peak(cell, _in_new_process(cell, "c"), _in_new_process(cell, "reference"))
+        for cell in track(CELLS, description="peak memory", transient=True)
+    ]
+
+
+def _in_new_process(cell: str, backend: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.memory", cell],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "TORCHRECURRENT_BACKEND": backend},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(json.loads(done.stdout))
+
+
+def _resident(field: Literal["VmRSS", "VmHWM"]) -> float:
+    text = Path("/proc/self/status").read_text(encoding="utf-8")
+    match = re.search(rf"{field}:\s+(\d+) kB", text)
+    assert match is not None
+    return int(match[1]) * 1024 / 1e6
+
+
+def _peak(cell: str) -> float:
+    steps, batch, width, hidden = SHAPE
+    layer: nn.Module = getattr(tr, cell)(width, hidden)
+    x = torch.randn(steps, batch, width)
+    layer(x[:2, :2])[0].sum().backward()
+    layer.zero_grad(set_to_none=True)
+    before = _resident("VmRSS")
+    with suppress(OSError):  # where it is forbidden: the step's peak is far above an import's
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    layer(x)[0].sum().backward()
+    return _resident("VmHWM") - before
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Print the megabytes of a training step.")
+    parser.add_argument("cell", choices=CELLS)
+    print(json.dumps(_peak(parser.parse_args().cell)))

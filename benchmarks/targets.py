@@ -1,0 +1,126 @@
+"""What the engine was asked to reach, and whether it does on this machine.
+
+A target has a number that it must reach and one that it aims at. No test depends on them: they
+are about one processor, when it is quiet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .results import Results
+from .rows import SHAPES
+from .streaming import BASE
+from .timing import name_of
+
+__all__ = ["Target", "targets"]
+
+#: The last shape has a single sequence; most targets leave it out.
+BATCHED = SHAPES[:3]
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Numbers that are to be no greater than others, one for each shape or a single one."""
+
+    what: str
+    must: Numbers
+    aim: Numbers
+    measured: tuple[float | None, ...]
+    unit: str = ""
+
+    @property
+    def met(self) -> str:
+        """ "aim", "must", "no", or "" where a measurement is missing."""
+        known = [value for value in self.measured if value is not None]
+        if any(value > must for value, must in self._beside(self.must)):
+            return "no"
+        if len(known) < len(self.measured) or not known:
+            return ""
+        return "aim" if all(value <= aim for value, aim in self._beside(self.aim)) else "must"
+
+    def _beside(self, limits: Numbers) -> Iterator[tuple[float, float]]:
+        limits = limits * (len(self.measured) // len(limits))
+        pairs = zip(self.measured, limits, strict=True)
+        return ((value, limit) for value, limit in pairs if value is not None)
+
+    @property
+    def found(self) -> str:
+        """What was measured, to read."""
+        digits = 3 if self.unit else 2
+        shown = ("?" if value is None else f"{value:.{digits}f}" for value in self.measured)
+        return ", ".join(shown) + self._suffix
+
+    def limits(self, values: Numbers) -> str:
+        """Numbers that this target has, to read."""
+        return ", ".join(f"{value:g}" for value in values) + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        return f" {self.unit}" if self.unit else ""
+
+
+def targets(results: Results) -> list[Target]:
+    """All of them, with "?" for what was not measured."""
+    found: list[Target] = []
+    for cell in ("BR", "IndRNN", "LSTM diagonal"):
+        what = f"{cell}: train / nn.LSTM"
+        found.append(
+            Target(what, (0.45, 0.35, 0.25), (0.3, 0.2, 0.18), _ratios(results, cell, "nn.LSTM"))
+        )
+    found += [
+        Target(
+            "BR: train / 0.2.5",
+            (0.15, 0.22, 0.45),
+            (0.1, 0.15, 0.35),
+            _ratios(results, "BR", name_of("BR", "0.2.5")),
+        ),
+        Target(
+            "LSTM: train / nn.LSTM", (0.9, 0.7, 0.8), (0.6,), _ratios(results, "LSTM", "nn.LSTM")
+        ),
+        Target(
+            "LSTM: forward / nn.LSTM",
+            (1.05,),
+            (0.8,),
+            _ratios(results, "LSTM", "nn.LSTM", "forward"),
+        ),
+        Target("GRU: train / nn.GRU", (0.8,), (0.5,), _ratios(results, "GRU", "nn.GRU")),
+    ]
+    for cell in ("nBR", "MGU", "URLSTM", "PeepholeLSTM", "LEM", "coRNN"):
+        peer = "ur-lstm-torch" if cell == "URLSTM" else "0.2.5"
+        mean = _geometric_mean(_ratios(results, cell, name_of(cell, peer)))
+        found.append(Target(f"{cell}: mean train / {peer}", (0.4,), (0.25,), (mean,)))
+    return [*found, *_others(results)]
+
+
+def _others(results: Results) -> Iterator[Target]:
+    """Of what is not the time of a sequence."""
+    calls = {each.cell: each for each in results.first_call}
+    peaks = {each.cell: each.ratio for each in results.memory}
+    steps = {each.name: each.microseconds for each in results.streaming}
+    for cell in ("LSTM", "BR"):
+        call = calls.get(cell)
+        cold, warm = (call.cold, call.warm) if call else (None, None)
+        yield Target(f"{cell}: first call, compiled", (3.0,), (1.0,), (cold,), "s")
+        yield Target(f"{cell}: first call, cached", (0.1,), (0.02,), (warm,), "s")
+        yield Target(f"{cell}: peak memory / plain loop", (0.5,), (0.3,), (peaks.get(cell),))
+        for name in (f"{cell}, T = 1", f"{cell}Cell"):
+            ratio = steps[name] / steps[BASE] if steps else None
+            yield Target(f"{name}: step / {BASE}", (1.5,), (0.7,), (ratio,))
+
+
+def _ratios(
+    results: Results, name: str, base: str, kind: str = "train"
+) -> tuple[float | None, ...]:
+    return tuple(
+        None if (found := results.at(shape)) is None else found.ratio(name, base, kind)
+        for shape in BATCHED
+    )
+
+
+def _geometric_mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.exp(math.fsum(map(math.log, known)) / len(known)) if known == [*values] else None
