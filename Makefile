@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench bench-all smoke clean
+.PHONY: help demo test lint types docs docs-test bench bench-all smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -28,6 +28,9 @@ types: $(VENV)/test $(VENV)/studies $(VENV)/docs ## check types
 docs: $(VENV)/docs ## build the site into docs/_build/html, warnings as errors, and run its examples
 	$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m sphinx -n -W --keep-going -q -b doctest docs docs/_build/doctest
+
+docs-test: $(VENV)/docs $(VENV)/test ## try the built site in a browser (needs chromium)
+	$(BIN)/python -m pytest docs/tests
 
 bench: $(VENV)/studies ## time the layers beside torch's and those of other packages; takes minutes
 	$(BIN)/python -m benchmarks.cpu

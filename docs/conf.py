@@ -29,7 +29,7 @@ extensions = [
     "citations",
     "signatures",
 ]
-exclude_patterns = ["_build", "_ext", "_templates"]
+exclude_patterns = ["_build", "_ext", "_templates", "tests"]
 
 # API -------------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ nitpick_ignore = [("py:class", "torchrecurrent.states.T")]
 
 # Bibliography ----------------------------------------------------------------------
 
-bibtex_bibfiles = ["refs.bib"]
+bibtex_bibfiles = ["../torchrecurrent/refs.bib"]
 bibtex_default_style = "by_author"
 bibtex_reference_style = "author_year_round"
 
@@ -75,5 +75,6 @@ html_theme = "furo"
 html_title = f"torchrecurrent {release}"
 html_static_path = ["_static", str(_mathjax())]
 html_css_files = ["custom.css"]
+html_js_files = [("cells.js", {"defer": "defer"})]
 html_copy_source = False
 mathjax_path = _mathjax().name

@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import torchrecurrent
-from torchrecurrent import BaseRecurrentCell, stubs
-from torchrecurrent.catalog import cells, layer_of
+from torchrecurrent import BaseRecurrentCell, bibliography, list_cells, stubs
+from torchrecurrent.catalog import FAMILIES, cells, layer_of
 from torchrecurrent.equations import latex
+from torchrecurrent.formula import count
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,11 +29,72 @@ def test_everything_is_exported(cell_class: type[BaseRecurrentCell]) -> None:
 
 
 def test_the_citation_is_in_the_bibliography(cell_class: type[BaseRecurrentCell]) -> None:
-    bibliography = (ROOT / "docs" / "refs.bib").read_text(encoding="utf-8")
-    keys = set(re.findall(r"@\w+\{([^,]+),", bibliography))
     cited = set(re.findall(r"\[(\w+)\]_", cell_class.__doc__ or ""))
     assert cell_class.citation in cited
-    assert cited <= keys
+    assert cited <= set(bibliography.entries())
+
+
+def test_every_cell_declares_a_family(cell_class: type[BaseRecurrentCell]) -> None:
+    assert cell_class.family in FAMILIES
+
+
+def test_every_family_has_cells_and_two_sentences_of_advice() -> None:
+    assert {cell.family for cell in cells().values()} == set(FAMILIES)
+    for advice in FAMILIES.values():
+        assert len(re.findall(r"\.( |$)", advice)) == 2
+
+
+def test_what_is_said_of_the_sizes_of_families() -> None:
+    for sizes in [(3, 200), (100, 100), (200, 3)]:
+        sizes_of: dict[str, list[int]] = {family: [] for family in FAMILIES}
+        for cell in cells().values():
+            sizes_of[cell.family].append(count(cell, *sizes))
+        gru, lstm = (count(cells()[f"{name}Cell"], *sizes) for name in ("GRU", "LSTM"))
+        assert 4 * gru == 3 * lstm
+        assert max(sizes_of["one-gate"]) < gru
+        # to a tenth, for the numbers and biases that some have more
+        near = [
+            size
+            for size in sizes_of["one-gate"]
+            if min(abs(3 * size / gru - 1), abs(1.5 * size / gru - 1)) < 0.1
+        ]
+        assert 2 * len(near) > len(sizes_of["one-gate"])
+
+
+def test_the_family_without_matrices_has_none_at_the_state() -> None:
+    """What strongly-typed cells multiply with a matrix is an input."""
+    for cell in cells().values():
+        made = cell(4, 4)
+        reads_state = any(run.of == made.state_names[0] for run in made.layout.runs)
+        if cell.family == "strongly-typed":
+            assert not reads_state
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*lstm", None),
+        ("GRU", ["GRUCell"]),
+        ("grucell", ["GRUCell"]),
+        ("MUT?", ["MUT1Cell", "MUT2Cell", "MUT3Cell"]),
+        ("mut[13]cell", ["MUT1Cell", "MUT3Cell"]),
+        ("n?r", ["nBRCell"]),
+        ("no such", []),
+        ("", []),
+    ],
+)
+def test_list_cells(pattern: str, names: list[str] | None) -> None:
+    if names is None:
+        names = [name for name in cells() if name.lower().endswith("lstmcell")]
+        assert len(names) > 5
+    assert list_cells(pattern) == names
+
+
+def test_list_cells_without_a_pattern_names_all() -> None:
+    assert list_cells() == list(cells())
+    wrong: Any = 3
+    with pytest.raises(TypeError, match=r"^pattern should be of type str, got: int$"):
+        list_cells(wrong)
 
 
 def test_the_stub_for_type_checkers_is_current() -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from torchrecurrent.catalog import cells, layer_of
+
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
@@ -22,3 +25,17 @@ def test_block(number: int, tmp_path: Path) -> None:
 
 def test_there_are_blocks() -> None:
     assert len(BLOCKS) == 2
+
+
+def test_it_counts_and_names_the_cells() -> None:
+    found = re.search(r"\*\*(\d+) cells\*\*, each with its layer(.*?)\n\n", README, re.DOTALL)
+    assert found is not None
+    assert int(found[1]) == len(cells())
+    named = re.findall(r"`(\w+)`", found[2])
+    expected = ["Cell", *(layer_of(cell).__name__ for cell in cells().values()), "proj_size"]
+    assert sorted(named) == sorted(expected)
+
+
+def test_the_changelog_counts_them_too() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.findall(r"(\d+) cells", changelog)[0] == str(len(cells()))

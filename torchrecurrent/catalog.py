@@ -1,12 +1,61 @@
-"""The cells of this package, and the layer of each."""
+"""The cells of this package, the layer and the family of each."""
 
 from __future__ import annotations
+
+from fnmatch import fnmatchcase
 
 from . import cells as _cells
 from .cell import BaseRecurrentCell
 from .named_layer import RecurrentLayer
 
-__all__ = ["cells", "layer_of"]
+__all__ = ["FAMILIES", "cells", "layer_of", "list_cells"]
+
+#: What the cells of each family have in common, and when to take one.
+FAMILIES: dict[str, str] = {
+    "LSTM-like": (
+        "A cell state beside the output, which gates write to, keep and show. The first thing to "
+        "try; the variants add a gate, let gates see the cell state, or train in deeper stacks."
+    ),
+    "GRU-like": (
+        "One state, a gated mixture of what it was and a candidate that sees a gated part of it. "
+        "Take one where an LSTM is good but too large: the GRU has three quarters of its "
+        "parameters."
+    ),
+    "one-gate": (
+        "A single gate, which in some shares its kernels with the candidate. Take one where "
+        "parameters count: all have fewer than a GRU, most of them a third or two thirds."
+    ),
+    "additive": (
+        "The candidate sees the input alone, and gates decide how much of it is added to what is "
+        "kept. Take one where the state should be open to interpretation."
+    ),
+    "simple": (
+        "No gate: at most the state leaks, at a fixed or a learned rate. Take one as a baseline, "
+        "on devices where a gate is too dear, or, with a diagonal recurrence, in deep stacks."
+    ),
+    "bistable": (
+        "A unit can latch onto one of two values and holds it for as long as nothing pushes it "
+        "over. Take one where a fact must survive a long, noisy sequence."
+    ),
+    "ODE": (
+        "A time step of a differential equation; where the step is small enough, gradients of most "
+        "stay within bounds over long sequences. Take one for physical signals or very long "
+        "sequences, and tune its time step and constants for the task."
+    ),
+    "strongly-typed": (
+        "No matrix ever multiplies the state, in which the step is linear, so every product can "
+        "be taken for all steps at once. Take one as a cheap first layer, or to see how much of a "
+        "task needs no more than that."
+    ),
+    "highway": (
+        "Gates in depth as well as in time: within a step, or from layer to layer. Take one where "
+        "a step calls for a long computation, or where a deep stack has to train."
+    ),
+    "time-delay": (
+        "A candidate looks a fixed number of steps back, a skip connection through time. Take it "
+        "for signals with a known lag or period."
+    ),
+}
 
 
 def cells() -> dict[str, type[BaseRecurrentCell]]:
@@ -32,3 +81,34 @@ def layer_of(cell: type[BaseRecurrentCell]) -> type[RecurrentLayer]:
         f"{cell.__name__} has no layer; expected a class with RecurrentLayer as its base and "
         f"cell={cell.__name__} beside it"
     )
+
+
+def list_cells(pattern: str = "*") -> list[str]:
+    """The names of the cells of this package, in the alphabet's order.
+
+    >>> from torchrecurrent import list_cells
+    >>> list_cells("*gru*")
+    ['GRUCell', 'GRUResetBeforeCell', 'LiGRUCell', 'tauGRUCell', 'TGRUCell']
+
+    Args:
+        pattern: what the name of the cell or of its layer looks like, in upper or lower case,
+            with ``*`` for any characters, ``?`` for one and ``[ab]`` for one of several.
+
+    Returns:
+        The names, none if no cell fits.
+
+    Raises:
+        TypeError: ``pattern`` is no string.
+    """
+    if not isinstance(pattern, str):
+        raise TypeError(f"pattern should be of type str, got: {type(pattern).__name__}")
+    return [
+        name
+        for name, cell in cells().items()
+        if any(fnmatchcase(each.lower(), pattern.lower()) for each in names_of(cell))
+    ]
+
+
+def names_of(cell: type[BaseRecurrentCell]) -> tuple[str, str]:
+    """Of a cell of this package and of its layer."""
+    return cell.__name__, layer_of(cell).__name__

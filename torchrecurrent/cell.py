@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import dataclass_transform
 
 from . import roles
 from .checks import check_cell_states, check_placement, check_width
 from .engine import backend, reference
-from .engine.numbered import Numbered
 from .engine.reference import Kernels
 from .init import Initializer, resolve_initializer
 from .layout import MULTIPLICATIVE, Block, Layout
-from .options import bind, check_declarations, constructor_signature, options_repr, positional
+from .options import (
+    Options,
+    bind,
+    check_declarations,
+    constructor_signature,
+    options_repr,
+    positional,
+)
 from .roles import RECURRENT
 from .saved import drop_zero_biases
 from .signature import StepSignature
@@ -28,22 +33,7 @@ Recurrence = Literal["dense", "diagonal"]
 Integration = Literal["additive", "multiplicative"]
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
-class _Options(Numbered):
-    """Its subclasses' annotated attributes are options; what is annotated here is not."""
-
-    #: The pure function that a subclass writes.
-    step: ClassVar[Callable[..., Any]]
-    #: The roles of its arguments.
-    signature: ClassVar[StepSignature]
-    #: The constructor's arguments that are attributes of the instance.
-    option_names: ClassVar[tuple[str, ...]]
-    #: Where each argument finds its rows in the stacked parameters.
-    layout: Layout
-    _names: tuple[str, ...]
-
-
-class BaseRecurrentCell(_Options):
+class BaseRecurrentCell(Options):
     r"""One step of a recurrent network, from a pure function.
 
     A subclass writes its mathematics as a static method ``step`` whose arguments
@@ -101,6 +91,8 @@ class BaseRecurrentCell(_Options):
 
     #: Key of the paper in the bibliography.
     citation: ClassVar[str] = ""
+    #: One of :data:`torchrecurrent.catalog.FAMILIES`.
+    family: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -131,6 +123,12 @@ class BaseRecurrentCell(_Options):
     def output_size(self) -> int:
         """Width of the output, and of the first state where that is the output."""
         return self.hidden_size
+
+    @property
+    def papers(self) -> tuple[str, ...]:
+        """Keys of the papers behind the cell and those of its options that are in use."""
+        multiplicative = self.integration == "multiplicative"
+        return (self.citation, "wu2016multiplicative") if multiplicative else (self.citation,)
 
     @property
     def state_names(self) -> tuple[str, ...]:

@@ -16,13 +16,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
+from typing_extensions import dataclass_transform
 
 from . import roles
 from .activations import Activation, resolve_activation
+from .engine.numbered import Numbered
 from .init import Initializer, resolve_initializer
+from .layout import Layout
 from .signature import StepSignature
 
 __all__ = [
+    "Options",
     "bind",
     "check_declarations",
     "constructor_signature",
@@ -45,6 +49,21 @@ def positional(*, kw_only: Literal[False], default: Any = inspect.Parameter.empt
     ``kw_only`` has no choice; type checkers read it where the field is declared.
     """
     return _Positional(default)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
+class Options(Numbered):
+    """Its subclasses' annotated attributes are options; what is annotated here is not."""
+
+    #: The pure function that a subclass writes.
+    step: ClassVar[Callable[..., Any]]
+    #: The roles of its arguments.
+    signature: ClassVar[StepSignature]
+    #: The constructor's arguments that are attributes of the instance.
+    option_names: ClassVar[tuple[str, ...]]
+    #: Where each argument finds its rows in the stacked parameters.
+    layout: Layout
+    _names: tuple[str, ...]
 
 
 def constructor_signature(cls: type, base: type) -> inspect.Signature:

@@ -6,7 +6,7 @@ They have no step of their own that could be declared, so a layer runs them by t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,8 @@ class Multiplicative(nn.Module):
         TypeError: ``cell`` makes something else than a cell of this package.
         ValueError: the cell has recurrent products that do not read its first state.
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("sutskever2011generating",)
 
     def __init__(
         self,
@@ -187,6 +189,8 @@ class FastSlow(nn.Module):
         TypeError: a factory makes something else than a cell of this package.
         ValueError: fewer than two fast cells, or fast cells whose states differ.
     """
+
+    papers: ClassVar[tuple[str, ...]] = ("mujika2017fast",)
 
     def __init__(
         self,

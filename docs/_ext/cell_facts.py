@@ -7,7 +7,6 @@ told for what it is: I, H, or the option that it was given as.
 from __future__ import annotations
 
 import inspect
-from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -162,43 +161,3 @@ class Symbolic:
                 size = rf"\text{{{argument.role.steps}}} \cdot H"  # type: ignore[attr-defined]
             rows.append(StateRow(name, size, k == 0 and not self.cell.signature.has_output))
         return rows
-
-    @property
-    def recurrence(self) -> str:
-        """The kind of recurrent kernel, and what it multiplies where that is not the state."""
-        read = list(dict.fromkeys(run.of for run in self.cell.layout.runs))
-        kind = self.cell.recurrence
-        if not read or read == [self.cell.state_names[0]]:
-            return kind
-        return f"{kind}, of {' and '.join(f'``{name}``' for name in read)}"
-
-    @property
-    def parameter_count(self) -> str:
-        """The number of parameters as a polynomial in the sizes."""
-        terms: Counter[tuple[str, ...]] = Counter()
-        for kernel in self.cell.layout.stacks:
-            for block in self.cell.layout.blocks(kernel):
-                terms[self._term(block.shape)] += 1
-            if kernel.bias is not None and getattr(self.cell, kernel.bias) is not None:
-                for block in self.cell.layout.bias_blocks(kernel):
-                    terms[self._term(block.shape[:1])] += 1
-        terms[()] += len(list(self.cell.signature.having(roles.ScalarRole)))
-        return " + ".join(
-            f"{'' if count == 1 and factors else count} {_product(factors)}".strip()
-            for factors, count in sorted(terms.items(), key=_order, reverse=True)
-            if count
-        )
-
-    def _term(self, shape: tuple[int, ...]) -> tuple[str, ...]:
-        # "I" before "H", as the weights of the input come first
-        return tuple(sorted((self.size(number) for number in shape), reverse=True))
-
-
-def _order(term: tuple[tuple[str, ...], int]) -> tuple[int, tuple[str, ...]]:
-    return len(term[0]), term[0]
-
-
-def _product(factors: tuple[str, ...]) -> str:
-    return " ".join(
-        symbol if power == 1 else f"{symbol}^{power}" for symbol, power in Counter(factors).items()
-    )

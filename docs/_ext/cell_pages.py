@@ -1,4 +1,4 @@
-"""Writes a page for each cell of the catalogue, and the table of all of them."""
+"""Writes a page for each cell of the catalogue, and the lists of all of them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from cell_facts import Symbolic
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pybtex.database import BibliographyData, parse_file  # type: ignore[import-untyped]
 
-from torchrecurrent import BaseRecurrentCell, catalog, equations
+from torchrecurrent import BaseRecurrentCell, catalog, cell_info, cite, equations
+from torchrecurrent.bibliography import entries
+from torchrecurrent.formula import count, without_values
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+#: Both widths at which the table says how many parameters a cell has.
+_SIZE = 100
 
-def _facts(cell: type[BaseRecurrentCell], bibliography: Any) -> dict[str, Any]:
+
+def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
     """All that the templates may ask about one cell."""
-    if cell.citation not in bibliography.entries:
+    if cell.citation not in entries():
         raise LookupError(f"{cell.__name__}.citation: {cell.citation!r} is not in refs.bib")
-    entry = bibliography.entries[cell.citation]
     return {
-        "name": cell.__name__,
-        "layer": catalog.layer_of(cell).__name__,
-        "citation": cell.citation,
-        "bibtex": BibliographyData({cell.citation: entry}).to_string("bibtex").strip(),
+        "info": cell_info(cell),
+        "count": count(cell, _SIZE, _SIZE),
+        "bibtex": cite(without_values(cell, _SIZE, _SIZE)),
         "equations": equations.latex(cell),
         "symbolic": Symbolic(cell),
         "variants": Symbolic.variants(cell),
@@ -49,16 +51,18 @@ def write_pages(app: Sphinx) -> None:
         keep_trailing_newline=True,
     )
     templates.filters["underline"] = lambda text, mark="=": f"{text}\n{mark * len(text)}"
-    bibliography = parse_file(source / "refs.bib")
-    cells = [_facts(cell, bibliography) for cell in catalog.cells().values()]
-    pages = {f"{cell['name']}.rst": cell for cell in cells}
+    cells = [_facts(cell) for cell in catalog.cells().values()]
+    pages = {f"{cell['info'].name}.rst": cell for cell in cells}
     for stale in folder.glob("*.rst"):
         if stale.name not in pages:
             stale.unlink()
     for name, cell in pages.items():
         _write(folder / name, templates.get_template("cell.rst.jinja").render(cell))
-    table = templates.get_template("cells.txt.jinja").render(cells=cells)
-    _write(folder / "table.txt", table)
+    for name in ("families", "table"):
+        text = templates.get_template(f"{name}.txt.jinja").render(
+            cells=cells, families=catalog.FAMILIES, size=_SIZE
+        )
+        _write(folder / f"{name}.txt", text)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

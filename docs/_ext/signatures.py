@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import torch
 from sphinx.util.inspect import stringify_signature
 
 from torchrecurrent import BaseRecurrentCell
@@ -23,6 +24,7 @@ _ALIASES: list[tuple[object, str]] = [
     (CellOption, "~torchrecurrent.building.CellOption"),
     (Initializer, "~torchrecurrent.init.Initializer"),
     (Kernels, "~torchrecurrent.engine.reference.Kernels"),
+    (torch.nn.Module, "torch.nn.Module"),
 ]
 
 

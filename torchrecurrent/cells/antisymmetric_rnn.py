@@ -63,6 +63,7 @@ class AntisymmetricRNNCell(BaseRecurrentCell):
     kernel_init: Initializer = fan_in_normal_
     recurrent_kernel_init: Initializer = fan_in_normal_
     citation: ClassVar[str] = "chang2019antisymmetricrnn"
+    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity, epsilon: Constant) -> Tensor:
@@ -106,6 +107,7 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
     kernel_init: Initializer = fan_in_normal_
     recurrent_kernel_init: Initializer = fan_in_normal_
     citation: ClassVar[str] = "chang2019antisymmetricrnn"
+    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(h: State, z: Input, n: Input, u: Recurrent, epsilon: Constant) -> Tensor:

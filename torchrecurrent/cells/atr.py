@@ -38,6 +38,7 @@ class ATRCell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "zhang2018simplifying"
+    family: ClassVar[str] = "additive"
 
     @staticmethod
     def step(h: State, p: Input, q: Recurrent) -> Tensor:

@@ -39,6 +39,7 @@ class BRCell(BaseRecurrentCell):
     recurrence: Recurrence = "diagonal"
     recurrent_kernel_init: Initializer = "ones"
     citation: ClassVar[str] = "vecoven2021bio"
+    family: ClassVar[str] = "bistable"
 
     @staticmethod
     def step(h: State, a: Gate, c: Gate, n: Input) -> Tensor:

@@ -51,6 +51,7 @@ class CFNCell(BaseRecurrentCell):
     kernel_init: Initializer = small_uniform_
     recurrent_kernel_init: Initializer = small_uniform_
     citation: ClassVar[str] = "laurent2017recurrent"
+    family: ClassVar[str] = "additive"
 
     @staticmethod
     def step(h: State, theta: Gate, eta: Gate, n: Input) -> Tensor:

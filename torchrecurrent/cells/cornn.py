@@ -57,6 +57,7 @@ class coRNNCell(BaseRecurrentCell):
     recurrent_bias_init: Initializer = "hidden_uniform"
     cell_bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "rusch2021coupled"
+    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(

@@ -53,6 +53,7 @@ class FastRNNCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = tenth_normal_
     bias_init: Initializer = "ones"
     citation: ClassVar[str] = "kusupati2018fastgrnn"
+    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(h: State, n: Gate, alpha: Scalar, beta: Scalar, nonlinearity: Nonlinearity) -> Tensor:
@@ -102,6 +103,7 @@ class FastGRNNCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = tenth_normal_
     bias_init: Initializer = "ones"
     citation: ClassVar[str] = "kusupati2018fastgrnn"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(

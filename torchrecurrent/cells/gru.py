@@ -34,6 +34,7 @@ class GRUCell(BaseRecurrentCell):
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "cho2014learning"
+    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, r: Gate, z: Gate, n: Input, m: Recurrent) -> Tensor:
@@ -47,7 +48,7 @@ class GRU(RecurrentLayer, cell=GRUCell):
 
 
 class GRUResetBeforeCell(BaseRecurrentCell):
-    r"""Gated recurrent unit as first described [cho2014learning]_: reset before the product.
+    r"""Gated recurrent unit as published [cho2014learning]_: reset before the product.
 
     The reset gate chooses what the candidate may see of the state. Its second product
     waits for the first, so a step takes longer than :class:`GRUCell`'s.
@@ -66,6 +67,7 @@ class GRUResetBeforeCell(BaseRecurrentCell):
 
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "cho2014learning"
+    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, r: Gate, z: Gate, n: Input, U: Map) -> Tensor:

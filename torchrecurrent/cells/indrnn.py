@@ -52,6 +52,7 @@ class IndRNNCell(BaseRecurrentCell):
     kernel_init: Initializer = kaiming_uniform_8_
     recurrent_kernel_init: Initializer = "uniform"
     citation: ClassVar[str] = "li2018independently"
+    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(h: State, n: IndGate, nonlinearity: Nonlinearity) -> Tensor:

@@ -43,6 +43,7 @@ class UGRNNCell(BaseRecurrentCell):
 
     forget_bias: float = 1.0
     citation: ClassVar[str] = "collins2017capacity"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(h: State, c: Gate, g: Gate) -> Tensor:
@@ -96,6 +97,7 @@ class IntersectionRNNCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     forget_bias: float = 1.0
     citation: ClassVar[str] = "collins2017capacity"
+    family: ClassVar[str] = "highway"
 
     @staticmethod
     def step(

@@ -46,6 +46,7 @@ class JANETCell(BaseRecurrentCell):
     beta: float = 1.0
     forget_init: Initializer = "ones"
     citation: ClassVar[str] = "vanderwesthuizen2018unreasonable"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(h: State, f: Gate, n: Gate, beta: Constant) -> Tensor:

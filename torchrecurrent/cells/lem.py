@@ -50,6 +50,7 @@ class LEMCell(BaseRecurrentCell):
     recurrent_bias_init: Initializer = "hidden_uniform"
     cell_bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "rusch2022long"
+    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(

@@ -35,6 +35,7 @@ class LightRUCell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "ye2024light"
+    family: ClassVar[str] = "additive"
 
     @staticmethod
     def step(h: State, n: Input, f: Gate) -> Tensor:

@@ -47,6 +47,7 @@ class LiGRUCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "ravanelli2018light"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(

@@ -49,6 +49,7 @@ class LSTMCell(BaseRecurrentCell):
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "hochreiter1997long"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(
@@ -57,6 +58,12 @@ class LSTMCell(BaseRecurrentCell):
         i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
         c = f * c + i * g
         return P(o * tanh(c)), c
+
+    @property
+    def papers(self) -> tuple[str, ...]:
+        diagonal = ("gonnet2020indylstms",) if self.recurrence == "diagonal" else ()
+        projected = ("sak2014long",) if self.proj_size else ()
+        return (*super().papers, "gers2000learning", *diagonal, *projected)
 
     @property
     def output_size(self) -> int:

@@ -49,6 +49,7 @@ class MCLSTMCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     cell_nonlinearity: Activation = "tanh"
     citation: ClassVar[str] = "benari2017sequence"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

@@ -38,6 +38,7 @@ class MGUCell(BaseRecurrentCell):
     nonlinearity: Activation = "tanh"
     gate_nonlinearity: Activation = "sigmoid"
     citation: ClassVar[str] = "zhou2016minimal"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(

@@ -48,6 +48,7 @@ class MinimalRNNCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     memory_kernel_init: Initializer = "xavier_uniform"
     citation: ClassVar[str] = "chen2017minimalrnn"
+    family: ClassVar[str] = "additive"
 
     @staticmethod
     def step(

@@ -41,6 +41,7 @@ class MiRU1Cell(BaseRecurrentCell):
     nonlinearity: Activation = "tanh"
     gate_nonlinearity: Activation = "sigmoid"
     citation: ClassVar[str] = "zyarah2026minion"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
@@ -85,6 +86,7 @@ class MiRU2Cell(BaseRecurrentCell):
     reset_coefficient: float = 0.5
     nonlinearity: Activation = "tanh"
     citation: ClassVar[str] = "zyarah2026minion"
+    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(

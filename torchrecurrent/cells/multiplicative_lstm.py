@@ -58,6 +58,7 @@ class MultiplicativeLSTMCell(BaseRecurrentCell):
     multiplicative_bias_init: Initializer = "zeros"
     forget_bias: float = 1.0
     citation: ClassVar[str] = "krause2016multiplicative"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

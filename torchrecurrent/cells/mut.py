@@ -39,6 +39,7 @@ class MUT1Cell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "jozefowicz2015empirical"
+    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, z: Input, r: Gate, n: Input, U: Map) -> Tensor:
@@ -76,6 +77,7 @@ class MUT2Cell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "jozefowicz2015empirical"
+    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, z: Gate, r: Gate, n: Input, U: Map) -> Tensor:
@@ -111,6 +113,7 @@ class MUT3Cell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "jozefowicz2015empirical"
+    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, z: Input, V: Map, r: Gate, n: Input, U: Map) -> Tensor:

@@ -41,6 +41,7 @@ class NASCell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "zoph2017neural"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

@@ -61,6 +61,7 @@ class OriginalLSTMCell(BaseRecurrentCell):
     input_nonlinearity: Activation = twice_centred
     output_nonlinearity: Activation = centred
     citation: ClassVar[str] = "hochreiter1997long"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

@@ -60,6 +60,7 @@ class PeepholeLSTMCell(BaseRecurrentCell):
     peephole_kernel_init: Initializer = xavier_vector_
     forget_bias: float = 1.0
     citation: ClassVar[str] = "gers2002learning"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

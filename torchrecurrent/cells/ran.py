@@ -37,6 +37,7 @@ class RANCell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "lee2017recurrent"
+    family: ClassVar[str] = "additive"
 
     @staticmethod
     def step(

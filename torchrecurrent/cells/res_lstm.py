@@ -87,6 +87,7 @@ class ResLSTMCell(BaseRecurrentCell):
     proj_init: Initializer = "xavier_uniform"
     residual_init: Initializer = "xavier_uniform"
     citation: ClassVar[str] = "kim2017residual"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

@@ -60,6 +60,7 @@ class RHNCell(BaseRecurrentCell):
     depth_kernel_init: Initializer = "xavier_uniform"
     depth_bias_init: Initializer = "zeros"
     citation: ClassVar[str] = "zilly2017recurrent"
+    family: ClassVar[str] = "highway"
 
     @staticmethod
     def step(s: State, h: Gate, t: Gate, H: Layers, T: Layers) -> Tensor:

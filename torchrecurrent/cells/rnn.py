@@ -36,6 +36,7 @@ class RNNCell(BaseRecurrentCell):
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "elman1990finding"
+    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity) -> Tensor:

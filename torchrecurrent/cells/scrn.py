@@ -60,6 +60,7 @@ class SCRNCell(BaseRecurrentCell):
     context_kernel_init: Initializer = "xavier_uniform"
     context_bias_init: Initializer = "zeros"
     citation: ClassVar[str] = "mikolov2014learning"
+    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(

@@ -33,6 +33,7 @@ class SGRNCell(BaseRecurrentCell):
     """
 
     citation: ClassVar[str] = "zu2020simple"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(h: State, p: Input, q: Recurrent) -> Tensor:

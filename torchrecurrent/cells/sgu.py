@@ -67,6 +67,7 @@ class SGUCell(BaseRecurrentCell):
     output_nonlinearity: Activation = "softplus"
     gate_nonlinearity: Activation = steep_hard_sigmoid
     citation: ClassVar[str] = "gao2016deep"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
@@ -118,6 +119,7 @@ class DSGUCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = steep_hard_sigmoid
     output_kernel_init: Initializer = "xavier_uniform"
     citation: ClassVar[str] = "gao2016deep"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(

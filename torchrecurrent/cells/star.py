@@ -49,6 +49,7 @@ class STARCell(BaseRecurrentCell):
     kernel_init: Initializer = "orthogonal"
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "turkoglu2021gating"
+    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(h: State, z: Input, k: Gate, beta: Constant) -> Tensor:

@@ -56,6 +56,7 @@ class TRNNCell(BaseRecurrentCell):
 
     gate_nonlinearity: Activation = "sigmoid"
     citation: ClassVar[str] = "balduzzi2016strongly"
+    family: ClassVar[str] = "strongly-typed"
 
     @staticmethod
     def step(h: State, z: Input, f: Input, gate_nonlinearity: GateNonlinearity) -> Tensor:
@@ -95,6 +96,7 @@ class TGRUCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     output_nonlinearity: Activation = "tanh"
     citation: ClassVar[str] = "balduzzi2016strongly"
+    family: ClassVar[str] = "strongly-typed"
 
     @staticmethod
     def step(
@@ -149,6 +151,7 @@ class TLSTMCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     output_nonlinearity: Activation = "tanh"
     citation: ClassVar[str] = "balduzzi2016strongly"
+    family: ClassVar[str] = "strongly-typed"
 
     @staticmethod
     def step(

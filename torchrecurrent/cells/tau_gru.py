@@ -66,6 +66,7 @@ class tauGRUCell(BaseRecurrentCell):
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "erichson2022gated"
+    family: ClassVar[str] = "time-delay"
 
     @staticmethod
     def step(

@@ -66,6 +66,7 @@ class UnICORNNCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = "uniform"
     control_kernel_init: Initializer = tenth_uniform_
     citation: ClassVar[str] = "rusch2021unicornn"
+    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(

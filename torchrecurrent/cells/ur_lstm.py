@@ -49,6 +49,7 @@ class URLSTMCell(BaseRecurrentCell):
     gate_init: Literal["uniform", "none"] = "uniform"
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "gu2020improving"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(h: State, c: State, f: Gate, r: Gate, u: Gate, o: Gate) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,7 @@ class WMCLSTMCell(BaseRecurrentCell):
     memory_kernel_init: Initializer = "xavier_uniform"
     memory_bias_init: Initializer = "zeros"
     citation: ClassVar[str] = "landi2021working"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

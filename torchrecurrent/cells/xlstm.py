@@ -57,6 +57,7 @@ class sLSTMCell(BaseRecurrentCell):
     kernel_init: Initializer = small_init_
     recurrent_kernel_init: Initializer = "zeros"
     citation: ClassVar[str] = "beck2024xlstm"
+    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

@@ -1,4 +1,4 @@
-"""The command line: ``torchrecurrent doctor``, or ``python -m torchrecurrent doctor``.
+"""The command line: ``torchrecurrent cells``, or ``python -m torchrecurrent cells``.
 
 A module here is the subcommand of its name, unless that begins with an underscore. The first line
 of its docstring is its help; ``arguments(parser)`` declares what it takes, ``run(options)`` does it
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
+import sys
 from collections.abc import Sequence
 
 from .. import __version__
@@ -24,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; left out, those of this process.
 
     Returns:
-        The exit status: 0 if all is well.
+        The exit status: 0 if all is well; 141, as a shell has it, if nobody read the output to
+        its end.
 
     Raises:
         SystemExit: the arguments are wrong (status 2), or asked for help (0).
@@ -40,4 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.arguments(command)
             command.set_defaults(run=module.run)
     options = parser.parse_args(argv)
-    return int(options.run(options))
+    try:
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except BrokenPipeError:  # a reader such as `head` has seen enough
+        # What is left in the buffer has to go somewhere when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status

@@ -24,7 +24,7 @@ from .numbered import numbered
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
-__all__ = ["Backend", "backend", "explain", "kernel_source", "run"]
+__all__ = ["Backend", "backend", "explain", "kernel_source", "no_kernel", "run"]
 
 Backend = Literal["auto", "reference", "c"]
 _CHOICES = ("auto", "reference", "c")
@@ -160,6 +160,12 @@ def kernel_source(cell: Any, dtype: torch.dtype) -> str:
             return emit_c(found.plan, REALS[dtype]).text
         reason = found
     raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
+
+
+def no_kernel(cell: BaseRecurrentCell) -> str:
+    """Why no kernel can run a cell, whatever the call; empty if one can."""
+    found = _overrides(cell) or fused(cell)
+    return found if isinstance(found, str) else ""
 
 
 def _run_fused(

@@ -1,0 +1,174 @@
+"""The built site in a browser: ``make docs``, then ``make docs-test``."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup, Tag
+from pybtex.database import parse_file  # type: ignore[import-untyped]
+
+import torchrecurrent
+from torchrecurrent import bibliography, cell_info, cite, list_cells
+from torchrecurrent.formula import count, without_values
+
+SITE = Path(__file__).parents[1] / "_build" / "html"
+PAGE = SITE / "cells.html"
+Open = Callable[[str], BeautifulSoup]
+Row = list[str]
+
+#: What a visitor does on the page, and what the address is afterwards.
+CLICKS = """
+addEventListener("load", () => {
+  const buttons = [...document.querySelectorAll("table.cells th button")];
+  const year = buttons.find((each) => each.textContent.trim() === "Year");
+  year.click();
+  year.click();
+  const input = document.querySelector(".cells-controls input");
+  input.value = "GRU";
+  input.dispatchEvent(new Event("input"));
+  document.body.dataset.query = location.search;
+});
+"""
+
+
+@pytest.fixture(scope="session")
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Open:
+    """Opens an address and returns the page after its scripts ran, which must not complain."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    assert browser, f"none of {', '.join(names)} was found"
+    assert PAGE.exists(), "the site is not built: run `make docs` first"
+    profile = tmp_path_factory.mktemp("profile")
+
+    def load(address: str) -> BeautifulSoup:
+        done = subprocess.run(
+            [
+                browser,
+                "--headless",
+                "--no-sandbox",  # it refuses to run as root with one
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                f"--user-data-dir={profile}",
+                "--enable-logging=stderr",
+                "--virtual-time-budget=20000",  # of the page's own clock, which runs ahead
+                "--dump-dom",
+                address,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return BeautifulSoup(done.stdout, "html.parser")
+
+    return load
+
+
+def page_rows(page: BeautifulSoup) -> list[Row]:
+    """The texts of those rows of the table that can be seen."""
+    table = page.select_one("table.cells")
+    assert table is not None
+    return [
+        [cell.get_text().strip() for cell in row.find_all("td")]
+        for row in table.select("tbody > tr")
+        if not row.has_attr("hidden")
+    ]
+
+
+def written() -> list[Row]:
+    """The rows as they stand in the file."""
+    return page_rows(BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser"))
+
+
+def test_the_table_says_what_the_package_does() -> None:
+    """Without any script, too: this is the file as it is."""
+    rows = written()
+    assert [row[0] for row in rows] == list_cells()
+    for name, year, paper, *rest in rows:
+        info = cell_info(name)
+        assert year == str(info.year)
+        assert paper
+        size = count(getattr(torchrecurrent, name), 100, 100)
+        facts = [info.family, ", ".join(info.states), info.recurrence, info.parameters, str(size)]
+        assert rest == facts
+    page = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser")
+    assert not page.select("table.cells button, .cells-controls")
+
+
+@pytest.mark.parametrize(
+    ("query", "column", "numeric", "words"),
+    [
+        ("", 0, False, []),
+        ("?sort=year&filter=lstm", 1, True, ["lstm"]),
+        ("?sort=-year&filter=LSTM", -1, True, ["lstm"]),
+        ("?sort=-i-h-100", -7, True, []),
+        ("?sort=family&filter=two-stage%20one-gate", 3, False, ["two-stage", "one-gate"]),
+        ("?sort=nonsense&filter=no+such+cell", 0, False, ["no", "such", "cell"]),
+    ],
+)
+def test_an_address_sorts_and_filters(
+    open_page: Open, query: str, column: int, numeric: bool, words: list[str]
+) -> None:
+    page = open_page(f"{PAGE.as_uri()}{query}")
+    place, down = abs(column), column < 0
+
+    def key(row: Row) -> tuple[int, str]:
+        text = row[place]
+        return (int(text) * (-1 if down else 1), "") if numeric else (0, text.lower())
+
+    expected = [row for row in written() if all(word in " ".join(row).lower() for word in words)]
+    assert page_rows(page) == sorted(expected, key=key)
+    found = page.select_one(".cells-controls output")
+    assert found is not None
+    assert found.get_text() == f"{len(expected)} of {len(list_cells())} cells"
+    states = [header["aria-sort"] for header in page.select("table.cells th")]
+    sorts = query.startswith("?sort") and "nonsense" not in query
+    assert states.count("none") == len(states) - sorts
+    if sorts:
+        assert states[place] == ("descending" if down else "ascending")
+
+
+def test_clicking_and_typing(open_page: Open, tmp_path: Path) -> None:
+    page = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser")
+    assert page.head is not None
+    page.head.insert(0, Tag(name="base", attrs={"href": PAGE.as_uri()}))
+    script = Tag(name="script")
+    script.string = CLICKS
+    page.head.append(script)
+    path = tmp_path / "clicked.html"
+    path.write_text(str(page), encoding="utf-8")
+    clicked = open_page(path.as_uri())
+    expected = [row for row in written() if "gru" in " ".join(row).lower()]
+    assert 3 < len(expected) < 20
+    assert page_rows(clicked) == sorted(expected, key=lambda row: -int(row[1]))
+    assert clicked.body is not None
+    assert clicked.body["data-query"] == "?sort=-year&filter=GRU"
+
+
+@pytest.mark.parametrize("path", ["choose.html", "names.html", "cells/LSTMCell.html"])
+def test_pages_load_and_render_their_mathematics(open_page: Open, path: str) -> None:
+    page = open_page((SITE / path).as_uri())
+    assert page.select("h1")
+    assert page.select("mjx-container svg")
+    assert not page.select("mjx-merror")
+
+
+def test_the_page_has_the_bibtex_of_the_cell() -> None:
+    page = BeautifulSoup((SITE / "cells" / "LSTMCell.html").read_text("utf-8"), "html.parser")
+    blocks = [block.get_text().strip() for block in page.select(".highlight-bibtex pre")]
+    assert blocks == [cite(without_values(torchrecurrent.LSTMCell, 3, 5))]
+
+
+def test_the_bibliography_is_read_as_bibtex_reads_it() -> None:
+    parsed = parse_file(Path(torchrecurrent.__path__[0]) / "refs.bib").entries
+    assert list(parsed) == list(bibliography.entries())
+    for key, entry in bibliography.entries().items():
+        assert bibliography.field(entry, "year") == parsed[key].fields["year"]
+        title = " ".join(parsed[key].fields["title"].split())
+        plain = title.replace("{", "").replace("}", "").replace("--", "\N{EN DASH}")
+        assert bibliography.field(entry, "title") == plain

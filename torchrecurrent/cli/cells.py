@@ -1,0 +1,74 @@
+"""List the cells, with what each is and how many parameters it has.
+
+The exit status is 2 if there is no such cell or family.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+
+from ..catalog import FAMILIES, list_cells
+from ..info import CellInfo, cell_info
+
+__all__ = ["arguments", "run"]
+
+_HEADER = ("Cell", "Year", "States", "Recurrence", "Parameters")
+#: Columns that a title needs to say something.
+_TITLE = 20
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """A pattern and a family, either of which may be left out."""
+    parser.add_argument(
+        "glob", nargs="?", default="*", help='part of the cells, such as "*lstm*" (default: all)'
+    )
+    parser.add_argument("--family", default="", help=f"only one of {', '.join(FAMILIES)}")
+    parser.epilog = "I is the width of the input, H that of the state."
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table; 2 if nothing is to be listed."""
+    families = [name for name in FAMILIES if name.lower().startswith(options.family.lower())]
+    if not families:
+        return _fail(f"no family {options.family!r}; expected one of {', '.join(FAMILIES)}")
+    found = [cell_info(name) for name in list_cells(options.glob)]
+    shown = [info for info in found if info.family in families]
+    if not shown:
+        kind = f"cell of the family {' or '.join(families)}" if options.family else "cell"
+        return _fail(f"no {kind} is called {options.glob!r}; without a name all are listed")
+    _table(shown, shutil.get_terminal_size().columns)
+    return 0
+
+
+def _fail(text: str) -> int:
+    print(f"torchrecurrent cells: {text}", file=sys.stderr)
+    return 2
+
+
+def _table(infos: Sequence[CellInfo], width: int) -> None:
+    """One row a cell, family by family; with the papers' titles where ``width`` has room."""
+    rows = {info.name: _row(info) for info in infos}
+    widths = [max(map(len, column)) for column in zip(_HEADER, *rows.values(), strict=True)]
+
+    def line(row: Sequence[str], title: str) -> str:
+        text = "  ".join(f"{cell:<{size}}" for cell, size in zip(row, widths, strict=True))
+        room = width - len(text) - 2
+        if room < _TITLE:
+            return text.rstrip()
+        return f"{text}  {title if len(title) <= room else title[: room - 3] + '...'}"
+
+    print(line(_HEADER, "Paper"))
+    for family in FAMILIES:
+        members = [info for info in infos if info.family == family]
+        if members:
+            print(f"\n{family}")
+        for info in members:
+            print(line(rows[info.name], info.title or ""))
+
+
+def _row(info: CellInfo) -> tuple[str, ...]:
+    year = "" if info.year is None else str(info.year)
+    return info.name, year, ", ".join(info.states), info.recurrence, info.parameters
