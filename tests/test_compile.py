@@ -143,6 +143,10 @@ def test_autocast(kind: type[RecurrentLayer]) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert ": c: " in layer.explain(input)
         assert_same(layer(input), plain, 0)
+        if kind is LSTM:  # states of two dtypes
+            h, c = torch.zeros(1, 4, 5, dtype=torch.bfloat16), torch.zeros(1, 4, 5)
+            assert_same(layer(input, (h, c)), plain, 0)
+            assert_same(layer(input, (c, h)), plain, 0)
         leaf = input.bfloat16().requires_grad_()
         output, _ = layer(leaf)
         assert output.dtype == torch.bfloat16

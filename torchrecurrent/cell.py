@@ -270,7 +270,8 @@ class BaseRecurrentCell(Options):
         if input.dim() not in (1, 2):
             raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         check_width(input, self.input_size)
-        check_placement("input", input, weight := next(self.parameters(), None))
+        weight = next(iter(self._parameters.values()), None)  # quicker than parameters()
+        check_placement("input", input, weight)
         if hx is None:
             states = self.initial_states(input.shape[:-1], input)
         else:

@@ -77,8 +77,12 @@ def check_cell_states(
         RuntimeError: a wrong width or batch size.
     """
     states = check_state_kind(hx, names)
+    shape = input.shape[:-1]
     for name, width, state in zip(names, widths, states, strict=True):
         label = "hx" if len(states) == 1 else f"hx ({name})"
+        if state.shape == (*shape, width):
+            check_placement(label, state, weight)
+            continue
         if state.dim() != input.dim():
             raise ValueError(
                 f"{label}: Expected hidden to be {input.dim()}D, as the input is, "
@@ -89,10 +93,8 @@ def check_cell_states(
                 f"{label}: hidden has inconsistent hidden_size: "
                 f"got {state.size(-1)}, expected {width}"
             )
-        if state.shape[:-1] != input.shape[:-1]:
-            raise RuntimeError(
-                f"{label}: Input batch size {input.size(0)} doesn't match "
-                f"hidden batch size {state.size(0)}"
-            )
-        check_placement(label, state, weight)
+        raise RuntimeError(
+            f"{label}: Input batch size {input.size(0)} doesn't match "
+            f"hidden batch size {state.size(0)}"
+        )
     return states

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
@@ -92,8 +93,9 @@ def step(
         return None
     if input.dtype in REALS and not cell.signature.has_delay:
         weights = [w.contiguous() for w in cell.kernels().values() if w is not None]
-        if all(tensor.dtype == input.dtype for tensor in (*weights, *states)):
-            found = fused_by_key(key).one_step(input.dtype)(
+        dtype = input.dtype
+        if all(tensor.dtype is dtype for tensor in (*weights, *states)):
+            found = fused_by_key(key).one_step(dtype)(
                 input.contiguous(),
                 weights,
                 [state.contiguous() for state in states],
@@ -151,7 +153,7 @@ def kernel_source(cell: Any, dtype: torch.dtype) -> str:
     Raises:
         TypeError: it has none; the message says why.
     """
-    reason = _overrides(cell)
+    reason = _overrides(type(cell))
     if not reason and dtype not in REALS:
         reason = f"there is no kernel for {dtype}"
     if not reason:
@@ -164,7 +166,7 @@ def kernel_source(cell: Any, dtype: torch.dtype) -> str:
 
 def no_kernel(cell: BaseRecurrentCell) -> str:
     """Why no kernel can run a cell, whatever the call; empty if one can."""
-    found = _overrides(cell) or fused(cell)
+    found = _overrides(type(cell)) or fused(cell)
     return found if isinstance(found, str) else ""
 
 
@@ -178,7 +180,7 @@ def _run_fused(
     weights = [w for w in cell.kernels().values() if w is not None]
     given = data.dtype
     dtype = torch.float32 if weights[0].dtype in _NARROW else weights[0].dtype
-    if dtype != given or dtype != weights[0].dtype or dtype != states[0].dtype:
+    if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
         data, weights = data.to(dtype), [w.to(dtype) for w in weights]
         states = tuple(state.to(dtype) for state in states)
     has_delay = cell.signature.has_delay
@@ -202,7 +204,7 @@ def _run_fused(
 
 def _usable(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> Fused | str:
     """What would run this call, or the reason why nothing does."""
-    reason = _overrides(cell) or _refusal(cell, data, states)
+    reason = _overrides(type(cell)) or _refusal(cell, data, states)
     if reason:
         return reason
     found = fused(cell)
@@ -217,16 +219,19 @@ def _usable(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> Fused
     return found
 
 
-def _overrides(cell: Any) -> str:
-    """Why the step is not all that this cell does."""
+def _find_override(kind: type) -> str:
+    """Why the step is not all that a class of cells does."""
     from ..cell import BaseRecurrentCell
 
-    kind = type(cell)
-    if not isinstance(cell, BaseRecurrentCell):
+    if not issubclass(kind, BaseRecurrentCell):
         return "the cell is a module without a declared step"
     if kind.update is not BaseRecurrentCell.update or kind.project is not BaseRecurrentCell.project:
         return f"{kind.__name__} overrides update or project"
     return ""
+
+
+#: Kept, since it is asked at every call.
+_overrides: Callable[[type], str] = cache(_find_override)
 
 
 def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -82,9 +83,11 @@ class Kernel:
 
         self.plan = plan
         self.source: Source = emit_c(plan, REALS[dtype])
-        library = load(self.source.text)
+        with ThreadPoolExecutor(1) as pool:  # two compilers side by side, the first time
+            pending = pool.submit(products, REALS[dtype])
+            library = load(self.source.text)
+            self._products = pending.result()
         self.call, self._backward = library.forward, library.backward
-        self._products = products(REALS[dtype])
         self.blocks = self._products.blocks
         #: Arrays for what is handed over: the pointers, the constants; and the widths.
         self.pointers = ctypes.c_void_p * max(1, len(self.source.slots))
