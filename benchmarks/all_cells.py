@@ -133,11 +133,7 @@ def write(found: Sequence[Compared], about: dict[str, str | int], out: Path) -> 
         json.dumps({"about": about, "milliseconds": records}, indent=1) + "\n", encoding="utf-8"
     )
     with out.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["T", "N", "I", "H", *list(records[0])[1:]])
-        writer.writeheader()
-        for record in records:
-            sizes = dict(zip("TNIH", record.pop("shape"), strict=True))
-            writer.writerow(sizes | record)
+        csv.writer(file).writerows(by_cell(found))
     lines = [f"Measured on {machine.sentence(about)}.", ""]
     for shape in dict.fromkeys(each.shape for each in found):
         own = [each for each in found if each.shape == shape]
@@ -145,6 +141,18 @@ def write(found: Sequence[Compared], about: dict[str, str | int], out: Path) -> 
         lines += [*(f"- {line}" for line in summary(own)), ""]
     out.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
     return [out.with_suffix(suffix) for suffix in (".json", ".csv", ".md")]
+
+
+def by_cell(found: Sequence[Compared]) -> list[list[str]]:
+    """One row a cell, the shapes side by side, as the documentation shows it."""
+    shapes = list(dict.fromkeys(each.shape for each in found))
+    head = [["ms", "/ nn.LSTM", "/ 0.2.5"] for _ in shapes]
+    rows: dict[str, list[str]] = {}
+    for each in found:
+        numbers = (each.ours, each.over_lstm, each.over_old)
+        parts = ["" if number is None else f"{number:.2f}" for number in numbers]
+        rows.setdefault(each.cell, [each.cell]).extend(parts)
+    return [["layer", *(name for part in head for name in part)], *rows.values()]
 
 
 def main() -> None:

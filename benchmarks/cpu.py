@@ -65,7 +65,7 @@ def main() -> None:
     if options.first_call:
         found.first_call = first_call.measure(5)
     if options.memory:
-        found.memory = memory.measure()
+        found.memory = memory.measure(3)
     if options.streaming:
         found.streaming = streaming.measure(2000)
     shapes: list[Shape] = [tuple(each) for each in options.shape] if options.shape else SHAPES
