@@ -40,6 +40,7 @@ bench-all: $(VENV)/studies ## time every cell beside nn.LSTM and torchrecurrent 
 
 smoke: $(VENV)/studies ## run the demo and the examples for a few steps
 	$(BIN)/python -m torchrecurrent.studies.demo --smoke --out build/smoke
+	for each in examples/*.py; do echo $$each && $(BIN)/python $$each --steps 3 || exit 1; done
 
 clean: ## remove what the other commands made
 	rm -rf $(VENV) build docs/_build docs/cells .pytest_cache .mypy_cache .ruff_cache .hypothesis

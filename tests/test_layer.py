@@ -28,17 +28,6 @@ I, H = 3, 4
 LENGTHS = [2, 5, 1, 4]
 
 
-def test_two_halves_carry_the_state(layer_class: type[RecurrentLayer]) -> None:
-    layer = make(layer_class, 2)
-    input = input_for(layer, 7, 3)
-    output, h_n = layer(input)
-    for cut in (1, 3, 6):
-        first, middle = layer(input[:cut])
-        second, last = layer(input[cut:], middle)
-        assert_same(torch.cat([first, second]), output)
-        assert_same(last, h_n)
-
-
 def test_one_step_at_a_time_is_the_cell(layer_class: type[RecurrentLayer]) -> None:
     layer = make(layer_class)
     (cell,) = layer.cells
@@ -51,12 +40,6 @@ def test_one_step_at_a_time_is_the_cell(layer_class: type[RecurrentLayer]) -> No
         outputs.append(out)
     assert_same(torch.stack(outputs), output)
     assert_same([state.unsqueeze(0) for state in tensors(hx)], h_n)
-
-
-def test_order_of_the_batch_does_not_matter(layer_class: type[RecurrentLayer]) -> None:
-    layer = make(layer_class, 2)
-    input, order = input_for(layer, 5, 4), torch.tensor([2, 0, 3, 1])
-    assert_same(layer(input[:, order])[0], layer(input)[0][:, order])
 
 
 def test_permuted_units_permute_the_output(cell_class: Any) -> None:

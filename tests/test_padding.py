@@ -68,6 +68,9 @@ ALL_OPTIONS = [
     for first in (False, True)
     for seq in (False, True)
 ]
+#: A half of them in which every three options meet in all their values: enough for each of many
+#: cells, where it is the layer's own code that reads them.
+HALF = [options for options in ALL_OPTIONS if sum(map(int, options.values())) % 2]
 
 
 def reference(layer: Any, input: Tensor, lengths: list[int], hx: Any = None) -> list[Tensor]:
@@ -87,7 +90,7 @@ def index(hx: Any, n: int) -> Any:
     return type(hx)(index(item, n) for item in hx)
 
 
-@pytest.mark.parametrize("options", ALL_OPTIONS, ids=str)
+@pytest.mark.parametrize("options", HALF, ids=str)
 def test_padding_changes_nothing(
     layer_class: type[RecurrentLayer], options: dict[str, Any]
 ) -> None:

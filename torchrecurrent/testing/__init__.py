@@ -1,0 +1,88 @@
+"""Checks that a cell of your own does all that a layer and its users count on.
+
+They need torch alone. All at once:
+
+.. code-block:: python
+
+    from torchrecurrent.testing import check_cell
+
+    check_cell(MyCell)
+
+or each as a test of its own, with pytest:
+
+.. code-block:: python
+
+    @pytest.mark.parametrize(("name", "check"), checks())
+    def test_my_cell(name, check):
+        check(MyCell)
+
+What they can't know is whether the step is that of its paper: compare it with the equations
+written out, as :doc:`/write_your_own` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..wrappers import CellFactory
+from . import layer_checks, step_checks
+from .subject import CellCheckError, Check
+
+__all__ = ["CellCheckError", "Check", "check_cell", "checks"]
+
+_CHECKS: tuple[Check, ...] = (
+    step_checks.shapes,
+    step_checks.initial_state,
+    step_checks.unbatched,
+    step_checks.dtype,
+    step_checks.gradients,
+    step_checks.functional_call,
+    step_checks.no_bias,
+    step_checks.initialisers,
+    step_checks.reset_parameters,
+    step_checks.state_dict,
+    step_checks.pickle_and_deepcopy,
+    step_checks.extra_repr,
+    layer_checks.one_step,
+    layer_checks.two_halves,
+    layer_checks.padding,
+    layer_checks.batch_order,
+    layer_checks.bidirectional,
+    layer_checks.gradients_through_time,
+    layer_checks.kernel,
+)
+
+
+def checks() -> Iterator[tuple[str, Check]]:
+    """Every check by its name, in the order in which :func:`check_cell` runs them.
+
+    A check is called as :func:`check_cell` is. Its docstring says what it holds a cell to.
+
+    >>> from torchrecurrent.testing import checks
+    >>> [name for name, _ in checks()][:3]
+    ['shapes', 'initial_state', 'unbatched']
+    """
+    return ((check.__name__, check) for check in _CHECKS)
+
+
+def check_cell(cell: CellFactory, *, input_size: int | None = None, hidden_size: int = 4) -> None:
+    """Run all checks, in evaluation mode and float64, up to the first that fails.
+
+    All but the last run the plain loop, so that what they find is the cell's; the last compares
+    the fused kernel with it, if there is one. torch's random state is left as it was.
+
+    Args:
+        cell: a class with :class:`~torchrecurrent.BaseRecurrentCell` as its base, or a function
+            of ``(input_size, hidden_size, *, bias, dtype)`` that makes one, such as
+            ``partial(MyCell, alpha=0.1)``.
+        input_size: width of the input; default: 3, or ``hidden_size`` if the cell can't be made
+            with 3.
+        hidden_size: width of the state.
+
+    Raises:
+        CellCheckError: a check fails; the error names the check, the cell and what differs. What
+            the cell itself raised is its ``__cause__``.
+        TypeError: ``cell`` is no function, or a class of something else.
+    """
+    for _, check in checks():
+        check(cell, input_size=input_size, hidden_size=hidden_size)

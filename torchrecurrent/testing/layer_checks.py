@@ -1,0 +1,168 @@
+"""Checks of a layer of the cell, over sequences."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cell import BaseRecurrentCell
+from ..engine.backend import Backend, backend
+from ..layer import Recurrent
+from .step_checks import compare_gradients
+from .subject import Subject, check, jitter, require, require_same, step, tensors
+
+__all__ = [
+    "batch_order",
+    "bidirectional",
+    "gradients_through_time",
+    "kernel",
+    "one_step",
+    "padding",
+    "two_halves",
+]
+
+
+def layer_of(cell: BaseRecurrentCell) -> Recurrent:
+    """A layer of this very cell."""
+    return Recurrent(cell, cell.input_size, cell.hidden_size)
+
+
+@check
+def one_step(subject: Subject) -> None:
+    """A sequence of one step gets what the cell gives."""
+    cell = subject.make()
+    input, states = subject.input(1, 2), subject.states(cell, 2)
+    hx = [state.unsqueeze(0) for state in states]
+    output, last = layer_of(cell)(input, hx[0] if len(hx) == 1 else tuple(hx))
+    expected, new = step(cell, input[0], states)
+    require_same("the output of one step, by the layer and by the cell", output[0], expected)
+    found = [state[0] for state in tensors(last)]
+    require_same("the state after one step, by the layer and by the cell", found, new)
+
+
+@check
+def two_halves(subject: Subject) -> None:
+    """A sequence cut in two, with the state carried over, is as in one piece."""
+    layer = layer_of(subject.make())
+    input = subject.input(5, 3)
+    output, last = layer(input)
+    for cut in (1, 3):
+        first, middle = layer(input[:cut])
+        second, end = layer(input[cut:], middle)
+        what = f"of 5 steps, cut after {cut} and in one piece"
+        require_same(f"the outputs {what}", torch.cat([first, second]), output)
+        require_same(f"the state {what}", end, last)
+
+
+@check
+def padding(subject: Subject) -> None:
+    """What stands after the end of a sequence, be it NaN, reaches neither value nor gradient."""
+    layer = layer_of(subject.make())
+    lengths = [2, 5, 1, 4]
+    input = subject.input(5, 4)
+    for n, length in enumerate(lengths):
+        input[length:, n] = torch.nan
+    output, last = layer(input, lengths=lengths)
+    for n, length in enumerate(lengths):
+        expected, state = layer(input[:length, n])
+        what = f"of a sequence of {length} steps, padded to 5 and by itself"
+        require_same(f"the output {what}", output[:length, n], expected)
+        require_same(f"the state {what}", [each[:, n] for each in tensors(last)], state)
+        require(not output[length:, n].any(), "the output after a sequence's end is not zero")
+    torch.stack([each.sum() for each in tensors((output, last))]).sum().backward()
+    for name, parameter in layer.named_parameters():
+        finite = parameter.grad is None or bool(parameter.grad.isfinite().all())
+        require(finite, f"a NaN in the padding comes through to the gradient of {name}")
+
+
+@check
+def batch_order(subject: Subject) -> None:
+    """The sequences of a batch in another order get the same outputs in that order."""
+    layer = layer_of(subject.make())
+    order = torch.tensor([2, 0, 5, 3, 1, 4])
+    input = subject.input(4, 6)
+    output, last = layer(input)
+    permuted, end = layer(input[:, order])
+    require_same("the outputs of a batch in another order", permuted, output[:, order])
+    found = [state[:, order] for state in tensors(last)]
+    require_same("the states of a batch in another order", end, found)
+
+
+@check
+def bidirectional(subject: Subject) -> None:
+    """Two cells with parameters of their own, the second of which reads from the end."""
+    layer = Recurrent(
+        subject.factory,
+        subject.input_size,
+        subject.hidden_size,
+        bidirectional=True,
+        dtype=torch.float64,
+    )
+    jitter(layer.eval())
+    forwards, backwards = ({id(each) for each in cell.parameters()} for cell in layer.cells)
+    require(not forwards & backwards, "the cells of the two directions share a parameter")
+    input = subject.input(4, 2)
+    output, last = layer(input)
+    one, other = (Recurrent(cell, cell.input_size, cell.hidden_size) for cell in layer.cells)  # type: ignore[arg-type]
+    first, states = one(input)
+    second, ends = other(input.flip(0))
+    require_same(
+        "two directions at once and one by one", output, torch.cat([first, second.flip(0)], -1)
+    )
+    expected = [torch.cat(pair) for pair in zip(tensors(states), tensors(ends), strict=True)]
+    require_same("the states of two directions, at once and one by one", last, expected)
+
+
+@check
+def gradients_through_time(subject: Subject) -> None:
+    """Backward through a sequence agrees with finite differences."""
+    layer = layer_of(subject.make())
+
+    def sequence(input: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensors(layer(input)))
+
+    compare_gradients(sequence, {"the input": subject.input(3, 2)}, layer, fast=True)
+
+
+@check
+def kernel(subject: Subject) -> None:
+    """The fused kernel, where ``explain`` says that it runs, gives what the plain loop gives."""
+    layer = layer_of(subject.make())
+    input = subject.input(7, 5)
+    with torch.no_grad():
+        hx = layer(input)[1]
+    with warnings.catch_warnings(), backend("auto"):
+        warnings.simplefilter("ignore")  # that there is no compiler
+        fused = ": c: " in layer.explain(input, hx)
+    if fused:
+        expected, found = results(layer, input, hx, "reference"), results(layer, input, hx, "c")
+        for name, value in expected.items():
+            require_same(f"{name}, by the fused kernel and by the plain loop", found[name], value)
+
+
+def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str, Tensor]:
+    """Output, states and all gradients of a padded batch, by their names."""
+    leaf = input.clone().requires_grad_()
+    states = [state.clone().requires_grad_() for state in tensors(hx)]
+    layer.zero_grad()
+    with backend(path):
+        output, last = layer(
+            leaf, states[0] if len(states) == 1 else tuple(states), lengths=[4, 1, 7, 2, 7]
+        )
+    found = {"the output": output}
+    found |= {f"state {k}": state for k, state in enumerate(tensors(last))}
+    # Each result with a weight of its own: a gradient of a plain sum would hide exchanges.
+    weighted = [
+        (each * torch.linspace(1, 2, each.numel()).view(each.shape)).sum()
+        for each in found.values()
+    ]
+    torch.stack(weighted).sum().backward()
+    leaves = {"the input": leaf, **dict(layer.cells[0].named_parameters())}
+    leaves |= {f"first state {k}": state for k, state in enumerate(states)}
+    for name, value in leaves.items():
+        if value.grad is not None:
+            found[f"the gradient of {name}"] = value.grad.clone()
+    return found
