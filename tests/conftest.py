@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
+
+# Before anyone imports Triton, which reads it then: without a GPU its kernels run in Python.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+# With a GPU, what torch.use_deterministic_algorithms asks for.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
 from torchrecurrent.catalog import cells, layer_of

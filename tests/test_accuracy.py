@@ -16,6 +16,7 @@ from torch import Tensor
 
 from torchrecurrent import LSTM, RecurrentLayer
 from torchrecurrent.catalog import cells, layer_of
+from torchrecurrent.engine.backend import Backend
 
 from .making import assert_same, input_for, tensors
 from .test_engine import RAGGED, WITHOUT_KERNEL, build, results
@@ -80,18 +81,24 @@ def test_error_does_not_grow_with_the_length() -> None:
 
 
 def ratios(
-    layer_class: type[RecurrentLayer], steps: int, width: int, dtype: torch.dtype, seed: int
+    layer_class: type[RecurrentLayer],
+    steps: int,
+    width: int,
+    dtype: torch.dtype,
+    seed: int,
+    path: Backend = "c",
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Of every result, the kernel's error over the loop's."""
     torch.manual_seed(seed)
-    layer = build(layer_class, width, dtype=dtype)
-    exact = build(layer_class, width, dtype=torch.float64)
+    layer = build(layer_class, width, dtype=dtype).to(device)
+    exact = build(layer_class, width, dtype=torch.float64).to(device)
     exact.load_state_dict(layer.state_dict())
-    input = input_for(layer, steps, 3, dtype=dtype)
+    input = input_for(layer, steps, 3, dtype=dtype).to(device)
     with torch.no_grad():
         states = list(tensors(layer(input[:5])[1]))  # what this cell's states may be
     truth = results(exact, input.double(), "reference", hx=_form([s.double() for s in states]))
-    ours = results(layer, input, "c", hx=_form(states))
+    ours = results(layer, input, path, hx=_form(states))
     theirs = results(layer, input, "reference", hx=_form(states))
     made = ["output", *(f"state {k}" for k in range(len(states)))]
     leaves = ["input", *made[1:], *(name for name, _ in layer.named_parameters())]

@@ -45,7 +45,7 @@ def results(layer: Any, input: Tensor, path: Backend, **call: Any) -> list[Tenso
         found = list(tensors(layer(leaf, given, **call)))
     generator = torch.Generator().manual_seed(5)
     weighted = [
-        (each * torch.randn(each.shape, generator=generator).to(each.dtype)).sum() for each in found
+        (each * torch.randn(each.shape, generator=generator).to(each)).sum() for each in found
     ]
     torch.stack(weighted).sum().backward()
     gradients = [leaf.grad, *(state.grad for state in leaves)]

@@ -241,13 +241,13 @@ class Recurrent(nn.Module):
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
         )
 
-    def kernel_source(self, dtype: torch.dtype = torch.float32) -> str:
-        """The C code that runs the first cell, forward and backward.
+    def kernel_source(self, dtype: torch.dtype = torch.float32, device: str = "cpu") -> str:
+        """The code that runs the first cell: C for ``"cpu"``, Triton for ``"cuda"``.
 
         Raises:
             TypeError: the cell has no kernel; the message says why.
         """
-        return backend.kernel_source(self.cells[0], dtype)
+        return backend.kernel_source(self.cells[0], dtype, device)
 
     def init_hidden(self, batch_size: int | None = None) -> Any:
         """The first state, as ``hx`` takes it.

@@ -18,19 +18,19 @@ from . import reference
 from .compiler import CompilerError
 from .eager import sequence
 from .emit_c import emit_c
+from .emit_triton import NARROW, emit_triton, is_elementwise
 from .fused import Fused, fused, fused_by_key
 from .launch import REALS
 from .numbered import numbered
+from .triton_load import refusal
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
 __all__ = ["Backend", "backend", "explain", "kernel_source", "no_kernel", "run"]
 
-Backend = Literal["auto", "reference", "c"]
-_CHOICES = ("auto", "reference", "c")
-#: Computed in float32.
-_NARROW = (torch.bfloat16, torch.float16)
+Backend = Literal["auto", "reference", "c", "triton"]
+_CHOICES = ("auto", "reference", "c", "triton")
 _PLAIN = (Tensor, torch.nn.Parameter, type(None))
 _chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
 _warned: set[str] = set()
@@ -48,11 +48,14 @@ def _checked(name: str) -> Backend:
 
 @contextmanager
 def backend(name: Backend) -> Iterator[None]:
-    """Choose the path within a ``with`` block: ``"auto"``, ``"reference"`` or ``"c"``.
+    """Choose the path within a ``with`` block: ``"auto"``, ``"reference"``, ``"c"``, ``"triton"``.
 
-    ``"c"`` raises RuntimeError where the kernel can't run; ``"auto"`` runs the reference
-    there. Outside any block the environment variable ``TORCHRECURRENT_BACKEND`` decides.
-    :func:`torch.compile` and :func:`torch.export.export` keep what was chosen when they traced.
+    ``"c"`` is the kernel on the CPU, ``"triton"`` that on the GPU; either raises RuntimeError
+    where it can't run. ``"auto"`` runs the one for the input's device or, where that can't run,
+    the reference. With ``TRITON_INTERPRET=1`` in the environment since before Triton was
+    imported, ``"triton"`` runs on the CPU too, slowly. Outside any block the environment variable
+    ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
+    what was chosen when they traced.
 
     Raises:
         ValueError: an unknown name.
@@ -91,7 +94,8 @@ def step(
     key = _choose(cell, input, states)
     if key is None:
         return None
-    if input.dtype in REALS and not cell.signature.has_delay:
+    is_c = not fused_by_key(key).is_triton(input.device.type)
+    if is_c and input.dtype in REALS and not cell.signature.has_delay:
         weights = [w.contiguous() for w in cell.kernels().values() if w is not None]
         dtype = input.dtype
         if all(tensor.dtype is dtype for tensor in (*weights, *states)):
@@ -113,52 +117,69 @@ def _choose(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str |
     if chosen == "reference":
         found: Fused | str = "the backend 'reference' was chosen"
     else:
-        found = _usable(cell, data, states)
+        found = _usable(cell, data, states, _kind(chosen, data.device))
     if isinstance(found, Fused):
         return found.key
-    if chosen == "c":
-        raise RuntimeError(f"backend='c' can't run {type(cell).__name__}: {found}")
+    if chosen in ("c", "triton"):
+        raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
     return None
 
 
+def _kind(chosen: Backend, device: torch.device) -> Backend:
+    """The kernels that a choice means on a device."""
+    if chosen == "auto":
+        return "triton" if device.type == "cuda" else "c"
+    return chosen
+
+
 def _key_while_compiling(cell: Any, data: Tensor) -> str | None:
-    if not hasattr(cell, "_number") or data.device.type != "cpu":
+    if not hasattr(cell, "_number"):
         return None
     # What the kernel depends on is handed over, so that a change of it compiles anew.
     values = [getattr(cell, name, None) for name in cell.option_names]
     structure = [value for value in values if not isinstance(value, float)]
-    key: str | None = _constant_key(cell._number, data.dtype, *structure)
+    key: str | None = _constant_key(cell._number, data.dtype, data.device.type, *structure)
     return key
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _constant_key(number: int, dtype: torch.dtype, *structure: object) -> str | None:
+def _constant_key(
+    number: int, dtype: torch.dtype, device_type: str, *structure: object
+) -> str | None:
     """What :func:`_choose` says of a cell, for :func:`torch.compile` to keep."""
-    return _choose(numbered(number), torch.empty(1, dtype=dtype, device="cpu"), None)
+    return _choose(numbered(number), torch.empty(1, dtype=dtype, device=device_type), None)
 
 
 def explain(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     """One sentence: which path would run, and why."""
-    if _current() == "reference":
+    chosen = _current()
+    if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
-    found = _usable(cell, data, states)
-    if isinstance(found, Fused):
-        return f"c: one fused kernel runs the whole sequence in {data.dtype}"
-    return f"reference: {found}"
+    kind = _kind(chosen, data.device)
+    found = _usable(cell, data, states, kind)
+    if not isinstance(found, Fused):
+        return f"reference: {found}"
+    if kind == "c" or is_elementwise(found.plan):
+        return f"{kind}: one fused kernel runs the whole sequence in {data.dtype}"
+    return f"triton: products and fused kernels run each time step in {data.dtype}"
 
 
-def kernel_source(cell: Any, dtype: torch.dtype) -> str:
-    """The C of a cell's kernel.
+def kernel_source(cell: Any, dtype: torch.dtype, device: torch.device | str = "cpu") -> str:
+    """The text of a cell's kernel: C for the CPU, Triton for ``"cuda"``.
 
     Raises:
         TypeError: it has none; the message says why.
     """
-    reason = _overrides(type(cell))
-    if not reason and dtype not in REALS:
+    kind, reason = torch.device(device).type, _overrides(type(cell))
+    if kind not in ("cpu", "cuda"):
+        reason = reason or f"there are kernels for 'cpu' and 'cuda', not for {kind!r}"
+    elif not reason and dtype not in ((*REALS, *NARROW) if kind == "cuda" else REALS):
         reason = f"there is no kernel for {dtype}"
     if not reason:
         found = fused(cell)
         if isinstance(found, Fused):
+            if kind == "cuda":
+                return emit_triton(found.plan, dtype).text
             return emit_c(found.plan, REALS[dtype]).text
         reason = found
     raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
@@ -179,7 +200,9 @@ def _run_fused(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     weights = [w for w in cell.kernels().values() if w is not None]
     given = data.dtype
-    dtype = torch.float32 if weights[0].dtype in _NARROW else weights[0].dtype
+    dtype = weights[0].dtype
+    if dtype in NARROW and (given != dtype or not _runs_triton(key, data)):
+        dtype = torch.float32
     if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
         data, weights = data.to(dtype), [w.to(dtype) for w in weights]
         states = tuple(state.to(dtype) for state in states)
@@ -202,15 +225,26 @@ def _run_fused(
     return output, last
 
 
-def _usable(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> Fused | str:
-    """What would run this call, or the reason why nothing does."""
-    reason = _overrides(type(cell)) or _refusal(cell, data, states)
+def _runs_triton(key: str, data: Tensor) -> bool:
+    """Whether the kernel of a key is Triton's, which computes narrow dtypes by itself."""
+    if torch.compiler.is_compiling():
+        return data.device.type == "cuda"
+    return fused_by_key(key).is_triton(data.device.type)
+
+
+def _usable(
+    cell: Any, data: Tensor, states: tuple[Tensor, ...] | None, kind: Backend
+) -> Fused | str:
+    """What would run this call by one kind of kernel, or the reason why nothing does."""
+    reason = _overrides(type(cell)) or _refusal(cell, data, states, kind)
     if reason:
         return reason
     found = fused(cell)
+    if isinstance(found, Fused) and kind == "triton":
+        return found if data.device.type == "cuda" else found.by_triton()
     if isinstance(found, Fused):
         try:
-            found.kernel(torch.float32 if data.dtype in _NARROW else data.dtype)
+            found.kernel(torch.float32 if data.dtype in NARROW else data.dtype, "cpu")
         except CompilerError as error:
             if str(error) not in _warned:
                 _warned.add(str(error))
@@ -234,13 +268,16 @@ def _find_override(kind: type) -> str:
 _overrides: Callable[[type], str] = cache(_find_override)
 
 
-def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
+def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None, kind: Backend) -> str:
     """Why this call can't be fused, whatever the cell's step is."""
     if sys.platform == "win32":
         return "there are no kernels on Windows yet"
-    if data.device.type != "cpu":
-        return f"there is no kernel for the device {data.device.type!r} yet"
-    if data.dtype not in (*REALS, *_NARROW):
+    if kind == "triton":
+        if reason := refusal(data.device):
+            return reason
+    elif data.device.type != "cpu":
+        return f"there is no C kernel for the device {data.device.type!r}"
+    if data.dtype not in (*REALS, *NARROW):
         return f"there is no kernel for {data.dtype}"
     if data.numel() == 0:
         return "there is nothing to compute"

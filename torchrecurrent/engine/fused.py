@@ -21,6 +21,7 @@ from .one_step import OneStep
 from .plan import Plan
 from .trace import UntraceableError
 from .tracer import make_plan
+from .triton_launch import TritonKernel
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["Fused", "fused", "fused_by_key"]
 
 
+#: Before a key: its kernels are Triton's on any device.
+_TRITON = "triton "
+
+
 class Fused:
-    """A cell's plan, and its kernels by dtype."""
+    """A cell's plan, and its kernels by dtype and device: C on the CPU, Triton on the GPU."""
 
     def __init__(
         self, key: str, plan: Plan, weights: tuple[str, ...], holds: tuple[Any, ...]
@@ -42,13 +47,30 @@ class Fused:
         self.weights = weights
         self._steps: dict[torch.dtype, OneStep] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
+        self._triton: dict[torch.dtype, TritonKernel] = {}
 
-    def kernel(self, dtype: torch.dtype) -> Kernel:
-        """The kernel for a dtype, compiled when first asked for.
+    def kernel(self, dtype: torch.dtype, device_type: str) -> Kernel | TritonKernel:
+        """The kernel for tensors of a dtype on a kind of device, made when first asked for.
 
         Raises:
             CompilerError: there is no compiler that works.
         """
+        if not self.is_triton(device_type):
+            return self._c_kernel(dtype)
+        if dtype not in self._triton:
+            self._triton[dtype] = TritonKernel(self.plan, dtype)
+        return self._triton[dtype]
+
+    def is_triton(self, device_type: str) -> bool:
+        """Whether Triton's kernels run on a kind of device."""
+        return device_type != "cpu" or self.key.startswith(_TRITON)
+
+    def by_triton(self) -> Fused:
+        """The same cell with Triton's kernels on the CPU too, where they are interpreted."""
+        key = _TRITON + self.key
+        return _by_key.setdefault(key, Fused(key, self.plan, self.weights, self.holds))
+
+    def _c_kernel(self, dtype: torch.dtype) -> Kernel:
         if dtype not in self._kernels:
             try:
                 self._kernels[dtype] = Kernel(self.plan, dtype)
@@ -60,9 +82,9 @@ class Fused:
         return found
 
     def one_step(self, dtype: torch.dtype) -> OneStep:
-        """A single step of that kernel."""
+        """A single step of the C kernel."""
         if dtype not in self._steps:
-            self._steps[dtype] = OneStep(self.kernel(dtype), self.weights)
+            self._steps[dtype] = OneStep(self._c_kernel(dtype), self.weights)
         return self._steps[dtype]
 
 
@@ -140,6 +162,8 @@ def fused_by_key(key: str) -> Fused:
     Raises:
         RuntimeError: it can't be made here; the message says why.
     """
+    if key.startswith(_TRITON):
+        return _by_key.get(key) or fused_by_key(key.removeprefix(_TRITON)).by_triton()
     if key not in _by_key:
         try:
             module, name, options, weights = json.loads(key)

@@ -1,25 +1,25 @@
-"""Runs compiled kernels: fills in their pointers, and sums up the gradients of the weights."""
+"""Runs compiled kernels: fills in their pointers."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .batch import Batch
 from .emit_c import Real, Source, emit_c
 from .memory import fresh
-from .parameters import Dense, Parameters
+from .parameters import Parameters
 from .plan import Plan
 from .products import products
 from .threads import share
+from .weight_gradients import weight_gradients
 
-__all__ = ["FEW_ROWS", "REALS", "Batch", "Kernel", "SequenceArguments"]
+__all__ = ["FEW_ROWS", "REALS", "Kernel", "SequenceArguments"]
 
 #: The C type of a dtype.
 REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double"}
@@ -27,43 +27,6 @@ REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double
 _WORTH_A_THREAD = 1 << 14
 #: Up to so many rows, multiplying with a kernel as it is beats packing it first.
 FEW_ROWS = 4
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The sequences of a call: ``(T, N, I)`` without sizes, or rows as PackedSequence has them."""
-
-    data: Tensor
-    size: int
-    #: How many sequences run at each step.
-    sizes: Tensor | None = None
-
-    @property
-    def steps(self) -> int:
-        return self.data.size(0) if self.sizes is None else self.sizes.size(0)
-
-    @cached_property
-    def rows(self) -> int:
-        return self.data.numel() // self.data.size(-1)
-
-    def offsets(self) -> Tensor | None:
-        return None if self.sizes is None else self.sizes.cumsum(0) - self.sizes
-
-    def last_rows(self) -> Any:
-        """Of a tensor with a row for every step, each sequence's last, longest sequence first."""
-        offsets = self.offsets()
-        if self.sizes is None or offsets is None:
-            return slice(self.rows - self.size, self.rows)
-        lengths = (self.sizes.unsqueeze(1) > torch.arange(self.size)).sum(0)
-        return offsets[lengths - 1] + torch.arange(self.size)
-
-    def previous_rows(self) -> Any:
-        """Of every row after the first step's, where its sequence's step before lies."""
-        offsets = self.offsets()
-        if self.sizes is None or offsets is None:
-            return slice(0, self.rows - self.size)
-        steps = torch.repeat_interleave(torch.arange(self.steps), self.sizes)[self.size :]
-        return torch.arange(self.size, self.rows) - offsets[steps] + offsets[steps - 1]
 
 
 class SequenceArguments(ctypes.Structure):
@@ -175,50 +138,11 @@ class Kernel:
             (True, True),
             slices,
         )
-        return grad_data, self._weight_gradients(batch, tensors, work, weights), list(grad_states)
-
-    def _weight_gradients(
-        self,
-        batch: Batch,
-        tensors: Mapping[str, Tensor],
-        work: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """One product over all time steps for each kernel, one sum for each bias."""
-        plan, dz = self.plan, work["dZ"]
-        grads = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-        dense = {each.name: each for each in self.parameters.dense}
-        if plan.inputs:
-            rows = dense["input"].rows
-            self._add_blocks(dz[:, :rows], batch.data.flatten(0, -2), dense["input"], grads)
-        previous = batch.previous_rows()
-        for k, product in enumerate(plan.products):
-            one, left = dense[str(k)], plan.units(plan.before(product.columns[0]))
-            part = dz[:, left : left + one.rows]
-            first, history = tensors[f"S0.{product.state}"], tensors[f"S.{product.state}"]
-            self._add_blocks(part[: batch.size], first, one, grads)
-            if batch.rows > batch.size:
-                self._add_blocks(part[batch.size :], history[previous], one, grads)
-        for each in plan.maps:
-            received, argument = work[f"dM.{each.name}"], tensors[f"V.{each.name}"]
-            self._add_blocks(received, argument, dense[f"map.{each.name}"], grads)
-        for k, leaf in enumerate(plan.learned):
-            vector, gradient = plan.vectors[leaf], work["sum"][:, k].sum(0)
-            width = plan.widths[plan.node_widths[plan.graph.leaf("v", leaf)]]
-            for name, start in vector.sources:
-                grads[name][start : start + (1 if vector.scalar else width)] += (
-                    gradient[:width].sum() if vector.scalar else gradient[:width]
-                )
-        return grads
-
-    def _add_blocks(self, a: Tensor, b: Tensor, dense: Dense, grads: Mapping[str, Tensor]) -> None:
-        """Add a' b to the gradient of a kernel, block by block."""
-        total = dense.of(grads)
-        rows, columns = dense.rows // dense.heads, total.size(1)
-        for k in range(dense.heads):
-            part = a[:, k * rows : (k + 1) * rows]
-            against = b[:, k * columns : (k + 1) * columns]
-            self._products.add(part, against, total[k * rows : (k + 1) * rows])
+        sums = {leaf: work["sum"][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
+        grads = weight_gradients(
+            plan, self.parameters, batch, tensors, work, weights, sums, self._products.add
+        )
+        return grad_data, grads, list(grad_states)
 
     def _slices(self, batch: Batch) -> int:
         """How many threads share the batch."""

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .batch import Batch
 from .fused import fused_by_key
-from .launch import Batch
 from .passes import backward_pass, forward_pass, gradients_of, kept_names, kept_widths, outputs
 
 __all__ = ["SECOND_DERIVATIVE", "sequence_operator"]

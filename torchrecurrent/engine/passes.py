@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from .batch import Batch
 from .fused import Fused
-from .launch import Batch
+from .launch import Kernel
+from .triton_launch import TritonKernel
 
 __all__ = [
     "backward_pass",
@@ -40,6 +42,10 @@ def kept_widths(fused: Fused) -> list[int]:
     return [widths[name] for name in kept_names(fused)]
 
 
+def _kernel(fused: Fused, batch: Batch) -> Kernel | TritonKernel:
+    return fused.kernel(batch.data.dtype, batch.data.device.type)
+
+
 def forward_pass(
     fused: Fused,
     batch: Batch,
@@ -50,7 +56,7 @@ def forward_pass(
 ) -> dict[str, Tensor]:
     """All tensors that it makes, under their names in the kernel."""
     named = dict(zip(fused.weights, weights, strict=True))
-    return fused.kernel(batch.data.dtype).forward(batch, named, states, constants, keep)
+    return _kernel(fused, batch).forward(batch, named, states, constants, keep)
 
 
 def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: bool) -> list[Tensor]:
@@ -100,7 +106,7 @@ def backward_pass(
         tensors[_output_name(fused)] = made[0].flatten(0, -2)
         tensors |= {f"S0.{name}": s for name, s in zip(fused.plan.states, states, strict=True)}
         tensors["X"] = batch.data
-    grad_data, grads, grad_first = fused.kernel(batch.data.dtype).backward(
+    grad_data, grads, grad_first = _kernel(fused, batch).backward(
         batch,
         tensors,
         dict(zip(fused.weights, weights, strict=True)),

@@ -1,0 +1,49 @@
+"""The sequences of a call, and where their rows lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Batch"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The sequences of a call: ``(T, N, I)`` without sizes, or rows as PackedSequence has them."""
+
+    data: Tensor
+    size: int
+    #: How many sequences run at each step.
+    sizes: Tensor | None = None
+
+    @property
+    def steps(self) -> int:
+        return self.data.size(0) if self.sizes is None else self.sizes.size(0)
+
+    @cached_property
+    def rows(self) -> int:
+        return self.data.numel() // self.data.size(-1)
+
+    def offsets(self) -> Tensor | None:
+        return None if self.sizes is None else self.sizes.cumsum(0) - self.sizes
+
+    def last_rows(self) -> Any:
+        """Of a tensor with a row for every step, each sequence's last, longest sequence first."""
+        offsets = self.offsets()
+        if self.sizes is None or offsets is None:
+            return slice(self.rows - self.size, self.rows)
+        lengths = (self.sizes.unsqueeze(1) > torch.arange(self.size)).sum(0)
+        return offsets[lengths - 1] + torch.arange(self.size)
+
+    def previous_rows(self) -> Any:
+        """Of every row after the first step's, where its sequence's step before lies."""
+        offsets = self.offsets()
+        if self.sizes is None or offsets is None:
+            return slice(0, self.rows - self.size)
+        steps = torch.repeat_interleave(torch.arange(self.steps), self.sizes)[self.size :]
+        return torch.arange(self.size, self.rows) - offsets[steps] + offsets[steps - 1]

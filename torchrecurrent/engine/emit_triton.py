@@ -1,0 +1,66 @@
+"""Writes a plan as Triton kernels: the text of a Python module.
+
+An elementwise recurrence is one kernel forward and one backward; one with products in its loop is
+a kernel for each stretch between two products. float64 is computed in float64, all else in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from .plan import Plan
+from .triton_loops import emit_loops
+from .triton_steps import emit_steps
+from .triton_text import Spec
+
+__all__ = ["NARROW", "TritonSource", "computed_in", "emit_triton", "is_elementwise"]
+
+#: Stored as they are, computed in float32.
+NARROW = (torch.bfloat16, torch.float16)
+_HEADER = """\
+import triton
+import triton.language as tl
+
+from torchrecurrent.engine.triton_math import (
+    {functions},
+)
+
+
+"""
+_FUNCTIONS = (
+    *("abs", "cos", "elu", "exp", "gelu", "hardsigmoid", "leaky_relu", "log", "logsigmoid"),
+    *("max", "min", "normcdf", "relu", "sigmoid", "sign", "silu", "sin", "softplus"),
+    *("sqrt", "tanh"),
+)
+
+
+@dataclass(frozen=True)
+class TritonSource:
+    """The text, and the kernels in it by the part of the step that they compute."""
+
+    text: str
+    kernels: Mapping[str, list[Spec]]
+
+
+def computed_in(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of states and sums while a sequence of ``dtype`` runs."""
+    return torch.float32 if dtype in NARROW else dtype
+
+
+def is_elementwise(plan: Plan) -> bool:
+    """Whether nothing in the loop joins one unit to another."""
+    return not plan.products and not plan.maps
+
+
+def emit_triton(plan: Plan, dtype: torch.dtype) -> TritonSource:
+    """The Triton of a plan for tensors of one dtype."""
+    real = computed_in(dtype)
+    if is_elementwise(plan):
+        text, kernels = emit_loops(plan, real)
+    else:
+        text, kernels = emit_steps(plan, real, dtype in NARROW)
+    functions = ",\n    ".join(f"tr_{name}" for name in _FUNCTIONS)
+    return TritonSource(_HEADER.format(functions=functions) + text, kernels)
