@@ -94,7 +94,7 @@ def rows(shape: Shape, dtype: torch.dtype) -> tuple[dict[str, Call], list[str]]:
     for name, make in OURS.items():
         modules[name] = make(width, hidden, device="cuda", dtype=dtype)
     for name, module in modules.items():
-        calls |= _pair(name, module, x, "auto")
+        calls |= _pair(name, module, x, "triton" if name in OURS else "auto")
         if name in OURS:
             pair = _pair(f"{name}, eager loop", module, x, "reference")
             calls |= pair

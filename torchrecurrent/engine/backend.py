@@ -51,11 +51,11 @@ def backend(name: Backend) -> Iterator[None]:
     """Choose the path within a ``with`` block: ``"auto"``, ``"reference"``, ``"c"``, ``"triton"``.
 
     ``"c"`` is the kernel on the CPU, ``"triton"`` that on the GPU; either raises RuntimeError
-    where it can't run. ``"auto"`` runs the one for the input's device or, where that can't run,
-    the reference. With ``TRITON_INTERPRET=1`` in the environment since before Triton was
-    imported, ``"triton"`` runs on the CPU too, slowly. Outside any block the environment variable
-    ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
-    what was chosen when they traced.
+    where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
+    kernels for the GPU have not run on one yet. With ``TRITON_INTERPRET=1`` in the environment
+    since before Triton was imported, ``"triton"`` runs on the CPU too, slowly. Outside any block
+    the environment variable ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and
+    :func:`torch.export.export` keep what was chosen when they traced.
 
     Raises:
         ValueError: an unknown name.
@@ -117,7 +117,7 @@ def _choose(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str |
     if chosen == "reference":
         found: Fused | str = "the backend 'reference' was chosen"
     else:
-        found = _usable(cell, data, states, _kind(chosen, data.device))
+        found = _usable(cell, data, states, _kind(chosen))
     if isinstance(found, Fused):
         return found.key
     if chosen in ("c", "triton"):
@@ -125,11 +125,9 @@ def _choose(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str |
     return None
 
 
-def _kind(chosen: Backend, device: torch.device) -> Backend:
-    """The kernels that a choice means on a device."""
-    if chosen == "auto":
-        return "triton" if device.type == "cuda" else "c"
-    return chosen
+def _kind(chosen: Backend) -> Backend:
+    """The kernels that a choice means; Triton's, not yet run on a GPU, have to be asked for."""
+    return "triton" if chosen == "triton" else "c"
 
 
 def _key_while_compiling(cell: Any, data: Tensor) -> str | None:
@@ -155,7 +153,7 @@ def explain(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     chosen = _current()
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
-    kind = _kind(chosen, data.device)
+    kind = _kind(chosen)
     found = _usable(cell, data, states, kind)
     if not isinstance(found, Fused):
         return f"reference: {found}"
@@ -275,6 +273,8 @@ def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None, kind: B
     if kind == "triton":
         if reason := refusal(data.device):
             return reason
+    elif data.device.type == "cuda":
+        return "the Triton kernels have not run on a GPU yet; backend('triton') chooses them"
     elif data.device.type != "cpu":
         return f"there is no C kernel for the device {data.device.type!r}"
     if data.dtype not in (*REALS, *NARROW):
