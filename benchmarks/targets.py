@@ -109,7 +109,7 @@ def _others(results: Results) -> Iterator[Target]:
         peak = peaks.get(cell)
         ratio, live = (peak.ratio, peak.live_ratio) if peak else (None, None)
         yield Target(f"{cell}: peak memory / plain loop", (0.5,), (0.3,), (ratio,))
-        yield Target(f"{cell}: same, tensors alone", (0.5,), (0.3,), (live,))
+        yield Target(f"{cell}: peak, tensors alone", (0.5,), (0.3,), (live,))
         for name in (f"{cell}, T = 1", f"{cell}Cell"):
             ratio = steps[name] / steps[BASE] if steps else None
             yield Target(f"{name}: step / {BASE}", (1.5,), (0.7,), (ratio,))
