@@ -14,7 +14,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-__all__ = ["INITIALIZERS", "Initializer", "chrono", "hidden_uniform_", "resolve_initializer"]
+__all__ = [
+    "INITIALIZERS",
+    "Initializer",
+    "chrono",
+    "hidden_uniform_",
+    "kaiming_uniform_8_",
+    "resolve_initializer",
+]
 
 #: A name from :data:`INITIALIZERS`, or a function that fills a tensor in place.
 Initializer = str | Callable[[Tensor], object]
@@ -41,6 +48,11 @@ def orthogonal_(tensor: Tensor) -> Tensor:
     if tensor.dtype in (torch.float16, torch.bfloat16):
         return tensor.copy_(nn.init.orthogonal_(tensor.float()))
     return nn.init.orthogonal_(tensor)
+
+
+def kaiming_uniform_8_(tensor: Tensor) -> Tensor:
+    r"""Fill a block ``(H, I)`` with :math:`U(\pm\sqrt{6 / (65 I)})`, Kaiming's at a slope of 8."""
+    return nn.init.kaiming_uniform_(tensor, a=8)
 
 
 def chrono(steps: float) -> Callable[[Tensor], Tensor]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
-from ..init import Initializer
+from ..init import Initializer, kaiming_uniform_8_
 from ..named_layer import RecurrentLayer
 from ..roles import INPUT, Kernel, Nonlinearity, ProductRole, State
 
@@ -17,11 +17,6 @@ __all__ = ["IndRNN", "IndRNNCell"]
 #: The recurrent kernel under the name it has in torchrecurrent 0.2.5.
 VECTOR = Kernel("vector_u", "bias_hh", "recurrent_")
 IndGate = Annotated[Tensor, ProductRole(INPUT, VECTOR)]
-
-
-def kaiming_uniform_8_(tensor: Tensor) -> Tensor:
-    """Kaiming-uniform for a leaky slope of 8, as in the authors' code."""
-    return nn.init.kaiming_uniform_(tensor, a=8)
 
 
 class IndRNNCell(BaseRecurrentCell):

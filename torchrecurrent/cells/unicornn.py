@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, ClassVar
 
 from torch import Tensor, nn, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell, Recurrence
-from ..init import Initializer
+from ..init import Initializer, kaiming_uniform_8_
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Kernel, State, VectorRole
 
 __all__ = ["UnICORNN", "UnICORNNCell"]
 
 Control = Annotated[Tensor, VectorRole(Kernel("weight_ch", None, "control_"))]
-
-
-def kaiming_uniform_8_(tensor: Tensor) -> Tensor:
-    r"""Fill a block of shape ``(H, I)`` from :math:`U(\pm\sqrt{6 / (65 I)})`."""
-    bound = math.sqrt(6 / (65 * tensor.size(-1)))
-    return nn.init.uniform_(tensor, -bound, bound)
 
 
 def tenth_uniform_(tensor: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .batch import Batch
+from .buffers import forward_buffers
 from .emit_c import Real, Source, emit_c
 from .memory import fresh
 from .parameters import Parameters
@@ -74,19 +75,10 @@ class Kernel:
 
         Without ``keep`` there is no backward pass: only the output has a row for each step.
         """
-        plan, data, rows = self.plan, batch.data, batch.rows
-        kept, slices = rows if keep else batch.size, self._slices(batch)
-        tensors = {name: fresh(data, (kept, width)) for name, width in self.scratch.items()}
-        tensors["X"] = data
-        for k, ((name, place), state) in enumerate(zip(plan.states.items(), states, strict=True)):
-            is_output = k == 0 and plan.output is None
-            tensors[f"S0.{name}"] = state
-            tensors[f"S.{name}"] = (
-                fresh(data, (rows, plan.widths[place])) if keep or is_output else state.clone()
-            )
-        if plan.output is not None:
-            tensors["Y"] = fresh(data, (rows, plan.widths[plan.output_width]))
-        packed = rows > FEW_ROWS
+        kept = batch.rows if keep else batch.size
+        tensors = {name: fresh(batch.data, (kept, width)) for name, width in self.scratch.items()}
+        tensors |= forward_buffers(self.plan, batch, states, keep, fresh)
+        packed = batch.rows > FEW_ROWS
         parts = self.parameters.packed(weights, self._products.panel) if packed else {}
         self._run(
             self.call,
@@ -95,7 +87,7 @@ class Kernel:
             batch,
             constants,
             (keep, packed),
-            slices,
+            self._slices(batch),
         )
         return tensors
 

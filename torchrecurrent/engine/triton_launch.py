@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .batch import Batch
+from .buffers import forward_buffers
 from .emit_triton import computed_in, emit_triton, is_elementwise
 from .parameters import Parameters
 from .plan import Plan
@@ -59,15 +60,7 @@ class TritonKernel:
                 name: data.new_empty((rows if name == "Z" else kept, width))
                 for name, width in plan.scratch().items()
             }
-            tensors["X"] = data
-            named = zip(plan.states.items(), states, strict=True)
-            for k, ((name, place), state) in enumerate(named):
-                everywhere = keep or (k == 0 and plan.output is None)
-                shape = (rows if everywhere else batch.size, plan.widths[place])
-                tensors[f"S0.{name}"] = state
-                tensors[f"S.{name}"] = data.new_empty(shape) if everywhere else state.clone()
-            if plan.output is not None:
-                tensors["Y"] = data.new_empty((rows, plan.widths[plan.output_width]))
+            tensors |= forward_buffers(plan, batch, states, keep, Tensor.new_empty)
             known = tensors | self._given(weights)
             if plan.inputs:
                 kernel = known["W.input"]

@@ -105,7 +105,3 @@ class CopyMemory(Sampled):
         """
         check_shapes("prediction", prediction, (*target.shape, self.output_size))
         return functional.cross_entropy(prediction.flatten(0, 1), target.flatten())
-
-    def score(self, prediction: Tensor, target: Tensor) -> float:
-        """The same, as a number."""
-        return self.loss(prediction, target).item()

@@ -9,11 +9,22 @@ from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 from .streams import stream
 
-__all__ = ["Answers", "Batch", "Batches", "Sampled", "Task", "check_shapes", "passes"]
+__all__ = [
+    "Answers",
+    "Batch",
+    "Batches",
+    "Sampled",
+    "Task",
+    "check_positive",
+    "check_shapes",
+    "passes",
+    "squared_error",
+]
 
 #: Which steps of a sequence are answered: its last, every one, or that many at its end.
 Answers: TypeAlias = Literal["last", "every"] | int
@@ -180,9 +191,9 @@ class Task(ABC):
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """What training makes small, a scalar: a mean over sequences."""
 
-    @abstractmethod
     def score(self, prediction: Tensor, target: Tensor) -> float:
-        """What is reported: a mean over sequences."""
+        """What is reported, a mean over sequences: the loss, unless a task says otherwise."""
+        return self.loss(prediction, target).item()
 
     def solved(self, score: float) -> bool:
         """Whether a score is beyond the threshold."""
@@ -240,6 +251,16 @@ def check_shapes(what: str, given: Tensor, expected: tuple[int, ...]) -> None:
     """
     if tuple(given.shape) != expected:
         raise ValueError(f"{what}: expected shape {expected}, got {tuple(given.shape)}")
+
+
+def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error of two tensors of one shape.
+
+    Raises:
+        ValueError: their shapes differ.
+    """
+    check_shapes("prediction", prediction, tuple(target.shape))
+    return functional.mse_loss(prediction, target)
 
 
 def check_positive(task: Task, *fields: str) -> None:
