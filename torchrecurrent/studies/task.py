@@ -159,8 +159,8 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def threshold(self) -> float:
-        """A run whose score is beyond it has solved the task."""
+    def threshold(self) -> float | None:
+        """A run whose score is beyond it has solved the task; ``None``: there is no such point."""
 
     @property
     def answers(self) -> Answers:
@@ -197,6 +197,8 @@ class Task(ABC):
 
     def solved(self, score: float) -> bool:
         """Whether a score is beyond the threshold."""
+        if self.threshold is None:
+            return False
         return score >= self.threshold if self.higher_is_better else score < self.threshold
 
 
