@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from torchrecurrent.studies.copy_first import CopyFirst
 from torchrecurrent.studies.records import RunConfig, RunResult
-from torchrecurrent.studies.task import Task
+from torchrecurrent.studies.task import Batch, Task
 
 CELLS = ["LSTM", "GRU", "BRC", "nBRC"]
 
@@ -24,3 +26,9 @@ def result(cell: str, seed: int, score: float | None, task: Task | None = None) 
     status = "done" if score is not None else "diverged"
     curve = ((0, 1.0), (2, 0.5))
     return RunResult(config(cell, seed, task), status, 1234, 3, 0.5, curve, score)  # type: ignore[arg-type]
+
+
+def inputs_of(batch: Batch) -> Tensor:
+    """Of sequences of one length."""
+    assert isinstance(batch.inputs, Tensor)
+    return batch.inputs

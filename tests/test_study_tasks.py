@@ -14,7 +14,10 @@ from torchrecurrent.studies.adding import Adding
 from torchrecurrent.studies.binary_addition import BinaryAddition, pairs
 from torchrecurrent.studies.copy_first import CopyFirst
 from torchrecurrent.studies.copy_memory import CopyMemory
+from torchrecurrent.studies.denoising import Denoising
 from torchrecurrent.studies.task import Batch, Task
+
+from .running import inputs_of
 
 ALL: list[Task] = [
     CopyFirst(4, validation_size=8, test_size=8),
@@ -22,15 +25,12 @@ ALL: list[Task] = [
     Adding(6, validation_size=8, test_size=8),
     CopyMemory(3, validation_size=8, test_size=8),
     CopyMemory(3, "every", validation_size=8, test_size=8),
+    Denoising(6, 2, 2, validation_size=8, test_size=8),
+    Denoising(6, 2, 2, "last", validation_size=8, test_size=8),
     BinaryAddition(12, 14, validation_size=8, test_size=8),
     BinaryAddition(12, 14, curriculum=True, train_size=20, epochs=2, validation_size=8),
 ]
 IDS = [each.name for each in ALL]
-
-
-def inputs_of(batch: Batch) -> Tensor:
-    assert isinstance(batch.inputs, Tensor)
-    return batch.inputs
 
 
 # All tasks

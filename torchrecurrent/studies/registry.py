@@ -6,6 +6,7 @@ from .adding import Adding
 from .binary_addition import BinaryAddition
 from .copy_first import CopyFirst
 from .copy_memory import CopyMemory
+from .denoising import Denoising
 from .store import StudyError
 from .study import Study
 
@@ -38,6 +39,30 @@ _STUDIES = (
                 "length=5,50,100,300,600 train_size=45000 validation_size=5000 test_size=50000 "
                 "hidden_size=100 num_layers=2 steps=30000 batch_size=100 learning_rate=0.001 "
                 "evaluate_every=100"
+            ],
+        },
+    ),
+    Study(
+        name="denoising",
+        about="tell the few marked values of a sequence of noise",
+        source="Vecoven, Ernst and Drion (2021), benchmark 2",
+        task=Denoising,
+        cells=FOUR,
+        presets={
+            "smoke": [f"length=6 values=2 delay=2 form=stepwise,last {TINY}"],
+            "quick": [
+                "length=60 values=2 delay=30 hidden_size=64 num_layers=2 steps=1000 "
+                "batch_size=64 learning_rate=0.001 evaluate_every=50"
+            ],
+            "paper": [
+                # The authors' first code (June 2020) ...
+                "form=last length=400 delay=0,200 train_size=45000 validation_size=5000 "
+                "test_size=50000 hidden_size=100 num_layers=4 steps=40000 batch_size=100 "
+                "learning_rate=0.001 evaluate_every=400",
+                # ... and their later one (January 2021), 100 epochs.
+                "form=stepwise length=400 delay=0,200 train_size=60000 validation_size=5000 "
+                "test_size=10000 hidden_size=128 num_layers=2 steps=60000 batch_size=100 "
+                "learning_rate=0.001 evaluate_every=600",
             ],
         },
     ),
