@@ -7,9 +7,14 @@ from pathlib import Path
 
 __all__ = ["arguments", "run"]
 
+_SHOWING = {
+    "report": "tables of what has been run, as Markdown and CSV",
+    "plot": "figures of it, as PNG and SVG",
+}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``list``, ``run`` and ``report``."""
+    """Declare ``list``, ``run``, ``report`` and ``plot``."""
     actions = parser.add_subparsers(metavar="action", dest="action", required=True)
     actions.add_parser("list", help="the studies, their cells and what can be set")
 
@@ -42,9 +47,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_out(running)
 
-    reporting = actions.add_parser("report", help="tables of what has been run")
-    reporting.add_argument("studies", nargs="*", metavar="study")
-    _add_out(reporting)
+    for action, text in _SHOWING.items():
+        showing = actions.add_parser(action, help=text)
+        showing.add_argument("studies", nargs="*", metavar="study", help="(all of the folder)")
+        _add_out(showing)
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:

@@ -45,6 +45,7 @@ class BinaryAddition(Task):
     measure: ClassVar[str] = "exact match"
     higher_is_better: ClassVar[bool] = True
     baseline_name: ClassVar[str] = "any fixed answer"
+    series_name: ClassVar[str] = "L, bits of both numbers together"
 
     train_to: int = 20
     test_to: int = 60
@@ -124,6 +125,12 @@ class BinaryAddition(Task):
     def series(self, seed: int) -> dict[int, Batch]:
         """``test_size`` pairs of each length from 3."""
         return {n: self._test(n, seed) for n in range(SHORTEST, self.test_to + 1)}
+
+    def series_kind(self, at: int) -> str:
+        """Up to L = 10 nothing can be held out: these tests are on pairs that were trained on."""
+        if at > self.train_to:
+            return "longer"
+        return "exhaustive" if at <= EXHAUSTIVE else "held out"
 
     def _test(self, length: int, seed: int) -> Batch:
         generator = stream("binary-addition", "test", length, seed)

@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from ..catalog import cells as catalog
+from .groups import load
 from .models import build_layer
 from .records import RunConfig
 from .registry import STUDIES, study
@@ -47,7 +48,10 @@ def main(options: argparse.Namespace) -> int:
         if options.action == "run":
             return _run(options, console)
         chosen = [study(name).name for name in options.studies]
-        _say(console, write_report(options.out, chosen))
+        if options.action == "report":
+            _say(console, write_report(options.out, chosen))
+        else:
+            _plot(options.out, chosen, console)
     except StudyError as error:
         print(f"torchrecurrent study {options.action}: error: {error}", file=sys.stderr)
         return 2
@@ -62,6 +66,15 @@ def _list(console: Console) -> None:
         _say(console, f"{each.name}: {each.about} ({each.source})")
         _say(console, f"  cells: {', '.join(each.cells)}")
         _say(console, f"  can be set: {', '.join(each.keys())}")
+
+
+def _plot(out: Path, chosen: Sequence[str], console: Console) -> None:
+    # Not above: the workers import this module too, and would import matplotlib for nothing.
+    from .figure import draw_group
+
+    for group in load(out, chosen):
+        for path in draw_group(group, out / "figures" / group.key):
+            _say(console, str(path))
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from .comparison import Comparison, compare
 from .copy_first import CopyFirst
 from .machine import describe_machine
 from .models import build_layer
 from .records import RunConfig, RunResult
 from .report import tables
 from .store import write_json
-from .summary import Comparison, compare, first_below, summarize
+from .summary import first_below, summarize
 from .sweep import sweep
 from .vowels import Vowels
 
@@ -35,7 +36,7 @@ SOURCE = (
     "5,400 steps); at T = 5 it is the reverse: LSTM and GRU are under 0.1 after about 100 "
     "steps, nBRC after 250, BRC after 650."
 )
-#: Which cells the source has below which, by length.
+#: Which cells the source has ahead of which, by length.
 EXPECTED = {
     LONG: (("BRC", "nBRC"), ("LSTM", "GRU")),
     SHORT: (("LSTM", "GRU"), ("BRC", "nBRC")),
@@ -111,9 +112,9 @@ def plan(size: Size, cells: Sequence[str]) -> list[RunConfig]:
 def findings(results: Sequence[RunResult], size: Size) -> list[str]:
     """What the source's figures show, and what was measured, in sentences."""
     said = [SOURCE]
-    for length, (lower, upper) in EXPECTED.items():
+    for length, (ahead, behind) in EXPECTED.items():
         task = CopyFirst(length, size.validation_size, size.test_size)
-        found = compare(results, task, lower, upper)
+        found = compare([r for r in results if r.config.task == task], ahead, behind)
         if found is not None:
             said.append(
                 f"Measured at T = {length}, test MSE after {size.steps} steps, "

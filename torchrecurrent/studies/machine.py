@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import torch
 
 import torchrecurrent
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "describe_runs"]
 
 
 def describe_machine() -> dict[str, object]:
     """When, with which versions and on what."""
-    packages = ("numpy", "matplotlib", "rich", "joblib")
+    packages = ("numpy", "matplotlib", "rich", "joblib", "scipy")
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {
@@ -28,6 +32,37 @@ def describe_machine() -> dict[str, object]:
         "machine": {
             "system": platform.system(),
             "architecture": platform.machine(),
+            "processor": _processor(),
             "cores": os.cpu_count(),
         },
     }
+
+
+def _processor() -> str:
+    """Its model; what :mod:`platform` has for it is often empty."""
+    try:
+        listed = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    found = re.search(r"^model name\s*:\s*(.+)$", listed, re.MULTILINE)
+    return found[1] if found else platform.processor()
+
+
+def describe_runs(made: Sequence[Mapping[str, Any]]) -> str:
+    """On which days, machines and versions of torch runs were begun, in words.
+
+    Args:
+        made: what :func:`describe_machine` said of each; a fact that is not there is left out.
+    """
+    days = sorted({str(each.get("date", ""))[:10] for each in made} - {""})
+    whole = [days[0]] if len(set(days)) == 1 else [f"{days[0]} to {days[-1]}"] if days else []
+    machines = dict.fromkeys(map(_machine, made))
+    torches = dict.fromkeys(f"torch {v['torch']}" for v in (m.get("versions") for m in made) if v)
+    return ", ".join([*whole, *filter(None, machines), *torches])
+
+
+def _machine(made: Mapping[str, Any]) -> str:
+    machine = made.get("machine", {})
+    cores = machine.get("cores")
+    words = [machine.get("processor") or machine.get("architecture"), cores and f"{cores} cores"]
+    return ", ".join(filter(None, words))

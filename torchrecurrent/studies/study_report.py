@@ -5,115 +5,41 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
-from .records import RunConfig, RunResult
-from .registry import STUDIES
-from .store import StudyError, atomic_path, read_json, read_result
-from .study import run_folder, setting_key
+from .claims import Checked, check
+from .comparison import Difference, paired_difference
+from .groups import Group, load, series
+from .store import atomic_path
 from .summary import Summary, standard_error, summarize
 
-__all__ = ["Group", "load", "write_report"]
+__all__ = ["write_report"]
 
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one setting of a study, which differ in cell and seed.
-
-    Attributes:
-        study: the study's name.
-        preset: where the setting came from.
-        results: of the runs that are over.
-        unfinished: how many are not.
-    """
-
-    study: str
-    preset: str
-    results: tuple[RunResult, ...]
-    unfinished: int
-
-    @property
-    def config(self) -> RunConfig:
-        """One of them."""
-        return self.results[0].config
-
-    @property
-    def title(self) -> str:
-        """The study, and what it was run with."""
-        task = self.config.task.name
-        shape = f"{self.config.num_layers} x {self.config.hidden_size} units"
-        return f"{task[0].upper()}{task[1:]}, {shape}"
-
-
-def load(out: Path, studies: Sequence[str] = ()) -> list[Group]:
-    """All runs under a folder of results, by setting, in the registry's order.
-
-    Args:
-        out: what ``--out`` was.
-        studies: names; left out, all.
-
-    Raises:
-        StudyError: nothing was run there, or a file is corrupt.
-    """
-    groups: list[Group] = []
-    for name in studies or STUDIES:
-        for preset in STUDIES[name].presets:
-            groups += _load(out, name, preset)
-    if not groups:
-        what = f" of {', '.join(studies)}" if studies else ""
-        raise StudyError(f"no finished run{what} in {out}; make one with: torchrecurrent study run")
-    return groups
-
-
-def _load(out: Path, name: str, preset: str) -> list[Group]:
-    finished: dict[str, list[RunResult]] = {}
-    unfinished: dict[str, int] = {}
-    for path in sorted((out / name / preset).glob("*/*/*/config.json")):
-        try:
-            config = STUDIES[name].config(read_json(path)["config"])
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, StudyError):
-                raise
-            raise StudyError(
-                f"{path} is no configuration of {name} ({error}); move {path.parent} away"
-            ) from error
-        if run_folder(out, name, preset, config) != path.parent:
-            raise StudyError(
-                f"{path.parent} is of another configuration than its name says; move it away"
-            )
-        key = setting_key(config)
-        if (path.parent / "result.json").exists():
-            finished.setdefault(key, []).append(read_result(path.parent, config))
-        else:
-            unfinished[key] = unfinished.get(key, 0) + 1
-    cells = list(STUDIES[name].cells)
-
-    def place(result: RunResult) -> tuple[int, str, int]:
-        cell = result.config.cell
-        return cells.index(cell) if cell in cells else len(cells), cell, result.config.seed
-
-    groups = [
-        Group(name, preset, tuple(sorted(results, key=place)), unfinished.get(key, 0))
-        for key, results in finished.items()
-    ]
-    return sorted(groups, key=lambda g: (g.config.num_layers, g.config.task.longest, g.title))
+CLAIMS_HEADER = ("claim", "source", "setting", "ours", "agrees?")
 
 
 def write_report(out: Path, studies: Sequence[str] = ()) -> str:
-    """Write ``report.md``, ``summary.csv``, ``runs.csv`` and ``series.csv``; the Markdown.
+    """Write ``report.md`` and tables as CSV; the Markdown.
+
+    The tables: ``summary.csv``, a row a setting and cell; ``runs.csv``, a row a run;
+    ``series.csv``, a row for each further test set; ``claims.csv``.
 
     Raises:
-        StudyError: as :func:`load`.
+        StudyError: as :func:`~torchrecurrent.studies.groups.load`.
     """
     groups = load(out, studies)
-    text = "\n".join(_section(each) for each in groups)
+    checked = check(groups)
+    sections = [_section(each) for each in groups]
+    text = "\n".join([*sections, _claims(checked)] if checked else sections)
     with atomic_path(out / "report.md") as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     _write_csv(out / "summary.csv", (row for each in groups for row in _summary_rows(each)))
     _write_csv(out / "runs.csv", (row for each in groups for row in _run_rows(each)))
     _write_csv(out / "series.csv", (row for each in groups for row in _series_rows(each)))
+    _write_csv(
+        out / "claims.csv", (dict(zip(CLAIMS_HEADER, each, strict=True)) for each in checked)
+    )
     return text
 
 
@@ -121,43 +47,57 @@ def _write_csv(path: Path, rows: Iterable[dict[str, object]]) -> None:
     listed = list(rows)
     with atomic_path(path) as unfinished, unfinished.open("w", newline="") as file:
         if listed:
-            writer = csv.DictWriter(file, list(listed[0]))
+            writer = csv.DictWriter(file, list(listed[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(listed)
 
 
 def _section(group: Group) -> str:
-    config, task = group.config, group.config.task
-    lines = [f"## {group.title}", ""]
-    clip = f", gradient clipped at {config.clip:g}" if config.clip else ""
-    lines.append(
-        f"Study {group.study}, preset {group.preset}: {config.steps} steps of "
-        f"{config.batch_size}, Adam {config.learning_rate:g}{clip}. Baseline "
-        f"({task.baseline_name}): {_number(task.baseline, group)}. Solved: test {task.measure} "
-        f"{'at least' if task.higher_is_better else 'below'} {_number(task.threshold, group)}; "
-        "steps to it on the validation set, median [lowest, highest]."
-    )
-    if group.unfinished:
-        lines.append(f"**{group.unfinished} runs are not finished and not counted.**")
+    reference = group.cells[0]
     header = (
         "cell",
         "parameters",
-        f"test {task.measure}, mean ± SE (n)",
+        f"test {group.config.task.measure}, mean ± SE (n)",
+        f"minus {reference} [95 %]",
         "solved",
         "steps to solve",
         "diverged",
         "steps/s",
     )
-    rows = [_row(each, group) for each in summarize(group.results)]
-    lines += ["", _line(header), _line(["---"] * len(header)), *map(_line, rows), ""]
+    rows = [
+        _row(each, paired_difference(group.results, each.cell, reference), group)
+        for each in summarize(group.results)
+    ]
+    lines = [f"## {group.title}", "", _description(group), "", *table(header, rows), ""]
     return "\n".join(lines)
 
 
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _description(group: Group) -> str:
+    """What was run, when and on what, and what the columns mean."""
+    config, task = group.config, group.config.task
+    clip = f", gradient clipped at {config.clip:g}" if config.clip else ""
+    said = [
+        f"Study {group.study}, preset {group.preset}: {config.steps} steps of "
+        f"{config.batch_size}, Adam {config.learning_rate:g}{clip}; {group.made}.",
+        f"Baseline ({task.baseline_name}): {_number(task.baseline, group)}.",
+    ]
+    if task.threshold is not None:
+        side = "at least" if task.higher_is_better else "below"
+        said.append(
+            f"Solved: test {task.measure} {side} {_number(task.threshold, group)}; steps to it "
+            "on the validation set, median [lowest, highest]."
+        )
+    if group.unfinished:
+        said.append(f"**{group.unfinished} runs are not finished and not counted.**")
+    return " ".join(said)
 
 
-def _row(summary: Summary, group: Group) -> list[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table's lines."""
+    return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
+
+
+def _row(summary: Summary, difference: Difference | None, group: Group) -> list[str]:
     score = "-" if summary.mean is None else _number(summary.mean, group)
     if summary.error is not None:
         score += f" ± {_number(summary.error, group)}"
@@ -165,19 +105,35 @@ def _row(summary: Summary, group: Group) -> list[str]:
         summary.cell,
         f"{summary.parameters:,}",
         f"{score} ({len(summary.scores)})",
-        f"{summary.solved}/{summary.runs}",
-        _steps(summary.solved_at, group.config.steps),
+        "" if summary.cell == group.cells[0] else _difference(difference, group),
+        f"{summary.solved}/{summary.runs}" if group.config.task.threshold is not None else "-",
+        _steps(summary.solved_at, group),
         f"{summary.diverged}/{summary.runs}",
         "-" if summary.steps_per_second is None else f"{summary.steps_per_second:.1f}",
     ]
+
+
+def _difference(found: Difference | None, group: Group) -> str:
+    """On the same seeds, with Student's interval of three pairs or more."""
+    if found is None:
+        return "-"
+    unit = 100 if group.config.task.higher_is_better else 1
+    digits = 2 if group.config.task.higher_is_better else 4
+    text = f"{unit * found.mean:+.{digits}f}"
+    if found.low is None or found.high is None:
+        return text
+    return f"{text} [{unit * found.low:+.{digits}f}, {unit * found.high:+.{digits}f}]"
 
 
 def _number(value: float, group: Group) -> str:
     return f"{100 * value:.2f} %" if group.config.task.higher_is_better else f"{value:.4f}"
 
 
-def _steps(solved_at: Sequence[float], steps: int) -> str:
+def _steps(solved_at: Sequence[float], group: Group) -> str:
     """Median and range; a run that never came there counts as longer than any."""
+    steps = group.config.steps
+    if group.config.task.threshold is None:
+        return "-"
 
     def shown(at: float) -> str:
         return f"{at:.0f}" if math.isfinite(at) else f"> {steps}"
@@ -189,13 +145,19 @@ def _steps(solved_at: Sequence[float], steps: int) -> str:
     return f"{shown(median(solved_at))} [{shown(min(solved_at))}, {shown(max(solved_at))}]"
 
 
+def _claims(checked: Sequence[Checked]) -> str:
+    return "\n".join(["## Claims of the sources", "", *table(CLAIMS_HEADER, checked), ""])
+
+
 def _setting(group: Group) -> dict[str, object]:
     return {"study": group.study, "preset": group.preset, "setting": group.title}
 
 
 def _summary_rows(group: Group) -> Iterable[dict[str, object]]:
+    reference = group.cells[0]
     for each in summarize(group.results):
         finite = [at for at in each.solved_at if math.isfinite(at)]
+        found = paired_difference(group.results, each.cell, reference)
         yield {
             **_setting(group),
             "cell": each.cell,
@@ -204,6 +166,10 @@ def _summary_rows(group: Group) -> Iterable[dict[str, object]]:
             "n": len(each.scores),
             "mean": each.mean,
             "standard_error": each.error,
+            "reference": reference,
+            "difference": found and found.mean,
+            "difference_low": found and found.low,
+            "difference_high": found and found.high,
             "baseline": each.task.baseline,
             "threshold": each.task.threshold,
             "runs": each.runs,
@@ -235,14 +201,13 @@ def _run_rows(group: Group) -> Iterable[dict[str, object]]:
 
 
 def _series_rows(group: Group) -> Iterable[dict[str, object]]:
-    for cell in dict.fromkeys(each.config.cell for each in group.results):
-        own = [each.series for each in group.results if each.config.cell == cell and each.series]
-        for key in own[0] if own else ():
-            scores = [each[key] for each in own]
+    for cell in group.cells:
+        for at, scores in series(group, cell).items():
             yield {
                 **_setting(group),
                 "cell": cell,
-                "at": key,
+                "at": at,
+                "kind": group.config.task.series_kind(at),
                 "n": len(scores),
                 "mean": fmean(scores),
                 "standard_error": standard_error(scores),

@@ -1,4 +1,4 @@
-"""What the runs of a sweep come to: means, standard errors, and who is ahead of whom."""
+"""What the runs of a sweep come to: means, standard errors and curves."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from .records import RunResult
 from .task import Task
 
 __all__ = [
-    "Comparison",
     "Summary",
-    "compare",
     "first_below",
     "mean_curve",
     "standard_error",
@@ -96,79 +94,6 @@ def _summary(task: Task, cell: str, group: Sequence[RunResult]) -> Summary:
         steps_per_second=fmean(speeds) if speeds else None,
         solved=sum(map(task.solved, scores)),
         solved_at=tuple(math.inf if at is None else at for at in (r.solved_at for r in group)),
-    )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Whether each cell of one group ends below each cell of another.
-
-    Attributes:
-        lower: the cells expected below.
-        upper: the cells expected above.
-        means: mean score of each; infinite if one of its runs diverged.
-        verdict: 1 if it is so of the means, -1 if the opposite is, 0 if neither.
-        seeds_agreeing: number of seeds with each of ``lower`` below each of ``upper``.
-        seeds: number of seeds.
-    """
-
-    lower: tuple[str, ...]
-    upper: tuple[str, ...]
-    means: dict[str, float]
-    verdict: int
-    seeds_agreeing: int
-    seeds: int
-
-    def __str__(self) -> str:
-        def listed(cells: Sequence[str]) -> str:
-            return ", ".join(
-                f"{cell} {self.means[cell]:.3g}"
-                if math.isfinite(self.means[cell])
-                else f"{cell} diverged"
-                for cell in cells
-            )
-
-        lower, upper = " and ".join(self.lower), " and ".join(self.upper)
-        found = {
-            1: f"{lower} are below {upper}",
-            -1: f"{lower} are above {upper}",
-            0: f"{lower} are not all on one side of {upper}",
-        }[self.verdict]
-        return (
-            f"{found} ({listed(self.lower)}; {listed(self.upper)}); "
-            f"below in {self.seeds_agreeing} of {self.seeds} seeds"
-        )
-
-
-def compare(
-    results: Sequence[RunResult], task: Task, lower: Sequence[str], upper: Sequence[str]
-) -> Comparison | None:
-    """Compare two groups of cells on a task, seed by seed.
-
-    Returns:
-        ``None`` if one of the cells was not run on the task.
-    """
-    scores: dict[str, dict[int, float]] = {}
-    for result in results:
-        if result.config.task == task:
-            score = math.inf if result.test_score is None else result.test_score
-            scores.setdefault(result.config.cell, {})[result.config.seed] = score
-    if any(cell not in scores for cell in (*lower, *upper)):
-        return None
-    means = {cell: fmean(scores[cell].values()) for cell in (*lower, *upper)}
-    seeds = set.intersection(*(set(scores[cell]) for cell in (*lower, *upper)))
-    below = max(means[cell] for cell in lower) < min(means[cell] for cell in upper)
-    above = min(means[cell] for cell in lower) > max(means[cell] for cell in upper)
-    return Comparison(
-        lower=tuple(lower),
-        upper=tuple(upper),
-        means=means,
-        verdict=int(below) - int(above),
-        seeds_agreeing=sum(
-            max(scores[cell][seed] for cell in lower) < min(scores[cell][seed] for cell in upper)
-            for seed in seeds
-        ),
-        seeds=len(seeds),
     )
 
 

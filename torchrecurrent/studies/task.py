@@ -133,6 +133,8 @@ class Task(ABC):
     higher_is_better: ClassVar[bool] = False
     #: What gives :attr:`baseline`.
     baseline_name: ClassVar[str]
+    #: In what the test sets of :meth:`series` differ.
+    series_name: ClassVar[str] = ""
 
     @property
     @abstractmethod
@@ -186,6 +188,10 @@ class Task(ABC):
     def series(self, seed: int) -> Mapping[int, Batch]:
         """More test sets, by what they differ in, such as their length; mostly there are none."""
         return {}
+
+    def series_kind(self, at: int) -> str:
+        """What one of these is beside the training data, such as ``"longer"``."""
+        return ""
 
     @abstractmethod
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
