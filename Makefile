@@ -25,7 +25,7 @@ types: $(VENV)/test $(VENV)/studies $(VENV)/docs ## check types
 	$(BIN)/python -m torchrecurrent.stubs
 	$(BIN)/mypy
 
-docs: $(VENV)/docs ## build the site into docs/_build/html, warnings as errors, and run its examples
+docs: $(VENV)/docs $(VENV)/studies ## build the site into docs/_build/html, warnings as errors, and run its examples
 	$(BIN)/python -m sphinx -n -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python -m sphinx -n -W --keep-going -q -b doctest docs docs/_build/doctest
 

@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "myst_parser",
     "sphinx_copybutton",
     "sphinxcontrib.bibtex",
     # docs/_ext:

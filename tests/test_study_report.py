@@ -65,7 +65,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_table(adding: Path) -> None:
-    lines = write_report(adding).splitlines()
+    text = write_report(adding)
+    assert text.startswith("# Results\n")
+    lines = text[text.index("## Adding") :].splitlines()
     assert lines[0] == "## Adding, T = 50, 1 x 64 units"
     assert "150 steps of 100, Adam 0.001; 2026-11-22, Abacus, 2 cores, torch 2.13." in lines[2]
     assert "Solved: test MSE below 0.0500" in lines[2]
@@ -172,6 +174,7 @@ def test_the_figure_says_what_is_drawn(adding: Path) -> None:
     assert {"LSTM", "GRU", "BRC", "nBRC (1/3 diverged)"} <= said
     assert {"always 1: 0.167", "solved: 0.05", "Adding, T = 50, 1 x 64 units"} <= said
     assert "validation MSE (mean ± SE, n = 3)" in said
+    assert f"](figures/{svg.name})" in write_report(adding)
 
 
 def test_a_run_that_is_not_over_is_told_and_not_counted(adding: Path) -> None:

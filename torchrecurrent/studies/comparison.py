@@ -31,6 +31,7 @@ class Comparison:
         verdict: 1 if it is so of these, -1 if the opposite is, 0 if neither.
         seeds_agreeing: number of seeds with each of ``ahead`` ahead of each of ``behind``.
         seeds: number of seeds that all of these cells were run on.
+        by: what of each run counted.
     """
 
     ahead: tuple[str, ...]
@@ -39,6 +40,7 @@ class Comparison:
     verdict: int
     seeds_agreeing: int
     seeds: int
+    by: By
 
     def __str__(self) -> str:
         ahead, behind = " and ".join(self.ahead), " and ".join(self.behind)
@@ -53,8 +55,9 @@ class Comparison:
     @property
     def numbers(self) -> str:
         """What was found of each cell."""
+        shape = ".0f" if self.by == "steps" else ".3g"
         return ", ".join(
-            f"{cell} {'-' if value is None else format(value, '.3g')}"
+            f"{cell} {'-' if value is None else format(value, shape)}"
             for cell, value in self.found.items()
         )
 
@@ -115,6 +118,7 @@ def compare(
         verdict=int(is_ahead(typical)) - int(is_behind(typical)),
         seeds_agreeing=sum(is_ahead({c: costs[c][seed] for c in cells}) for seed in seeds),
         seeds=len(seeds),
+        by=by,
     )
 
 

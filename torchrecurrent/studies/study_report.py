@@ -17,6 +17,14 @@ from .summary import Summary, standard_error, summarize
 __all__ = ["write_report"]
 
 CLAIMS_HEADER = ("claim", "source", "setting", "ours", "agrees?")
+LEGEND = (
+    "Means and standard errors (SE) are over n seeds; seed k gives every cell the same data. "
+    "A run that diverged is counted in every column of counts and in no mean. Beside each cell "
+    "is the mean difference from the first one on the same seeds, with Student's 95 % interval "
+    "from three pairs on. Steps/s are training steps a second beside whatever else ran: for "
+    "orientation. The test set is used once, after the last step. The numbers are beside this "
+    "page as CSV."
+)
 
 
 def write_report(out: Path, studies: Sequence[str] = ()) -> str:
@@ -30,8 +38,9 @@ def write_report(out: Path, studies: Sequence[str] = ()) -> str:
     """
     groups = load(out, studies)
     checked = check(groups)
-    sections = [_section(each) for each in groups]
-    text = "\n".join([*sections, _claims(checked)] if checked else sections)
+    sections = [_section(each, out) for each in groups]
+    claims = [_claims(checked)] if checked else []
+    text = "\n".join(["# Results", "", LEGEND, "", *claims, *sections])
     with atomic_path(out / "report.md") as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     _write_csv(out / "summary.csv", (row for each in groups for row in _summary_rows(each)))
@@ -52,7 +61,7 @@ def _write_csv(path: Path, rows: Iterable[dict[str, object]]) -> None:
             writer.writerows(listed)
 
 
-def _section(group: Group) -> str:
+def _section(group: Group, out: Path) -> str:
     reference = group.cells[0]
     header = (
         "cell",
@@ -69,6 +78,9 @@ def _section(group: Group) -> str:
         for each in summarize(group.results)
     ]
     lines = [f"## {group.title}", "", _description(group), "", *table(header, rows), ""]
+    figure = Path("figures") / f"{group.key}.svg"  # of `study plot`
+    if (out / figure).exists():
+        lines += [f"![Curves and scores of {group.title}]({figure.as_posix()})", ""]
     return "\n".join(lines)
 
 
@@ -146,7 +158,13 @@ def _steps(solved_at: Sequence[float], group: Group) -> str:
 
 
 def _claims(checked: Sequence[Checked]) -> str:
-    return "\n".join(["## Claims of the sources", "", *table(CLAIMS_HEADER, checked), ""])
+    about = (
+        "Agrees: *yes*, in every seed; *on average*, of the means, or of the medians of steps; "
+        "*not clearly*, of neither, nor the opposite. A setting may differ from the source's."
+    )
+    return "\n".join(
+        ["## Claims of the sources", "", about, "", *table(CLAIMS_HEADER, checked), ""]
+    )
 
 
 def _setting(group: Group) -> dict[str, object]:
