@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 import torchrecurrent
 from torchrecurrent.studies.copy_first import CopyFirst
+from torchrecurrent.studies.images import SequentialImages
 from torchrecurrent.studies.models import SequenceModel, build_layer
 from torchrecurrent.studies.streams import stream_seed
 from torchrecurrent.studies.task import Task
@@ -109,10 +110,14 @@ def test_a_prediction_that_would_broadcast_is_refused() -> None:
         Vowels().score(torch.zeros(1, 9), torch.zeros(5, dtype=torch.int64))
 
 
-# Both tasks
+# All of these tasks
 
 
-@pytest.mark.parametrize("task", [CopyFirst(4, 8, 8), Vowels()], ids=["copy", "vowels"])
+@pytest.mark.parametrize(
+    "task",
+    [CopyFirst(4, 8, 8), Vowels(), SequentialImages("digits")],
+    ids=["copy", "vowels", "digits"],
+)
 def test_the_seed_alone_decides_the_data(task: Task) -> None:
     def drawn(seed: int) -> list[torch.Tensor]:
         batches = task.training(seed, 8)

@@ -17,6 +17,8 @@ import torch
 
 from torchrecurrent.studies.binary_addition import BinaryAddition
 from torchrecurrent.studies.copy_first import CopyFirst
+from torchrecurrent.studies.images import SequentialImages
+from torchrecurrent.studies.language import CharacterModel
 from torchrecurrent.studies.records import RunConfig, RunResult
 from torchrecurrent.studies.store import StudyError, kept_run, read_result, status
 from torchrecurrent.studies.training import Training, run
@@ -30,6 +32,8 @@ TASKS = [
     CopyFirst(4, validation_size=8, test_size=8, train_size=30),
     BinaryAddition(6, 8, curriculum=True, train_size=20, epochs=1, validation_size=8, test_size=8),
     Vowels(),
+    SequentialImages("digits", blanks=2, variable_blanks=True, validation_size=20),
+    CharacterModel("python", unroll=5, validation_size=64, test_size=64),
 ]
 
 

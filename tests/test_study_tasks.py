@@ -15,11 +15,15 @@ from torchrecurrent.studies.binary_addition import BinaryAddition, pairs
 from torchrecurrent.studies.copy_first import CopyFirst
 from torchrecurrent.studies.copy_memory import CopyMemory
 from torchrecurrent.studies.denoising import Denoising
+from torchrecurrent.studies.images import SequentialImages
+from torchrecurrent.studies.language import CharacterModel
+from torchrecurrent.studies.registry import STUDIES
+from torchrecurrent.studies.study import PRESETS, SEEDS, Study
 from torchrecurrent.studies.task import Batch, Task
 
 from .running import inputs_of
 
-ALL: list[Task] = [
+DRAWN: list[Task] = [
     CopyFirst(4, validation_size=8, test_size=8),
     CopyFirst(4, validation_size=8, test_size=8, train_size=20),
     Adding(6, validation_size=8, test_size=8),
@@ -30,13 +34,19 @@ ALL: list[Task] = [
     BinaryAddition(12, 14, validation_size=8, test_size=8),
     BinaryAddition(12, 14, curriculum=True, train_size=20, epochs=2, validation_size=8),
 ]
+#: With the tasks whose test set is the same for every seed.
+ALL: list[Task] = [
+    *DRAWN,
+    SequentialImages("digits", permutation=1, blanks=3),
+    CharacterModel("python", validation_size=64, test_size=64),
+]
 IDS = [each.name for each in ALL]
 
 
 # All tasks
 
 
-@pytest.mark.parametrize("task", ALL, ids=IDS)
+@pytest.mark.parametrize("task", DRAWN, ids=IDS[: len(DRAWN)])
 def test_the_seed_alone_decides_the_data(task: Task) -> None:
     def drawn(seed: int) -> list[Tensor]:
         batches = islice(task.training(seed, 5), 3)
@@ -83,6 +93,15 @@ def test_a_fixed_set_is_passed_over_in_new_orders() -> None:
     assert len(first.unique()) == 20
     with pytest.raises(ValueError, match="batch_size: expected 1 to 20"):
         CopyFirst(4, train_size=20).training(0, 21)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_every_preset_can_be_planned(study: Study, preset: str) -> None:
+    planned = study.plan(preset)
+    assert {each.cell for each in planned} == set(study.cells)
+    assert {each.seed for each in planned} == set(range(SEEDS[preset]))
+    assert all(isinstance(each.task, study.task) for each in planned)
 
 
 # Adding

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-for _module in ("numpy", "matplotlib", "rich", "joblib", "scipy"):
+for _module in ("numpy", "matplotlib", "rich", "joblib", "scipy", "sklearn"):
     if find_spec(_module) is None:
         # Named after this package, the error is one line under ``python -m``, without a trace.
         raise ModuleNotFoundError(

@@ -20,7 +20,7 @@ __all__ = ["describe_machine", "describe_runs"]
 
 def describe_machine() -> dict[str, object]:
     """When, with which versions and on what."""
-    packages = ("numpy", "matplotlib", "rich", "joblib", "scipy")
+    packages = ("numpy", "matplotlib", "rich", "joblib", "scipy", "scikit-learn")
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {

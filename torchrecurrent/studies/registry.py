@@ -7,8 +7,11 @@ from .binary_addition import BinaryAddition
 from .copy_first import CopyFirst
 from .copy_memory import CopyMemory
 from .denoising import Denoising
+from .images import SequentialImages
+from .language import CharacterModel
 from .store import StudyError
 from .study import Study
+from .vowels import Vowels
 
 __all__ = ["STUDIES", "study"]
 
@@ -16,10 +19,8 @@ FOUR = ("LSTM", "GRU", "BRC", "nBRC")
 #: The bistable cells, gates made for long memory, and cells that others report on.
 ELEVEN = (*FOUR, "URLSTM", "MGU", "STAR", "JANET", "CFN", "IndRNN", "LEM")
 
-TINY = (
-    "validation_size=20 test_size=20 hidden_size=8 num_layers=1 steps=4 batch_size=8 "
-    "learning_rate=0.001 evaluate_every=2"
-)
+TINY_RUN = "hidden_size=8 num_layers=1 steps=4 batch_size=8 learning_rate=0.001 evaluate_every=2"
+TINY = f"validation_size=20 test_size=20 {TINY_RUN}"
 
 _STUDIES = (
     Study(
@@ -122,6 +123,71 @@ _STUDIES = (
             "paper": [
                 "lag=480 hidden_size=256 num_layers=1 steps=10000 batch_size=10 "
                 "learning_rate=0.001 evaluate_every=100 clip=1"
+            ],
+        },
+    ),
+    Study(
+        name="images",
+        about="tell what an image shows, row by row or pixel by pixel, and then a blank",
+        source="Vecoven, Ernst and Drion (2021), benchmark 3, on Fashion-MNIST",
+        task=SequentialImages,
+        cells=FOUR,
+        presets={
+            "smoke": [
+                f"images=digits blanks=2 variable_blanks=false,true validation_size=20 {TINY_RUN}"
+            ],
+            "quick": [
+                "permutation=1 blanks=0,72 hidden_size=64 num_layers=2 steps=600 batch_size=100 "
+                "learning_rate=0.001 evaluate_every=50"
+            ],
+            "paper": [
+                # The authors' first code (June 2020).
+                "order=pixel blanks=0,300 hidden_size=100 num_layers=4 steps=40000 "
+                "batch_size=100 learning_rate=0.001 evaluate_every=500",
+                # Their code of January 2021, 100 epochs of 60,000; its permutations are others.
+                "order=pixel permutation=1 pad=zero hidden_size=128 num_layers=2 steps=60000 "
+                "batch_size=100 learning_rate=0.001 evaluate_every=600",
+                "order=row permutation=1 blanks=72,472 pad=zero hidden_size=128 num_layers=2 "
+                "steps=60000 batch_size=100 learning_rate=0.001 evaluate_every=600",
+            ],
+        },
+    ),
+    Study(
+        name="language-model",
+        about="tell the next character of real text",
+        source="the King James Bible, of Debian's bible-kjv",
+        task=CharacterModel,
+        cells=FOUR,
+        presets={
+            "smoke": [f"text=python unroll=8 {TINY} validation_size=320 test_size=320"],
+            "quick": [
+                "hidden_size=128 num_layers=1 steps=2000 batch_size=32 learning_rate=0.002 "
+                "evaluate_every=100 clip=1"
+            ],
+            # No paper has this text and split. 8,192 characters a step: 22 epochs.
+            "paper": [
+                "unroll=128 validation_size=200000 test_size=200000 hidden_size=512 num_layers=2 "
+                "steps=10000 batch_size=64 learning_rate=0.001 evaluate_every=250 clip=1"
+            ],
+        },
+    ),
+    Study(
+        name="vowels",
+        about="tell who speaks, from recordings of unequal length",
+        source="Kudo, Toyama and Shimbo (1999)",
+        task=Vowels,
+        cells=FOUR,
+        presets={
+            "smoke": [f"held_out=6 {TINY_RUN}"],
+            # 30 epochs of 8 batches
+            "quick": [
+                "hidden_size=32 num_layers=1 steps=240 batch_size=27 learning_rate=0.01 "
+                "evaluate_every=8"
+            ],
+            # The source has no recurrent network; 100 epochs.
+            "paper": [
+                "hidden_size=32,128 num_layers=1 steps=800 batch_size=27 learning_rate=0.01 "
+                "evaluate_every=8"
             ],
         },
     ),
