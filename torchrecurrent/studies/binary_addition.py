@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .scores import check_shapes
 from .streams import stream
-from .task import Answers, Batch, Batches, Task, check_positive, check_shapes, passes
+from .task import Answers, Batch, Batches, Task, check_positive, passes
 
 __all__ = ["BinaryAddition"]
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .task import Answers, Batch, Sampled, check_positive, check_shapes
+from .scores import cross_entropy
+from .task import Answers, Batch, Sampled, check_positive
 
 __all__ = ["CopyMemory"]
 
@@ -103,5 +104,4 @@ class CopyMemory(Sampled):
         Raises:
             ValueError: the prediction has another shape.
         """
-        check_shapes("prediction", prediction, (*target.shape, self.output_size))
-        return functional.cross_entropy(prediction.flatten(0, 1), target.flatten())
+        return cross_entropy(prediction, target, self.output_size)

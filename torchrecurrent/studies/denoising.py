@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from .task import Answers, Batch, Sampled, check_positive, squared_error
+from .scores import squared_error
+from .task import Answers, Batch, Sampled, check_positive
 
 __all__ = ["Denoising"]
 

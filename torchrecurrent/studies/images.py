@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from .datasets import CLASSES, SIDE, Images, ImageSet, load_images
+from .scores import accuracy, cross_entropy
 from .streams import stream
-from .task import Batch, Batches, Task, check_positive, check_shapes
+from .task import Batch, Batches, Task, check_batch_size, check_positive
 
 __all__ = ["SequentialImages"]
 
@@ -122,10 +122,7 @@ class SequentialImages(Task):
             ValueError: the batch is larger than the training set, or the validation set is.
         """
         kept, _ = self._split(seed)
-        if not 0 < batch_size <= len(kept):
-            raise ValueError(
-                f"batch_size: expected 1 to {len(kept)}, the training set's size, got {batch_size}"
-            )
+        check_batch_size(batch_size, len(kept))
         pool, blanks = self._pool(), self._blanks("training", seed)
 
         def epoch(generator: torch.Generator) -> Iterator[Batch]:
@@ -155,15 +152,11 @@ class SequentialImages(Task):
         Raises:
             ValueError: the prediction has another shape.
         """
-        check_shapes("prediction", prediction, (len(target), CLASSES))
-        return functional.cross_entropy(prediction, target)
+        return cross_entropy(prediction, target, CLASSES)
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
         """The share of images told rightly; not a number if a prediction is not finite."""
-        check_shapes("prediction", prediction, (len(target), CLASSES))
-        if not prediction.isfinite().all():
-            return float("nan")
-        return (prediction.argmax(1) == target).double().mean().item()
+        return accuracy(prediction, target, CLASSES)
 
     def _pool(self) -> Images:
         """What is trained on and validated with."""

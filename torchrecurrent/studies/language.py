@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .scores import cross_entropy
 from .streams import stream
-from .task import Answers, Batch, Batches, Task, check_positive, check_shapes
+from .task import Answers, Batch, Batches, Task, check_positive
 from .text import Corpus, corpus
 
 __all__ = ["CharacterModel"]
@@ -155,8 +156,7 @@ class CharacterModel(Task):
         Raises:
             ValueError: the prediction has another shape.
         """
-        check_shapes("prediction", prediction, (*target.shape, self.output_size))
-        return functional.cross_entropy(prediction.flatten(0, 1), target.flatten())
+        return cross_entropy(prediction, target, self.output_size)
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
         """The loss in bits a character."""

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
 from .streams import stream
@@ -20,10 +19,9 @@ __all__ = [
     "Batches",
     "Sampled",
     "Task",
+    "check_batch_size",
     "check_positive",
-    "check_shapes",
     "passes",
-    "squared_error",
 ]
 
 #: Which steps of a sequence are answered: its last, every one, or that many at its end.
@@ -102,16 +100,25 @@ class Batches(Iterator[Batch]):
             next(self)
 
 
+def check_batch_size(batch_size: int, count: int) -> None:
+    """Refuse batches larger than a training set of ``count`` sequences.
+
+    Raises:
+        ValueError: there are more, or none.
+    """
+    if not 0 < batch_size <= count:
+        raise ValueError(
+            f"batch_size: expected 1 to {count}, the training set's size, got {batch_size}"
+        )
+
+
 def passes(sequences: Batch, batch_size: int, generator: torch.Generator) -> Batches:
     """Batches of a fixed set, each pass over it in an order of its own.
 
     Raises:
         ValueError: the batch is larger than the set.
     """
-    if not 0 < batch_size <= len(sequences):
-        raise ValueError(
-            f"batch_size: expected 1 to {len(sequences)}, the training set's size, got {batch_size}"
-        )
+    check_batch_size(batch_size, len(sequences))
 
     def epoch(generator: torch.Generator) -> Iterator[Batch]:
         order = torch.randperm(len(sequences), generator=generator)
@@ -249,26 +256,6 @@ class Sampled(Task):
     def _stream(self, part: str, seed: int) -> torch.Generator:
         name, *rest = self.key
         return stream(name, part, *rest, seed)
-
-
-def check_shapes(what: str, given: Tensor, expected: tuple[int, ...]) -> None:
-    """Refuse a tensor that a loss would silently broadcast.
-
-    Raises:
-        ValueError: another shape than expected.
-    """
-    if tuple(given.shape) != expected:
-        raise ValueError(f"{what}: expected shape {expected}, got {tuple(given.shape)}")
-
-
-def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean squared error of two tensors of one shape.
-
-    Raises:
-        ValueError: their shapes differ.
-    """
-    check_shapes("prediction", prediction, tuple(target.shape))
-    return functional.mse_loss(prediction, target)
 
 
 def check_positive(task: Task, *fields: str) -> None:

@@ -10,11 +10,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils.rnn import pack_sequence
 
+from .scores import accuracy, cross_entropy
 from .streams import stream
-from .task import Batch, Batches, Task, check_shapes, passes
+from .task import Batch, Batches, Task, passes
 
 __all__ = ["CHANNELS", "SPEAKERS", "Recordings", "Vowels", "load"]
 
@@ -149,15 +149,11 @@ class Vowels(Task):
         Raises:
             ValueError: the prediction has another shape.
         """
-        check_shapes("prediction", prediction, (len(target), SPEAKERS))
-        return functional.cross_entropy(prediction, target)
+        return cross_entropy(prediction, target, SPEAKERS)
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
         """The share of speakers told rightly; not a number if a prediction is not finite."""
-        check_shapes("prediction", prediction, (len(target), SPEAKERS))
-        if not prediction.isfinite().all():
-            return float("nan")
-        return (prediction.argmax(1) == target).double().mean().item()
+        return accuracy(prediction, target, SPEAKERS)
 
     def _pack(self, recordings: Recordings, seed: int) -> Batch:
         mean, deviation = _statistics(seed, self.held_out)
