@@ -38,7 +38,7 @@ class CharacterModel(Task):
 
     Attributes:
         text: ``"kjv"``, ``"python"`` or the name of a text of the user's; see
-            :func:`~torchrecurrent.studies.text.read_text`.
+            ``read_text`` of ``studies/text.py``.
         unroll: T in training, the steps that a gradient goes back.
         validation_size: at most so many characters from the start of the validation part.
         test_size: at most so many from the start of the test part.
