@@ -13,12 +13,13 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 import torchrecurrent
+from torchrecurrent.studies import training
 from torchrecurrent.studies.copy_first import CopyFirst
 from torchrecurrent.studies.images import SequentialImages
 from torchrecurrent.studies.models import SequenceModel, build_layer
 from torchrecurrent.studies.streams import stream_seed
 from torchrecurrent.studies.task import Task
-from torchrecurrent.studies.training import run
+from torchrecurrent.studies.training import Training, run
 from torchrecurrent.studies.vowels import SPEAKERS, Vowels, load
 
 from .running import CELLS, config
@@ -204,6 +205,16 @@ def test_a_run_repeats_itself_and_leaves_the_global_generator_alone() -> None:
     assert first.status == "done"
     assert (first.curve, first.test_score) == (second.curve, second.test_score)
     assert [step for step, _ in first.curve] == [0, 2, 3]
+
+
+@pytest.mark.parametrize("task", [CopyFirst(4, 8, 83), Vowels()], ids=["copy", "vowels"])
+def test_evaluation_in_pieces(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way = Training(config("GRU", task=task))
+    whole = under_way.score(task.test(0))
+    monkeypatch.setattr(training, "EVALUATED_STEPS", 100)
+    assert len(training._parts(task.test(0))) > 3
+    # Means of means, in another order of sums.
+    assert under_way.score(task.test(0)) == pytest.approx(whole, rel=1e-5)
 
 
 def test_divergence_ends_a_run_and_is_told() -> None:

@@ -41,7 +41,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="in place of the preset's; several values with commas between are all run",
     )
-    running.add_argument("--jobs", type=int, help="runs at a time (number of cores)")
+    running.add_argument(
+        "--jobs", type=int, help="runs at a time (number of cores, or of the cluster's workers)"
+    )
+    running.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="of a Dask scheduler, such as tcp://host:8786, to run on its workers: each with one "
+        "thread, and able to write to the folder of results and to import the cells",
+    )
     running.add_argument(
         "--dry-run", action="store_true", help="show the runs and about how long they take"
     )

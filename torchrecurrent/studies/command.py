@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,12 +16,13 @@ from rich.console import Console
 from ..catalog import cells as catalog
 from .groups import load
 from .models import build_layer
+from .places import Place, leads, place
 from .records import RunConfig
 from .registry import STUDIES, study
 from .store import StudyError, status
 from .study import run_folder, setting_key
 from .study_report import write_report
-from .sweep import SweepError, sweep
+from .sweep import SweepError
 from .training import Training
 
 __all__ = ["main"]
@@ -40,7 +40,7 @@ class Planned:
 
 def main(options: argparse.Namespace) -> int:
     """Do what the command line asks; the exit status."""
-    console = Console()
+    console = Console(quiet=not leads())
     try:
         if options.action == "list":
             _list(console)
@@ -53,7 +53,8 @@ def main(options: argparse.Namespace) -> int:
         else:
             _plot(options.out, chosen, console)
     except StudyError as error:
-        print(f"torchrecurrent study {options.action}: error: {error}", file=sys.stderr)
+        if leads():
+            print(f"torchrecurrent study {options.action}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         _say(console, "Stopped; the same command goes on from here.")
@@ -79,19 +80,23 @@ def _plot(out: Path, chosen: Sequence[str], console: Console) -> None:
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     planned = _plan(options)
-    begun = [status(each.folder, each.config) for each in planned]
+    with place(options.jobs, options.dask, [each.config for each in planned]) as where:
+        return _run_there(planned, where, options.dry_run, console)
+
+
+def _run_there(planned: Sequence[Planned], where: Place, dry_run: bool, console: Console) -> int:
+    begun = where.first(lambda: [status(each.folder, each.config) for each in planned])
     left = [each for each, state in zip(planned, begun, strict=True) if state != "over"]
-    jobs = _jobs(options.jobs)
     _say(
         console,
         f"{len(planned)} runs: {begun.count('over')} over, {begun.count('begun')} begun, "
-        f"{begun.count('new')} new; {jobs} at a time.",
+        f"{begun.count('new')} new; {where.jobs} at a time.",
     )
-    if options.dry_run:
-        _estimate(left, jobs, console)
+    if dry_run:
+        _estimate(left, where.jobs, console)
         return 0
     try:
-        sweep([each.config for each in left], jobs, console, [each.folder for each in left])
+        where.sweep([each.config for each in left], console, [each.folder for each in left])
     except SweepError as error:
         for failure in error.failures:
             print(f"{failure.config.title} failed:\n{failure.trace}", file=sys.stderr)
@@ -160,13 +165,6 @@ def _settings(given: Sequence[str]) -> dict[str, str]:
         if not each.partition("=")[2]:
             raise StudyError(f"set: expected KEY=VALUE, got {each!r}")
     return {key: text for key, _, text in (each.partition("=") for each in given)}
-
-
-def _jobs(given: int | None) -> int:
-    jobs = (os.cpu_count() or 1) if given is None else given
-    if jobs < 1:
-        raise StudyError(f"jobs: expected at least 1, got {jobs}")
-    return jobs
 
 
 def _estimate(left: Sequence[Planned], jobs: int, console: Console) -> None:

@@ -18,8 +18,12 @@ import torchrecurrent
 __all__ = ["describe_machine", "describe_runs"]
 
 
-def describe_machine() -> dict[str, object]:
-    """When, with which versions and on what."""
+def describe_machine(processes: int = 1) -> dict[str, object]:
+    """When, with which versions and on what.
+
+    Args:
+        processes: how many of them work on it together.
+    """
     packages = ("numpy", "matplotlib", "rich", "joblib", "scipy", "scikit-learn")
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -34,6 +38,7 @@ def describe_machine() -> dict[str, object]:
             "architecture": platform.machine(),
             "processor": _processor(),
             "cores": os.cpu_count(),
+            "processes": processes,
         },
     }
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import torch
 
 from .machine import describe_machine
+from .processes import ALONE, Processes
 from .records import RunConfig, RunResult
 from .training import Training, run
 
@@ -149,15 +150,23 @@ def read_result(folder: Path, config: RunConfig) -> RunResult:
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of zipfile, pickle or torch
         first = str(error).partition("\n")[0]
         raise _corrupt(path, RuntimeError(first)) from error
     return state
 
 
+class UnwantedError(RuntimeError):
+    """Nobody waits for the run any more."""
+
+
 def kept_run(
-    folder: Path, config: RunConfig, checkpoint_seconds: float = CHECKPOINT_SECONDS
+    folder: Path,
+    config: RunConfig,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    processes: Processes = ALONE,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> RunResult:
     """Run in a folder, or go on with the run there; one that is over is read.
 
@@ -165,29 +174,49 @@ def kept_run(
         folder: the run's own.
         config: what to run.
         checkpoint_seconds: at least this long between two checkpoints.
+        processes: those that train it together; each of them calls this. The first alone reads
+            and writes files.
+        wanted: asked now and then; the run ends where it is false.
 
     Raises:
         StudyError: the folder is another run's, or a file in it is corrupt.
+        UnwantedError: the run was not wanted any more.
         ValueError: as :func:`~torchrecurrent.studies.training.run`.
     """
+    begun = processes.first(lambda: _begin(folder, config, processes.size))
+    if isinstance(begun, RunResult):
+        return begun
+    watch = _keeper(folder, checkpoint_seconds, processes, wanted)
+    result = run(config, watch, begun, processes)
+    if processes.rank == 0:
+        _write_metrics(folder / "metrics.csv", result)
+        write_json(folder / "result.json", result.to_dict())
+        (folder / "progress").unlink(missing_ok=True)
+    return result
+
+
+def _begin(folder: Path, config: RunConfig, processes: int) -> RunResult | dict[str, Any] | None:
+    """The outcome of a run that is over, or what to go on from, if there is anything."""
     before = status(folder, config)
     if before == "over":
         return read_result(folder, config)
     for unfinished in folder.glob(".*"):  # of a run that was killed while it wrote
-        unfinished.unlink()
+        unfinished.unlink(missing_ok=True)
     if before == "new":
-        write_json(folder / "config.json", {"config": config.to_dict(), **describe_machine()})
+        machine = describe_machine(processes)
+        write_json(folder / "config.json", {"config": config.to_dict(), **machine})
     path = folder / "checkpoint.pt"
-    saved = _read_checkpoint(path) if path.exists() else None
-    result = run(config, _keeper(folder, checkpoint_seconds), saved)
-    _write_metrics(folder / "metrics.csv", result)
-    write_json(folder / "result.json", result.to_dict())
-    (folder / "progress").unlink(missing_ok=True)
-    return result
+    return _read_checkpoint(path) if path.exists() else None
 
 
-def _keeper(folder: Path, checkpoint_seconds: float) -> Callable[[Training], None]:
-    """Writes a checkpoint, and the number of the step, now and then."""
+def _keeper(
+    folder: Path, checkpoint_seconds: float, processes: Processes, wanted: Callable[[], bool]
+) -> Callable[[Training], None]:
+    """Writes a checkpoint, and the number of the step, now and then.
+
+    The clock of the first process says when; each step it tells the others, since a state
+    is put together by all.
+    """
     kept = time.monotonic()
     told = 0.0
 
@@ -195,11 +224,16 @@ def _keeper(folder: Path, checkpoint_seconds: float) -> Callable[[Training], Non
         nonlocal kept, told
         now = time.monotonic()
         if now - told >= PROGRESS_SECONDS:
+            if not wanted():
+                raise UnwantedError(f"{training.config.title} is not wanted any more")
             told = now
-            (folder / "progress").write_text(str(training.step))
-        if training.over or now - kept >= checkpoint_seconds:
-            with atomic_path(folder / "checkpoint.pt") as unfinished:
-                torch.save(training.state(), unfinished)
+            if processes.rank == 0:
+                (folder / "progress").write_text(str(training.step))
+        if training.over or processes.decided(now - kept >= checkpoint_seconds):
+            state = training.state()
+            if processes.rank == 0:
+                with atomic_path(folder / "checkpoint.pt") as unfinished:
+                    torch.save(state, unfinished)
             kept = now
 
     return watch

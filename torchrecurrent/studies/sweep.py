@@ -1,8 +1,4 @@
-"""Many runs at a time, with progress over all of them.
-
-They run wherever joblib's backend of the moment takes them: processes of this machine unless
-:func:`joblib.parallel_config` says otherwise.
-"""
+"""Many runs at a time in processes of this machine, with progress over all of them."""
 
 from __future__ import annotations
 
@@ -11,9 +7,12 @@ import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from joblib import Parallel, delayed
 from rich.console import Console
@@ -22,7 +21,7 @@ from .display import Bars, Lines
 from .records import RunConfig, RunResult
 from .store import kept_run
 
-__all__ = ["Failure", "SweepError", "sweep"]
+__all__ = ["Failure", "Outcome", "SweepError", "attempt", "follow", "longest_first", "sweep"]
 
 REPORT_SECONDS = 0.25
 
@@ -40,6 +39,10 @@ class Failure:
     config: RunConfig
     message: str
     trace: str
+
+
+#: Which run, and what came of it.
+Outcome: TypeAlias = tuple[int, RunResult | Failure]
 
 
 class SweepError(RuntimeError):
@@ -95,14 +98,44 @@ def _sweep(
     console: Console,
     folders: Sequence[Path],
 ) -> list[RunResult]:
-    order = sorted(range(len(configs)), key=lambda k: -configs[k].work)
-    calls = (delayed(_work)(k, folders[k], configs[k], os.getpid()) for k in order)
+    calls = (delayed(_work)(k, folders[k], configs[k], os.getpid()) for k in longest_first(configs))
     parallel = Parallel(
         n_jobs=min(jobs, len(configs)),
         return_as="generator_unordered",
         batch_size=1,  # runs are long
         max_nbytes=None,
     )
+    with warnings.catch_warnings():
+        # joblib renews a worker whose memory has grown, between two runs, and warns of it.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        return follow(parallel(calls), configs, console, folders)
+
+
+def longest_first(configs: Sequence[RunConfig]) -> list[int]:
+    """In this order the last to end is alone for the least time."""
+    return sorted(range(len(configs)), key=lambda k: -configs[k].work)
+
+
+def follow(
+    outcomes: Iterator[Outcome],
+    configs: Sequence[RunConfig],
+    console: Console,
+    folders: Sequence[Path],
+) -> list[RunResult]:
+    """Show how far runs are until all of them are over.
+
+    Args:
+        outcomes: of all runs, in the order in which they end.
+        configs: what is run.
+        console: where progress is shown.
+        folders: of each run, where it writes how far it is.
+
+    Returns:
+        The results in the order of ``configs``.
+
+    Raises:
+        SweepError: runs raised exceptions.
+    """
     display = Bars(configs, console) if console.is_terminal else Lines(configs, console)
     results: dict[int, RunResult] = {}
     failures: list[Failure] = []
@@ -112,7 +145,7 @@ def _sweep(
     with display:
         watcher.start()
         try:
-            for index, outcome in parallel(calls):
+            for index, outcome in outcomes:
                 if isinstance(outcome, RunResult):
                     results[index] = outcome
                 else:
@@ -127,17 +160,20 @@ def _sweep(
     return [results[k] for k in range(len(configs))]
 
 
-def _work(
-    index: int, folder: Path, config: RunConfig, parent: int
-) -> tuple[int, RunResult | Failure]:
-    if threading.current_thread() is threading.main_thread() and os.getpid() != parent:
-        # A terminal sends Ctrl-C to all processes; the parent ends the workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+def attempt(index: int, config: RunConfig, make: Callable[[], RunResult]) -> Outcome:
+    """What comes of a run, an exception too."""
     try:
-        return index, kept_run(folder, config)
+        return index, make()
     except Exception as error:  # of a user's cell it may be any
         message = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return index, Failure(config, message, traceback.format_exc())
+
+
+def _work(index: int, folder: Path, config: RunConfig, parent: int) -> Outcome:
+    if threading.current_thread() is threading.main_thread() and os.getpid() != parent:
+        # A terminal sends Ctrl-C to all processes; the parent ends the workers.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return attempt(index, config, partial(kept_run, folder, config))
 
 
 def _watch(

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..states import detach_hidden
+from .processes import ALONE, Processes
 from .records import RunConfig, RunResult
 from .streams import stream_seed
 from .task import Batch
@@ -27,16 +28,20 @@ class Training:
 
     Args:
         config: what to run. Draws from torch's global generator, which the caller seeds.
+        processes: those that train it together. All of them call the same methods in the same
+            order, :meth:`state` among them.
 
     Raises:
         ValueError: there is no such cell, or the task refuses the batch size.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, processes: Processes = ALONE) -> None:
         task = config.task
         self.config = config
+        self._processes = processes
         self._device = torch.device(config.device)
         self.model = config.model().to(self._device)
+        self._trained = processes.wrap(self.model)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate)
         self.batches = task.training(config.seed, config.batch_size)
         self.step = 0
@@ -58,14 +63,14 @@ class Training:
 
     def learn(self, batch: Batch) -> None:
         """One gradient step on a batch; none if the loss is not finite."""
-        batch = batch.to(self._device)
+        batch = self._processes.share(batch).to(self._device)
         start = time.perf_counter()
         self.optimizer.zero_grad()
         state = self._carried if batch.continued else None
-        prediction, state = self.model(batch.inputs, state)
+        prediction, state = self._trained(batch.inputs, state)
         loss = self.config.task.loss(prediction, batch.target)
         self._carried = detach_hidden(state)
-        value = loss.item()
+        value = self._processes.mean(loss)
         self.finite = math.isfinite(value)
         if self.finite:
             loss.backward()
@@ -81,7 +86,7 @@ class Training:
         """Add a point to the curve, unless the run diverged or has this point."""
         if not self.finite or (self.curve and self.curve[-1][0] == self.step):
             return
-        score = self.score(self.config.task.validation(self.config.seed))
+        score = self._score(self.config.task.validation(self.config.seed))
         self.finite = math.isfinite(score)
         if self.finite:
             self.curve.append((self.step, score))
@@ -102,6 +107,10 @@ class Training:
             return parts[0][1]
         return math.fsum(count * score for count, score in parts) / len(batch)
 
+    def _score(self, batch: Batch) -> float:
+        """All processes score all sequences; the last bits may differ among their machines."""
+        return self._processes.decided(self.score(batch))
+
     def state(self) -> dict[str, Any]:
         """All that the further course depends on, as plain values and tensors."""
         return {
@@ -109,7 +118,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "batches": self.batches.state(),
             "random": torch.get_rng_state(),
-            "carried": self._carried,
+            "carried": self._processes.gather(self._carried),
             "step": self.step,
             "seconds": self.seconds,
             "curve": self.curve,
@@ -123,7 +132,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.resume(**state["batches"])
         torch.set_rng_state(state["random"])
-        self._carried = state["carried"]
+        self._carried = self._processes.scatter(state["carried"], self._device)
         self.step, self.seconds = state["step"], state["seconds"]
         self.curve = [(at, score) for at, score in state["curve"]]
         self.losses = [(at, loss) for at, loss in state["losses"]]
@@ -135,8 +144,8 @@ class Training:
         series: dict[int, float] = {}
         if self.finite:
             task, seed = self.config.task, self.config.seed
-            score = self.score(task.test(seed))
-            series = {key: self.score(batch) for key, batch in task.series(seed).items()}
+            score = self._score(task.test(seed))
+            series = {key: self._score(batch) for key, batch in task.series(seed).items()}
             self.finite = all(map(math.isfinite, (score, *series.values())))
         return RunResult(
             config=self.config,
@@ -152,10 +161,12 @@ class Training:
 
 
 def _parts(batch: Batch) -> list[Batch]:
-    """Pieces of a batch that fit in memory; one of unequal lengths is small, and left whole."""
-    if isinstance(batch.inputs, PackedSequence):
+    """Pieces of a batch that fit in memory."""
+    inputs = batch.inputs
+    steps = len(inputs.batch_sizes) if isinstance(inputs, PackedSequence) else inputs.size(0)
+    size = max(1, EVALUATED_STEPS // steps)
+    if size >= len(batch):
         return [batch]
-    size = max(1, EVALUATED_STEPS // batch.inputs.size(0))
     return [batch.select(slice(k, k + size)) for k in range(0, len(batch), size)]
 
 
@@ -163,6 +174,7 @@ def run(
     config: RunConfig,
     watch: Callable[[Training], None] = lambda training: None,
     saved: Mapping[str, Any] | None = None,
+    processes: Processes = ALONE,
 ) -> RunResult:
     """Train and test; the same configuration gives the same result on the same machine.
 
@@ -170,6 +182,7 @@ def run(
         config: what to run.
         watch: called after every gradient step, and at the end.
         saved: a state of the same run, to go on from there.
+        processes: those that train it together; each of them calls this.
 
     Raises:
         ValueError: there is no such cell, or the task refuses the batch size.
@@ -179,7 +192,7 @@ def run(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed("weights", config.seed))
-            training = Training(config)
+            training = Training(config, processes)
             if saved is not None:
                 training.resume(saved)
             while not training.over:
