@@ -91,6 +91,8 @@ def test_several_values_are_all_run(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("run adding --set markers=two", "set: markers should be one of halves, anywhere, got"),
         ("run adding --jobs 0", "jobs: expected at least 1, got 0"),
         ("run adding --set train_size=50", "batch_size: expected 1 to 50, the training set's size"),
+        ("run images --set images=mnist", "no mnist in TORCHRECURRENT_DATA, which is not set; set"),
+        ("run language-model --set text=novel", "text: expected kjv or python, or a name with a"),
         ("report", "no finished run in "),
         ("report adding", "no finished run of adding in "),
         ("plot", "no finished run in "),
@@ -98,8 +100,13 @@ def test_several_values_are_all_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: str,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("TORCHRECURRENT_DATA", raising=False)
     assert main(["study", *shlex.split(arguments), "--out", str(tmp_path)]) == 2
     written, said = capsys.readouterr()
     assert message in said
