@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 
-from .scores import squared_error
-from .task import Batch, Sampled, check_positive
+from .sampled import Regression
+from .task import Batch, check_positive
 
 __all__ = ["Adding"]
 
 
 @dataclass(frozen=True)
-class Adding(Sampled):
+class Adding(Regression):
     """Channel 0 is U(0, 1), channel 1 is 1 at two steps and 0 elsewhere; the target is the sum.
 
     From Hochreiter and Schmidhuber (1997), in the form of Arjovsky, Shah and Bengio (2016).
@@ -30,7 +29,6 @@ class Adding(Sampled):
         train_size: number of training sequences; ``None``: no sequence is seen twice.
     """
 
-    measure: ClassVar[str] = "MSE"
     baseline_name: ClassVar[str] = "always 1"
 
     length: int
@@ -86,11 +84,3 @@ class Adding(Sampled):
         marks = torch.zeros_like(values)
         marks[torch.stack([first, second]), torch.arange(count)] = 1
         return Batch(torch.stack([values, marks], 2), (values * marks).sum(0)[:, None])
-
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error of two tensors of shape ``(N, 1)``.
-
-        Raises:
-            ValueError: the prediction has another shape.
-        """
-        return squared_error(prediction, target)

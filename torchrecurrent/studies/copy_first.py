@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from .scores import squared_error
-from .task import Batch, Sampled, check_positive
+from .sampled import Regression
+from .task import Batch, check_positive
 
 __all__ = ["CopyFirst"]
 
 
 @dataclass(frozen=True)
-class CopyFirst(Sampled):
+class CopyFirst(Regression):
     """Sequences of independent N(0, 1) values; the target is the first of them.
 
     The first benchmark of Vecoven, Ernst and Drion (2021). Inputs ``(T, N, 1)``, targets
@@ -28,7 +27,6 @@ class CopyFirst(Sampled):
         train_size: number of training sequences; ``None``: no sequence is seen twice.
     """
 
-    measure: ClassVar[str] = "MSE"
     baseline_name: ClassVar[str] = "always 0"
 
     length: int
@@ -72,11 +70,3 @@ class CopyFirst(Sampled):
     def draw(self, generator: torch.Generator, count: int) -> Batch:
         inputs = torch.randn(self.length, count, 1, generator=generator)
         return Batch(inputs, inputs[0].clone())
-
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error of two tensors of shape ``(N, 1)``.
-
-        Raises:
-            ValueError: the prediction has another shape.
-        """
-        return squared_error(prediction, target)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .sampled import Sampled
 from .scores import cross_entropy
-from .task import Answers, Batch, Sampled, check_positive
+from .task import Answers, Batch, check_positive
 
 __all__ = ["CopyMemory"]
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 
-from .scores import squared_error
-from .task import Answers, Batch, Sampled, check_positive
+from .sampled import Regression
+from .task import Answers, Batch, check_positive
 
 __all__ = ["Denoising"]
 
 
 @dataclass(frozen=True)
-class Denoising(Sampled):
+class Denoising(Regression):
     """N(0, 1) values of which a few are marked; the targets are these, as they came.
 
     The second benchmark of Vecoven, Ernst and Drion (2021), in its two forms. In channel 0 are
@@ -36,7 +35,6 @@ class Denoising(Sampled):
         train_size: number of training sequences; ``None``: no sequence is seen twice.
     """
 
-    measure: ClassVar[str] = "MSE"
     baseline_name: ClassVar[str] = "always 0"
 
     length: int
@@ -113,11 +111,3 @@ class Denoising(Sampled):
         inputs[:, :, 1].scatter_(0, marked, 0)
         inputs[-1] = torch.tensor([0.0, 1.0])
         return Batch(inputs, target)
-
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Mean squared error of two tensors of the target's shape.
-
-        Raises:
-            ValueError: the prediction has another shape.
-        """
-        return squared_error(prediction, target)

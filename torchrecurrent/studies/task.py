@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence, unpack_sequence
 
-from .streams import stream
-
 __all__ = [
     "Answers",
     "Batch",
     "Batches",
-    "Sampled",
     "Task",
     "check_batch_size",
     "check_positive",
@@ -213,49 +210,6 @@ class Task(ABC):
         if self.threshold is None:
             return False
         return score >= self.threshold if self.higher_is_better else score < self.threshold
-
-
-class Sampled(Task):
-    """A task whose sequences are drawn from a distribution.
-
-    Attributes:
-        train_size: number of training sequences, passed over again and again; ``None``:
-            batches are drawn afresh, and no sequence is seen twice.
-        validation_size: number of validation sequences.
-        test_size: number of test sequences.
-    """
-
-    train_size: int | None
-    validation_size: int
-    test_size: int
-
-    @property
-    @abstractmethod
-    def key(self) -> tuple[str | int, ...]:
-        """A name, and all on which the draws depend but the seed."""
-
-    @abstractmethod
-    def draw(self, generator: torch.Generator, count: int) -> Batch:
-        """``count`` sequences."""
-
-    def training(self, seed: int, batch_size: int) -> Batches:
-        """Endless batches, drawn afresh or from ``train_size`` sequences."""
-        generator = self._stream("training", seed)
-        if self.train_size is not None:
-            return passes(self.draw(generator, self.train_size), batch_size, generator)
-        return Batches(generator, lambda generator: iter([self.draw(generator, batch_size)]))
-
-    def validation(self, seed: int) -> Batch:
-        """``validation_size`` sequences, shaped as in training."""
-        return self.draw(self._stream("validation", seed), self.validation_size)
-
-    def test(self, seed: int) -> Batch:
-        """``test_size`` sequences, shaped as in training."""
-        return self.draw(self._stream("test", seed), self.test_size)
-
-    def _stream(self, part: str, seed: int) -> torch.Generator:
-        name, *rest = self.key
-        return stream(name, part, *rest, seed)
 
 
 def check_positive(task: Task, *fields: str) -> None:
