@@ -222,4 +222,4 @@ def test_ligru_batch_norm_is_an_option_of_the_layer() -> None:
     layer.eval()
     assert layer.cells[0](torch.randn(3)).shape == (4,)
     with pytest.raises(TypeError, match="batch_norm should be of type bool, got: int"):
-        LiGRU(3, 4, batch_norm=1)
+        LiGRU(3, 4, batch_norm=1)  # type: ignore[arg-type]

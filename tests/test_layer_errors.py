@@ -141,13 +141,13 @@ CASES: dict[str, Case] = {
         "batch_first should be of type bool, got: int",
     ),
     "projection of a cell without": (
-        lambda: GRU(I, H, proj_size=2),
+        lambda: GRU(I, H, proj_size=2),  # type: ignore[call-arg]
         ValueError,
         "proj_size argument is only supported for LSTM, not GRU",
     ),
     "negative projection": (lambda: LSTM(I, H, proj_size=-1), ValueError, "proj_size should be"),
     "option": (
-        lambda: BR(I, H, forget_bias=1.0),
+        lambda: BR(I, H, forget_bias=1.0),  # type: ignore[call-arg]
         TypeError,
         r"BR\(\) got an unexpected keyword argument 'forget_bias'; BRCell takes input_size, ",
     ),

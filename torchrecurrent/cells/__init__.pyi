@@ -1,101 +1,205 @@
 # Written by torchrecurrent/stubs.py; do not edit.
-from .antisymmetric_rnn import AntisymmetricRNN as AntisymmetricRNN
+from typing import Literal
+
+import torch
+
+from ..activations import Activation
+from ..init import Initializer
+
+from .antisymmetric_rnn import AntisymmetricRNN as _AntisymmetricRNN
 from .antisymmetric_rnn import AntisymmetricRNNCell as AntisymmetricRNNCell
-from .antisymmetric_rnn import GatedAntisymmetricRNN as GatedAntisymmetricRNN
+from .antisymmetric_rnn import GatedAntisymmetricRNN as _GatedAntisymmetricRNN
 from .antisymmetric_rnn import GatedAntisymmetricRNNCell as GatedAntisymmetricRNNCell
-from .atr import ATR as ATR
+from .atr import ATR as _ATR
 from .atr import ATRCell as ATRCell
-from .brc import BR as BR
+from .brc import BR as _BR
 from .brc import BRCell as BRCell
-from .brc import NBR as NBR
 from .brc import NBRCell as NBRCell
-from .brc import nBR as nBR
+from .brc import nBR as _nBR
 from .brc import nBRCell as nBRCell
-from .cfn import CFN as CFN
+from .cfn import CFN as _CFN
 from .cfn import CFNCell as CFNCell
-from .cornn import coRNN as coRNN
+from .cornn import coRNN as _coRNN
 from .cornn import coRNNCell as coRNNCell
-from .fast import FastGRNN as FastGRNN
+from .fast import FastGRNN as _FastGRNN
 from .fast import FastGRNNCell as FastGRNNCell
-from .fast import FastRNN as FastRNN
+from .fast import FastRNN as _FastRNN
 from .fast import FastRNNCell as FastRNNCell
-from .gru import GRU as GRU
+from .gru import GRU as _GRU
 from .gru import GRUCell as GRUCell
-from .gru import GRUResetBefore as GRUResetBefore
+from .gru import GRUResetBefore as _GRUResetBefore
 from .gru import GRUResetBeforeCell as GRUResetBeforeCell
-from .indrnn import IndRNN as IndRNN
+from .indrnn import IndRNN as _IndRNN
 from .indrnn import IndRNNCell as IndRNNCell
-from .intersection_rnn import IntersectionRNN as IntersectionRNN
+from .intersection_rnn import IntersectionRNN as _IntersectionRNN
 from .intersection_rnn import IntersectionRNNCell as IntersectionRNNCell
-from .intersection_rnn import UGRNN as UGRNN
+from .intersection_rnn import UGRNN as _UGRNN
 from .intersection_rnn import UGRNNCell as UGRNNCell
-from .janet import JANET as JANET
+from .janet import JANET as _JANET
 from .janet import JANETCell as JANETCell
-from .lem import LEM as LEM
+from .lem import LEM as _LEM
 from .lem import LEMCell as LEMCell
-from .light_ru import LightRU as LightRU
+from .light_ru import LightRU as _LightRU
 from .light_ru import LightRUCell as LightRUCell
-from .ligru import LiGRU as LiGRU
+from .ligru import LiGRU as _LiGRU
 from .ligru import LiGRUCell as LiGRUCell
-from .lstm import LSTM as LSTM
+from .lstm import LSTM as _LSTM
 from .lstm import LSTMCell as LSTMCell
-from .mclstm import MCLSTM as MCLSTM
+from .mclstm import MCLSTM as _MCLSTM
 from .mclstm import MCLSTMCell as MCLSTMCell
-from .mgu import MGU as MGU
+from .mgu import MGU as _MGU
 from .mgu import MGUCell as MGUCell
-from .minimal_rnn import MinimalRNN as MinimalRNN
+from .minimal_rnn import MinimalRNN as _MinimalRNN
 from .minimal_rnn import MinimalRNNCell as MinimalRNNCell
-from .miru import MiRU1 as MiRU1
+from .miru import MiRU1 as _MiRU1
 from .miru import MiRU1Cell as MiRU1Cell
-from .miru import MiRU2 as MiRU2
+from .miru import MiRU2 as _MiRU2
 from .miru import MiRU2Cell as MiRU2Cell
-from .multiplicative_lstm import MultiplicativeLSTM as MultiplicativeLSTM
+from .multiplicative_lstm import MultiplicativeLSTM as _MultiplicativeLSTM
 from .multiplicative_lstm import MultiplicativeLSTMCell as MultiplicativeLSTMCell
-from .mut import MUT1 as MUT1
+from .mut import MUT1 as _MUT1
 from .mut import MUT1Cell as MUT1Cell
-from .mut import MUT2 as MUT2
+from .mut import MUT2 as _MUT2
 from .mut import MUT2Cell as MUT2Cell
-from .mut import MUT3 as MUT3
+from .mut import MUT3 as _MUT3
 from .mut import MUT3Cell as MUT3Cell
-from .nas import NAS as NAS
+from .nas import NAS as _NAS
 from .nas import NASCell as NASCell
-from .original_lstm import OriginalLSTM as OriginalLSTM
+from .original_lstm import OriginalLSTM as _OriginalLSTM
 from .original_lstm import OriginalLSTMCell as OriginalLSTMCell
-from .peephole_lstm import PeepholeLSTM as PeepholeLSTM
+from .peephole_lstm import PeepholeLSTM as _PeepholeLSTM
 from .peephole_lstm import PeepholeLSTMCell as PeepholeLSTMCell
-from .ran import RAN as RAN
+from .ran import RAN as _RAN
 from .ran import RANCell as RANCell
-from .res_lstm import ResLSTM as ResLSTM
+from .res_lstm import ResLSTM as _ResLSTM
 from .res_lstm import ResLSTMCell as ResLSTMCell
-from .rhn import RHN as RHN
+from .rhn import RHN as _RHN
 from .rhn import RHNCell as RHNCell
-from .rnn import RNN as RNN
+from .rnn import RNN as _RNN
 from .rnn import RNNCell as RNNCell
-from .scrn import SCRN as SCRN
+from .scrn import SCRN as _SCRN
 from .scrn import SCRNCell as SCRNCell
-from .sgrn import SGRN as SGRN
+from .sgrn import SGRN as _SGRN
 from .sgrn import SGRNCell as SGRNCell
-from .sgu import DSGU as DSGU
+from .sgu import DSGU as _DSGU
 from .sgu import DSGUCell as DSGUCell
-from .sgu import SGU as SGU
+from .sgu import SGU as _SGU
 from .sgu import SGUCell as SGUCell
-from .star import STAR as STAR
+from .star import STAR as _STAR
 from .star import STARCell as STARCell
-from .strongly_typed import TGRU as TGRU
+from .strongly_typed import TGRU as _TGRU
 from .strongly_typed import TGRUCell as TGRUCell
-from .strongly_typed import TLSTM as TLSTM
+from .strongly_typed import TLSTM as _TLSTM
 from .strongly_typed import TLSTMCell as TLSTMCell
-from .strongly_typed import TRNN as TRNN
+from .strongly_typed import TRNN as _TRNN
 from .strongly_typed import TRNNCell as TRNNCell
-from .tau_gru import tauGRU as tauGRU
+from .tau_gru import tauGRU as _tauGRU
 from .tau_gru import tauGRUCell as tauGRUCell
-from .unicornn import UnICORNN as UnICORNN
+from .unicornn import UnICORNN as _UnICORNN
 from .unicornn import UnICORNNCell as UnICORNNCell
-from .ur_lstm import URLSTM as URLSTM
+from .ur_lstm import URLSTM as _URLSTM
 from .ur_lstm import URLSTMCell as URLSTMCell
-from .wmc_lstm import WMCLSTM as WMCLSTM
+from .wmc_lstm import WMCLSTM as _WMCLSTM
 from .wmc_lstm import WMCLSTMCell as WMCLSTMCell
-from .xlstm import sLSTM as sLSTM
+from .xlstm import sLSTM as _sLSTM
 from .xlstm import sLSTMCell as sLSTMCell
 
 __all__ = ["ATR", "ATRCell", "AntisymmetricRNN", "AntisymmetricRNNCell", "BR", "BRCell", "CFN", "CFNCell", "DSGU", "DSGUCell", "FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell", "GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell", "GatedAntisymmetricRNN", "GatedAntisymmetricRNNCell", "IndRNN", "IndRNNCell", "IntersectionRNN", "IntersectionRNNCell", "JANET", "JANETCell", "LEM", "LEMCell", "LSTM", "LSTMCell", "LiGRU", "LiGRUCell", "LightRU", "LightRUCell", "MCLSTM", "MCLSTMCell", "MGU", "MGUCell", "MUT1", "MUT1Cell", "MUT2", "MUT2Cell", "MUT3", "MUT3Cell", "MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell", "MinimalRNN", "MinimalRNNCell", "MultiplicativeLSTM", "MultiplicativeLSTMCell", "NAS", "NASCell", "NBR", "NBRCell", "OriginalLSTM", "OriginalLSTMCell", "PeepholeLSTM", "PeepholeLSTMCell", "RAN", "RANCell", "RHN", "RHNCell", "RNN", "RNNCell", "ResLSTM", "ResLSTMCell", "SCRN", "SCRNCell", "SGRN", "SGRNCell", "SGU", "SGUCell", "STAR", "STARCell", "TGRU", "TGRUCell", "TLSTM", "TLSTMCell", "TRNN", "TRNNCell", "UGRNN", "UGRNNCell", "URLSTM", "URLSTMCell", "UnICORNN", "UnICORNNCell", "WMCLSTM", "WMCLSTMCell", "coRNN", "coRNNCell", "nBR", "nBRCell", "sLSTM", "sLSTMCell", "tauGRU", "tauGRUCell"]
+
+class AntisymmetricRNN(_AntisymmetricRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = ..., bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', epsilon: float = 0.01, gamma: float = 0.01) -> None: ...
+class GatedAntisymmetricRNN(_GatedAntisymmetricRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = ..., bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', epsilon: float = 0.01, gamma: float = 0.01) -> None: ...
+class ATR(_ATR):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class BR(_BR):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'ones', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'diagonal', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class nBR(_nBR):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class CFN(_CFN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = ..., bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', theta_bias: float = 1.0, eta_bias: float = -1.0) -> None: ...
+class coRNN(_coRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'hidden_uniform', recurrent_kernel_init: Initializer = 'hidden_uniform', bias_init: Initializer = 'hidden_uniform', recurrent_bias_init: Initializer = 'hidden_uniform', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', dt: float = 0.1, gamma: float = 1.0, epsilon: float = 1.0, cell_bias: bool | None = None, cell_kernel_init: Initializer = 'hidden_uniform', cell_bias_init: Initializer = 'hidden_uniform') -> None: ...
+class FastGRNN(_FastGRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = ..., bias_init: Initializer = 'ones', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', gate_nonlinearity: Activation = 'sigmoid', nonlinearity: Activation = 'tanh', zeta_init: float = 1.0, nu_init: float = -4.0) -> None: ...
+class FastRNN(_FastRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = ..., bias_init: Initializer = 'ones', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', alpha_init: float = -3.0, beta_init: float = 3.0) -> None: ...
+class GRU(_GRU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'hidden_uniform', recurrent_kernel_init: Initializer = 'hidden_uniform', bias_init: Initializer = 'hidden_uniform', recurrent_bias_init: Initializer = 'hidden_uniform', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class GRUResetBefore(_GRUResetBefore):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'orthogonal', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class IndRNN(_IndRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = 'uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'diagonal', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'relu') -> None: ...
+class IntersectionRNN(_IntersectionRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', depth_nonlinearity: Activation = 'relu', recurrent_nonlinearity: Activation = 'tanh', gate_nonlinearity: Activation = 'sigmoid', forget_bias: float = 1.0) -> None: ...
+class UGRNN(_UGRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', forget_bias: float = 1.0) -> None: ...
+class JANET(_JANET):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', beta: float = 1.0, forget_init: Initializer = 'ones') -> None: ...
+class LEM(_LEM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'hidden_uniform', recurrent_kernel_init: Initializer = 'hidden_uniform', bias_init: Initializer = 'hidden_uniform', recurrent_bias_init: Initializer = 'hidden_uniform', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', dt: float = 1.0, cell_bias: bool | None = None, cell_kernel_init: Initializer = 'hidden_uniform', cell_bias_init: Initializer = 'hidden_uniform') -> None: ...
+class LightRU(_LightRU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class LiGRU(_LiGRU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, batch_norm: bool = False, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'orthogonal', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'relu', gate_nonlinearity: Activation = 'sigmoid') -> None: ...
+class LSTM(_LSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'hidden_uniform', recurrent_kernel_init: Initializer = 'hidden_uniform', bias_init: Initializer = 'hidden_uniform', recurrent_bias_init: Initializer = 'hidden_uniform', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', projection_kernel_init: Initializer = 'hidden_uniform_columns') -> None: ...
+class MCLSTM(_MCLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', gate_nonlinearity: Activation = 'sigmoid', cell_nonlinearity: Activation = 'tanh') -> None: ...
+class MGU(_MGU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', gate_nonlinearity: Activation = 'sigmoid') -> None: ...
+class MinimalRNN(_MinimalRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', gate_nonlinearity: Activation = 'sigmoid', memory_kernel_init: Initializer = 'xavier_uniform') -> None: ...
+class MiRU1(_MiRU1):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', update_coefficient: float = 0.5, nonlinearity: Activation = 'tanh', gate_nonlinearity: Activation = 'sigmoid') -> None: ...
+class MiRU2(_MiRU2):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', update_coefficient: float = 0.5, reset_coefficient: float = 0.5, nonlinearity: Activation = 'tanh') -> None: ...
+class MultiplicativeLSTM(_MultiplicativeLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', multiplicative_bias: bool | None = None, multiplicative_kernel_init: Initializer = 'xavier_uniform', multiplicative_bias_init: Initializer = 'zeros', forget_bias: float = 1.0) -> None: ...
+class MUT1(_MUT1):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class MUT2(_MUT2):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class MUT3(_MUT3):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class NAS(_NAS):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class OriginalLSTM(_OriginalLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', input_nonlinearity: Activation = ..., output_nonlinearity: Activation = ...) -> None: ...
+class PeepholeLSTM(_PeepholeLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', gate_nonlinearity: Activation = 'sigmoid', peephole_kernel_init: Initializer = ..., forget_bias: float = 1.0) -> None: ...
+class RAN(_RAN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class ResLSTM(_ResLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', gate_nonlinearity: Activation = 'sigmoid', peephole_kernel_init: Initializer = ..., proj_init: Initializer = 'xavier_uniform', residual_init: Initializer = 'xavier_uniform') -> None: ...
+class RHN(_RHN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', depth: int = 3, transform_bias: float = -2.0, depth_bias: bool | None = None, depth_kernel_init: Initializer = 'xavier_uniform', depth_bias_init: Initializer = 'zeros') -> None: ...
+class RNN(_RNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'hidden_uniform', recurrent_kernel_init: Initializer = 'hidden_uniform', bias_init: Initializer = 'hidden_uniform', recurrent_bias_init: Initializer = 'hidden_uniform', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh') -> None: ...
+class SCRN(_SCRN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', alpha: float = 0.95, nonlinearity: Activation = 'tanh', context_bias: bool | None = None, context_kernel_init: Initializer = 'xavier_uniform', context_bias_init: Initializer = 'zeros') -> None: ...
+class SGRN(_SGRN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+class DSGU(_DSGU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', output_nonlinearity: Activation = 'sigmoid', gate_nonlinearity: Activation = ..., output_kernel_init: Initializer = 'xavier_uniform') -> None: ...
+class SGU(_SGU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', nonlinearity: Activation = 'tanh', output_nonlinearity: Activation = 'softplus', gate_nonlinearity: Activation = ...) -> None: ...
+class STAR(_STAR):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'orthogonal', recurrent_kernel_init: Initializer = 'orthogonal', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', beta: float = 0.0, t_max: int = 784) -> None: ...
+class TGRU(_TGRU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', gate_nonlinearity: Activation = 'sigmoid', output_nonlinearity: Activation = 'tanh') -> None: ...
+class TLSTM(_TLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', gate_nonlinearity: Activation = 'sigmoid', output_nonlinearity: Activation = 'tanh') -> None: ...
+class TRNN(_TRNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', gate_nonlinearity: Activation = 'sigmoid') -> None: ...
+class tauGRU(_tauGRU):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'hidden_uniform', recurrent_kernel_init: Initializer = 'hidden_uniform', bias_init: Initializer = 'hidden_uniform', recurrent_bias_init: Initializer = 'hidden_uniform', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', delay: int = 1, nonlinearity: Activation = 'tanh', gate_nonlinearity: Activation = 'sigmoid') -> None: ...
+class UnICORNN(_UnICORNN):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = False, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = 'uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'diagonal', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', dt: float = 0.1, alpha: float = 0.0, control_kernel_init: Initializer = ...) -> None: ...
+class URLSTM(_URLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'orthogonal', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', gate_init: Literal['uniform', 'none'] = 'uniform') -> None: ...
+class WMCLSTM(_WMCLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = 'xavier_uniform', recurrent_kernel_init: Initializer = 'xavier_uniform', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive', memory_bias: bool | None = None, memory_kernel_init: Initializer = 'xavier_uniform', memory_bias_init: Initializer = 'zeros') -> None: ...
+class sLSTM(_sLSTM):
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, return_sequences: bool = True, device: torch.device | str | int | None = None, dtype: torch.dtype | None = None, recurrent_bias: bool | None = None, kernel_init: Initializer = ..., recurrent_kernel_init: Initializer = 'zeros', bias_init: Initializer = 'zeros', recurrent_bias_init: Initializer = 'zeros', recurrence: Literal['dense', 'diagonal'] = 'dense', num_heads: int = 1, integration: Literal['additive', 'multiplicative'] = 'additive') -> None: ...
+NBR = nBR
