@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
+from torchrecurrent.roles import ProductRole
+from torchrecurrent.signature import kernels_of
 
 INPUT, HIDDEN = 3, 4
 M = TypeVar("M", bound=nn.Module)
@@ -27,6 +29,21 @@ def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **opt
             raise
         module = kind(HIDDEN, HIDDEN, *args, **options)
     return randomize(module)
+
+
+def has_gate(cell_class: type[BaseRecurrentCell]) -> bool:
+    """Whether an argument of its step has a product with the input and one with the state."""
+    arguments = cell_class.signature.having(ProductRole)
+    return any(len(kernels_of(each.role)) == 2 for each in arguments)
+
+
+def fitting(kind: type[BaseRecurrentCell] | type[RecurrentLayer], options: Any) -> dict[str, Any]:
+    """The options, without multiplicative integration where nothing can be multiplied."""
+    cell_class = kind.cell if issubclass(kind, RecurrentLayer) else kind
+    kept = dict(options)
+    if not has_gate(cell_class):
+        kept.pop("integration", None)
+    return kept
 
 
 def randomize(module: M) -> M:

@@ -30,6 +30,8 @@ from torchrecurrent import (
 from torchrecurrent.bibliography import entries, field
 from torchrecurrent.roles import Gate, State
 
+from .making import fitting, has_gate
+
 BRC = ["vecoven2021bio"]
 CHO = ["cho2014learning"]
 LSTM_KEYS = ["hochreiter1997long", "gers2000learning"]
@@ -62,10 +64,11 @@ def test_fields_as_plain_text() -> None:
 
 
 def test_the_papers_of_every_cell(cell_class: type[BaseRecurrentCell]) -> None:
-    cell = cell_class(4, 4, integration="multiplicative", recurrence="diagonal")
+    options = fitting(cell_class, {"integration": "multiplicative", "recurrence": "diagonal"})
+    cell = cell_class(4, 4, **options)
     found = keys(cite(cell))
     assert found[0] == cell_class.citation
-    assert "wu2016multiplicative" in found
+    assert ("wu2016multiplicative" in found) == has_gate(cell_class)
     assert found == list(cell.papers)
     assert keys(cite(cell_class(4, 4)))[0] == cell_class.citation
     assert "wu2016multiplicative" not in keys(cite(cell_class(4, 4)))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
 
-from .making import HIDDEN, assert_same, gradients, input_for, make, states_for, tensors
+from .making import HIDDEN, assert_same, fitting, gradients, input_for, make, states_for, tensors
 
 #: Without any is torchrecurrent.testing's. "other" is the recurrence that is not the cell's own.
 OPTIONS: list[dict[str, Any]] = [
@@ -29,6 +29,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 def make_with(cell_class: type[BaseRecurrentCell], options: dict[str, Any]) -> Any:
     """An instance, square if the options have no meaning for this cell at another shape."""
+    options = fitting(cell_class, options)
     if options.get("recurrence") == "other":
         other = {"dense": "diagonal", "diagonal": "dense"}[cell_class.recurrence]
         options = options | {"recurrence": other}

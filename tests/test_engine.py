@@ -11,7 +11,7 @@ from torch import Tensor
 from torchrecurrent import LSTM, MGU, BaseRecurrentCell, RecurrentLayer, backend
 from torchrecurrent.engine.backend import Backend
 
-from .making import assert_same, input_for, make, randomize, states_for, tensors
+from .making import assert_same, fitting, input_for, make, randomize, states_for, tensors
 
 #: Cells whose step is beyond the kernels, and why; each is on the list by name.
 WITHOUT_KERNEL: dict[str, str] = {}
@@ -94,7 +94,7 @@ def test_equals_the_reference(
 def test_options_and_lengths(layer_class: type[RecurrentLayer], options: dict[str, Any]) -> None:
     if layer_class.__name__ in WITHOUT_KERNEL:
         return
-    layer = build(layer_class, 6, dtype=torch.float64, **options)
+    layer = build(layer_class, 6, dtype=torch.float64, **fitting(layer_class, options))
     input = input_for(layer, 5, 7) if "batch_first" in options else input_for(layer, 7, 5)
     expected = results(layer, input, "reference", lengths=RAGGED)
     largest = max(float(each.abs().max()) for each in expected)

@@ -44,7 +44,7 @@ from torchrecurrent.engine import triton_load
 from torchrecurrent.engine.backend import explain
 from torchrecurrent.engine.fused import Fused, fused
 
-from .making import assert_same, input_for
+from .making import assert_same, fitting, input_for
 from .test_accuracy import LIMIT, nan_in_fresh_memory, ratios  # noqa: F401
 from .test_engine import build, results
 
@@ -93,7 +93,7 @@ def test_lengths_and_several_tiles(layer_class: type[RecurrentLayer]) -> None:
 
 @pytest.mark.parametrize(("layer_class", "options"), CHOSEN, ids=str)
 def test_options(layer_class: type[RecurrentLayer], options: dict[str, Any]) -> None:
-    layer = build(layer_class, 6, dtype=torch.float64, **options)
+    layer = build(layer_class, 6, dtype=torch.float64, **fitting(layer_class, options))
     shape = (3, 4) if "batch_first" in options else (4, 3)
     check(layer, input_for(layer, *shape), lengths=[4, 1, 3])
 

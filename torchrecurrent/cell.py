@@ -56,7 +56,8 @@ class BaseRecurrentCell(Options):
             itself, and the recurrent weights are vectors (independent recurrence).
         num_heads: the dense recurrent kernels are block-diagonal with this many blocks.
         integration: ``"additive"``: a gate is the sum of its two projections;
-            ``"multiplicative"``: also their product, as in [wu2016multiplicative]_.
+            ``"multiplicative"``: also their product, as in [wu2016multiplicative]_; refused
+            by a cell none of whose gates has both.
         device: where the parameters are.
         dtype: what the parameters are.
 

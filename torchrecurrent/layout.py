@@ -100,6 +100,11 @@ class Layout:
                 for argument in signature.having(roles.ProductRole)
                 if len(kernels_of(argument.role)) == 2
             ]
+            if not gates:
+                raise ValueError(
+                    "integration='multiplicative' multiplies what the input and the state bring to "
+                    f"an argument; {type(cell).__name__} has none with a product of both"
+                )
             for kernel in MULTIPLICATIVE:
                 stacks[kernel] = [
                     Block(name, k * cell.hidden_size, (k + 1) * cell.hidden_size, None)
