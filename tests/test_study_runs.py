@@ -160,6 +160,25 @@ def test_a_killed_process_is_taken_up(tmp_path: Path) -> None:
     assert outcome(kept_run(folder, long_run())) == outcome(run(long_run()))
 
 
+def test_two_processes_at_one_run(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)])
+    try:
+        until = time.monotonic() + 60
+        while not (folder / "checkpoint.pt").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(StudyError, match="is being run by another process; wait for it"):
+            kept_run(folder, long_run())
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(timeout=60) == 0  # undisturbed
+    finally:
+        process.kill()
+        process.wait()
+    assert kept_run(folder, long_run()) == read_result(folder, long_run())
+    assert {each.name for each in folder.iterdir()} == FILES
+
+
 # What is refused
 
 

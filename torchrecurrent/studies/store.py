@@ -14,11 +14,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from filelock import FileLock, Timeout
 
 from .machine import describe_machine
 from .processes import ALONE, Processes
@@ -30,6 +31,7 @@ __all__ = ["StudyError", "atomic_path", "kept_run", "read_result", "status", "wr
 #: Between two checkpoints; when they are written has no part in the outcome.
 CHECKPOINT_SECONDS = 10.0
 PROGRESS_SECONDS = 0.5
+LOCK = ".lock"
 
 Status = Literal["new", "begun", "over"]
 
@@ -179,34 +181,64 @@ def kept_run(
         wanted: asked now and then; the run ends where it is false.
 
     Raises:
-        StudyError: the folder is another run's, or a file in it is corrupt.
+        StudyError: the folder is another run's, a file in it is corrupt, or another process is
+            at it.
         UnwantedError: the run was not wanted any more.
         ValueError: as :func:`~torchrecurrent.studies.training.run`.
     """
-    begun = processes.first(lambda: _begin(folder, config, processes.size))
-    if isinstance(begun, RunResult):
-        return begun
-    watch = _keeper(folder, checkpoint_seconds, processes, wanted)
-    result = run(config, watch, begun, processes)
-    if processes.rank == 0:
-        _write_metrics(folder / "metrics.csv", result)
-        write_json(folder / "result.json", result.to_dict())
-        (folder / "progress").unlink(missing_ok=True)
-    return result
+    with ExitStack() as held:
+        begun = processes.first(lambda: _begin(folder, config, processes.size, held))
+        if isinstance(begun, RunResult):
+            return begun
+        watch = _keeper(folder, checkpoint_seconds, processes, wanted)
+        result = run(config, watch, begun, processes)
+        if processes.rank == 0:
+            _write_metrics(folder / "metrics.csv", result)
+            write_json(folder / "result.json", result.to_dict())
+            (folder / "progress").unlink(missing_ok=True)
+        return result
 
 
-def _begin(folder: Path, config: RunConfig, processes: int) -> RunResult | dict[str, Any] | None:
+def _begin(
+    folder: Path, config: RunConfig, processes: int, held: ExitStack
+) -> RunResult | dict[str, Any] | None:
     """The outcome of a run that is over, or what to go on from, if there is anything."""
-    before = status(folder, config)
+    if status(folder, config) != "over":
+        held.enter_context(_alone_in(folder))
+    before = status(folder, config)  # it may have ended just now
     if before == "over":
         return read_result(folder, config)
     for unfinished in folder.glob(".*"):  # of a run that was killed while it wrote
-        unfinished.unlink(missing_ok=True)
+        if unfinished.name != LOCK:
+            unfinished.unlink(missing_ok=True)
     if before == "new":
         machine = describe_machine(processes)
         write_json(folder / "config.json", {"config": config.to_dict(), **machine})
     path = folder / "checkpoint.pt"
     return _read_checkpoint(path) if path.exists() else None
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other processes from the same run; if this one dies, the system frees the lock.
+
+    Raises:
+        StudyError: another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise StudyError(
+            f"{folder} is being run by another process; wait for it, or choose another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # where open files cannot be removed, an empty file stays
+            (folder / LOCK).unlink()
+        lock.release()
 
 
 def _keeper(
