@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cell_facts import Symbolic
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from study_rows import study_rows
 
 from torchrecurrent import BaseRecurrentCell, catalog, cell_info, cite, equations
 from torchrecurrent.bibliography import entries
@@ -30,6 +31,7 @@ def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
         "equations": equations.latex(cell),
         "symbolic": Symbolic(cell),
         "variants": Symbolic.variants(cell),
+        "studied": study_rows(catalog.layer_of(cell)),
     }
 
 
