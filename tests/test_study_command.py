@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from torchrecurrent.catalog import cells
 from torchrecurrent.cli import main
+from torchrecurrent.studies import command
 from torchrecurrent.studies.registry import STUDIES
 
 #: In this process, one after another.
@@ -72,6 +74,19 @@ def test_several_values_are_all_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     for length in (3, 4):
         for layers in (1, 2):
             assert f"copy first input, T = {length}, {layers} x 8, BRC: 1 runs" in said
+
+
+def test_all_are_the_layers_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "seconds_per_step", lambda config: 1.0)
+    running = "study run copy-first --preset smoke --cells all --dry-run"
+    assert main([*running.split(), *ALONE, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "Left out: copy first input, T = 5, IntersectionRNN, seed 0: cell: could not" in said
+    assert f"{len(cells()) - 1} runs: 0 over" in said
+    for name in ("torchrecurrent.LSTM", "torchrecurrent.GRU", "BR", "nBR", "URLSTM", "LiGRU"):
+        assert f"1 x 8, {name}: 1 runs, 4 s" in said
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import torchrecurrent
+from torchrecurrent import RecurrentLayer
 from torchrecurrent.studies.models import LAYERS
 
 __all__ = ["StudyRow", "study_rows"]
@@ -40,13 +41,13 @@ def _settings() -> dict[tuple[str, str], dict[str, Mapping[str, str]]]:
     return found
 
 
-def study_rows(layer: type) -> list[StudyRow]:
+def study_rows(layer: type[RecurrentLayer]) -> list[StudyRow]:
     """The settings that a layer was run in."""
     rows: list[StudyRow] = []
     for (_, setting), cells in _settings().items():
         for name, row in cells.items():
             found = LAYERS.get(name) or getattr(torchrecurrent, name.rpartition(".")[2], None)
-            if found is layer:
+            if found in (layer, layer.cell):
                 lstm, gru = (_score(cells.get(each)) for each in ("LSTM", "GRU"))
                 trivial = f"{float(row['baseline']):.3g}"
                 rows.append(StudyRow(setting, row["measure"], _score(row), lstm, gru, trivial))

@@ -14,8 +14,9 @@ import torch
 from rich.console import Console
 
 from ..catalog import cells as catalog
+from ..catalog import layer_of
 from .groups import load
-from .models import build_layer
+from .models import LAYERS, build_layer
 from .places import Place, leads, place
 from .records import RunConfig
 from .registry import STUDIES, study
@@ -79,7 +80,7 @@ def _plot(out: Path, chosen: Sequence[str], console: Console) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
-    planned = _plan(options)
+    planned = _plan(options, console)
     with place(options.jobs, options.dask, [each.config for each in planned]) as where:
         return _run_there(planned, where, options.dry_run, console)
 
@@ -105,8 +106,11 @@ def _run_there(planned: Sequence[Planned], where: Place, dry_run: bool, console:
     return 0
 
 
-def _plan(options: argparse.Namespace) -> list[Planned]:
-    """All runs, checked: what cannot be built or read is told before anything is run."""
+def _plan(options: argparse.Namespace, console: Console) -> list[Planned]:
+    """All runs, checked: what cannot be built or read is told before anything is run.
+
+    A cell that was not asked for by name is left out where it cannot be built.
+    """
     studies = [study(name) for name in dict.fromkeys(options.studies)]
     cells = _cells(options.cells)
     seeds = _seeds(options.seeds)
@@ -123,9 +127,16 @@ def _plan(options: argparse.Namespace) -> list[Planned]:
     ]
     for each in {setting_key(p.config): p.config for p in planned}.values():
         _try(each.title, partial(each.task.training, each.seed, each.batch_size))
-    for each in {(setting_key(p.config), p.config.cell): p.config for p in planned}.values():
-        _try(each.title, each.model)
-    return planned
+    unfit: set[tuple[str, str]] = set()
+    for key, each in {(setting_key(p.config), p.config.cell): p.config for p in planned}.items():
+        try:
+            _try(each.title, each.model)
+        except StudyError as error:
+            if "all" not in options.cells or each.cell in options.cells:
+                raise
+            unfit.add(key)
+            _say(console, f"Left out: {error}")
+    return [p for p in planned if (setting_key(p.config), p.config.cell) not in unfit]
 
 
 def _try(title: str, check: Callable[[], object]) -> None:
@@ -138,13 +149,19 @@ def _try(title: str, check: Callable[[], object]) -> None:
 def _cells(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
-        found += [f"torchrecurrent.{each}" for each in catalog()] if name == "all" else [name]
+        found += _all() if name == "all" else [name]
     for name in found:
         try:
             build_layer(name, 2, 2, 1)
         except ValueError as error:
             raise StudyError(str(error)) from error
     return list(dict.fromkeys(found))
+
+
+def _all() -> list[str]:
+    """Every layer of the package, by a name that means it."""
+    layers = [layer_of(each).__name__ for each in catalog().values()]
+    return [f"torchrecurrent.{each}" if each in LAYERS else each for each in layers]
 
 
 def _seeds(text: str) -> list[int]:
