@@ -46,6 +46,23 @@ def test_all_is_well(capsys: Capture) -> None:
     assert "FAILED" not in output
 
 
+def test_the_cache_is_cleared(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path))
+    digest = "0123456789abcdef" * 4
+    for suffix in (".so", ".json", ".lock"):
+        (tmp_path / f"{digest}{suffix}").touch()
+    (tmp_path / "letter.txt").touch()
+    for count in (1, 0):
+        assert main(["doctor", "--clear-cache"]) == 0
+        assert words(capsys.readouterr().out) == f"Removed {count} kernels from {tmp_path}."
+        assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path / "letter.txt"))
+    assert main(["doctor", "--clear-cache"]) == 1
+    assert "torchrecurrent doctor: error: " in capsys.readouterr().err
+
+
 def command(**changes: str) -> tuple[int, str]:
     """As :func:`doctor`, in a process of its own."""
     done = subprocess.run(

@@ -6,6 +6,7 @@ The exit status is 1 if a check fails. That there is no compiler, and so no kern
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Sequence
 
@@ -19,11 +20,33 @@ _INDENT = 12
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """Declare ``--clear-cache``."""
+    parser.add_argument(
+        "--clear-cache", action="store_true", help="remove all compiled kernels instead"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the report; 1 if a check failed."""
+    """Print the report; 1 if a check failed, or the cache could not be cleared."""
+    return _clear_cache() if options.clear_cache else _examine()
+
+
+def _clear_cache() -> int:
+    if sys.platform == "win32":  # as in _machine.py
+        _say("There is no cache on Windows yet.")
+        return 0
+    from ..engine import cache
+
+    try:
+        count = cache.clear()
+        _say(f"Removed {count} kernels from {cache.directory()}.")
+    except (cache.CacheError, OSError) as error:
+        print(f"torchrecurrent doctor: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _examine() -> int:
     for name, text in facts():
         _say(text, f"{name:<{_INDENT}}")
     _say("")
