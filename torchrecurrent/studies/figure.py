@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,10 +185,12 @@ def _draw_level(axis: Axes, level: float, label: str, dashes: str) -> None:
 def _draw_series(axis: Axes, group: Group, style: Style) -> None:
     task = group.config.task
     at: list[int] = []
+    lowest = 1.0
     for cell in group.cells:
         scores = series(group, cell)
         at = at or list(scores)
         points = [(k, fmean(v), standard_error(v) or 0.0) for k, v in scores.items()]
+        lowest = min([lowest, *(mean - error for _, mean, error in points)])
         _draw_line(axis, points, cell, cell, style)
     kinds = [task.series_kind(k) for k in at]
     for place in range(1, len(at)):
@@ -208,7 +211,9 @@ def _draw_series(axis: Axes, group: Group, style: Style) -> None:
         )
     axis.set(xlabel=task.series_name, ylabel=f"test {task.measure} (mean ± SE)")
     if task.higher_is_better:
-        axis.set_ylim(0, 1.02)
+        # Where all is near the top, there is nothing to see from 0 on.
+        floor = 0 if lowest < 0.5 else math.floor(20 * lowest - 0.5) / 20
+        axis.set_ylim(floor, 1 + 0.02 * (1 - floor))
     axis.grid(alpha=0.25)
 
 
@@ -227,16 +232,7 @@ def _draw_scores(axis: Axes, results: Sequence[RunResult], style: Style) -> None
                 capsize=3,
             )
     cells = [each.cell for each in summaries]
-    axis.axhline(task.baseline, color="0.35", linestyle="--", linewidth=1.2)
-    axis.text(
-        0.02,
-        task.baseline,
-        f"{task.baseline_name}: {task.baseline:.3f}",
-        transform=axis.get_yaxis_transform(),
-        va="bottom",
-        color="0.35",
-        fontsize=8,
-    )
+    _draw_level(axis, task.baseline, f"{task.baseline_name}: {task.baseline:.3g}", "--")
     many = len(cells) > 6
     axis.set_xticks(range(len(cells)), cells, rotation=60 if many else 0, fontsize=8)
     scores = [score for each in summaries for score in each.scores]
