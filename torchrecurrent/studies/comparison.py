@@ -55,7 +55,7 @@ class Comparison:
     @property
     def numbers(self) -> str:
         """What was found of each cell."""
-        shape = ".0f" if self.by == "steps" else ".3g"
+        shape = ".0f" if self.by == "steps" else ".4g"
         return ", ".join(
             f"{cell} {'-' if value is None else format(value, shape)}"
             for cell, value in self.found.items()
