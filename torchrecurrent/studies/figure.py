@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +145,8 @@ def _draw_curves(axis: Axes, results: Sequence[RunResult], style: Style) -> None
     _draw_level(axis, task.baseline, f"{task.baseline_name}: {task.baseline:.3g}", "--")
     if task.threshold is not None:
         _draw_level(axis, task.threshold, f"solved: {task.threshold:.3g}", ":")
-    seeds = len({each.config.seed for each in results})
+    counts = Counter(each.config.cell for each in results).values()
+    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
     scores = [score for each in results for _, score in each.curve]
     axis.set(
         xlabel="training step",
