@@ -4,8 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+STUDY := $(BIN)/python -m torchrecurrent study
+OUT ?= build/studies
+# Shorter than a preset's.
+SMALL := --set validation_size=1000 --set test_size=10000
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs docs-test bench bench-all smoke clean
+.PHONY: help demo test lint types docs docs-test bench bench-all studies smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -37,6 +42,18 @@ bench: $(VENV)/studies ## time the layers beside torch's and those of other pack
 
 bench-all: $(VENV)/studies ## time every cell beside nn.LSTM and torchrecurrent 0.2.5
 	$(BIN)/python -m benchmarks.all_cells
+
+studies: $(VENV)/studies ## run the documentation's studies into build/studies; takes hours
+	$(STUDY) run adding copy-memory denoising images language-model vowels --out $(OUT)
+	$(STUDY) run binary-addition --seeds 5 --out $(OUT)
+	$(STUDY) run binary-addition --preset paper --out $(OUT)
+	$(STUDY) run binary-addition --preset paper --set num_layers=1 --seeds 3 --cells URLSTM MGU MinimalRNN --out $(OUT)
+	$(STUDY) run binary-addition --preset paper --set num_layers=1 --seeds 3 --set curriculum=false --out $(OUT)
+	$(STUDY) run copy-first --preset paper --seeds 3 --set length=5 --set steps=5400 --out $(OUT)
+	$(STUDY) run copy-first --preset paper --seeds 3 --set length=100 --set steps=1000 $(SMALL) --out $(OUT)
+	$(STUDY) run copy-first --preset paper --seeds 3 --set length=300 --set steps=500 $(SMALL) --out $(OUT)
+	$(STUDY) plot --out $(OUT)
+	$(STUDY) report --out $(OUT)
 
 smoke: $(VENV)/studies ## run the demo and the examples for a few steps
 	$(BIN)/python -m torchrecurrent.studies.demo --smoke --out build/smoke

@@ -14,6 +14,17 @@ from torchrecurrent.signature import kernels_of
 
 INPUT, HIDDEN = 3, 4
 M = TypeVar("M", bound=nn.Module)
+#: What a kernel of every layer is tried with.
+LAYER_OPTIONS: list[dict[str, Any]] = [
+    {"recurrence": "diagonal"},
+    {"recurrence": "dense"},
+    {"bias": False},
+    {"bias": False, "recurrent_bias": True, "recurrence": "diagonal"},
+    {"num_layers": 2, "batch_first": True},
+    {"integration": "multiplicative"},
+    {"integration": "multiplicative", "recurrence": "diagonal"},
+    {"num_heads": 3},
+]
 
 
 def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **options: Any) -> Any:

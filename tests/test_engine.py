@@ -11,7 +11,16 @@ from torch import Tensor
 from torchrecurrent import LSTM, MGU, BaseRecurrentCell, RecurrentLayer, backend
 from torchrecurrent.engine.backend import Backend
 
-from .making import assert_same, fitting, input_for, make, randomize, states_for, tensors
+from .making import (
+    LAYER_OPTIONS,
+    assert_same,
+    fitting,
+    input_for,
+    make,
+    randomize,
+    states_for,
+    tensors,
+)
 
 #: Cells whose step is beyond the kernels, and why; each is on the list by name.
 WITHOUT_KERNEL: dict[str, str] = {}
@@ -79,16 +88,7 @@ def test_equals_the_reference(
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"recurrence": "diagonal"},
-        {"recurrence": "dense"},
-        {"bias": False},
-        {"bias": False, "recurrent_bias": True, "recurrence": "diagonal"},
-        {"num_layers": 2, "batch_first": True},
-        {"integration": "multiplicative"},
-        {"integration": "multiplicative", "recurrence": "diagonal"},
-        {"num_heads": 3},
-    ],
+    LAYER_OPTIONS,
     ids=str,
 )
 def test_options_and_lengths(layer_class: type[RecurrentLayer], options: dict[str, Any]) -> None:

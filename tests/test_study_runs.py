@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,16 +147,24 @@ def long_run() -> RunConfig:
     return config("nBRC", task=CopyFirst(30, 50, 50), steps=400, evaluate_every=50)
 
 
-def test_a_killed_process_is_taken_up(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+@contextmanager
+def under_way(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process at the long run, which has a checkpoint; killed at the end."""
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)])
     try:
         until = time.monotonic() + 60
         while not (folder / "checkpoint.pt").exists() and time.monotonic() < until:
             time.sleep(0.01)
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_killed_process_is_taken_up(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with under_way(folder) as process:
+        pass
     assert process.returncode == -signal.SIGKILL
     assert status(folder, long_run()) == "begun"
     assert outcome(kept_run(folder, long_run())) == outcome(run(long_run()))
@@ -162,19 +172,12 @@ def test_a_killed_process_is_taken_up(tmp_path: Path) -> None:
 
 def test_two_processes_at_one_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)])
-    try:
-        until = time.monotonic() + 60
-        while not (folder / "checkpoint.pt").exists() and time.monotonic() < until:
-            time.sleep(0.01)
+    with under_way(folder) as process:
         process.send_signal(signal.SIGSTOP)
         with pytest.raises(StudyError, match="is being run by another process; wait for it"):
             kept_run(folder, long_run())
         process.send_signal(signal.SIGCONT)
         assert process.wait(timeout=60) == 0  # undisturbed
-    finally:
-        process.kill()
-        process.wait()
     assert kept_run(folder, long_run()) == read_result(folder, long_run())
     assert {each.name for each in folder.iterdir()} == FILES
 

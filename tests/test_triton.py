@@ -44,24 +44,14 @@ from torchrecurrent.engine import triton_load
 from torchrecurrent.engine.backend import explain
 from torchrecurrent.engine.fused import Fused, fused
 
-from .making import assert_same, fitting, input_for
+from .making import LAYER_OPTIONS, assert_same, fitting, input_for
 from .test_accuracy import LIMIT, nan_in_fresh_memory, ratios  # noqa: F401
 from .test_engine import build, results
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = list(map(layer_of, cells().values()))
-OPTIONS: list[dict[str, Any]] = [
-    {"recurrence": "diagonal"},
-    {"recurrence": "dense"},
-    {"bias": False},
-    {"bias": False, "recurrent_bias": True, "recurrence": "diagonal"},
-    {"num_layers": 2, "batch_first": True},
-    {"integration": "multiplicative"},
-    {"integration": "multiplicative", "recurrence": "diagonal"},
-    {"num_heads": 3},
-]
 #: Five and eight have no factor in common: six times eight cells see every option.
-CHOSEN = [(layer, OPTIONS[k % len(OPTIONS)]) for k, layer in enumerate(LAYERS)]
+CHOSEN = [(layer, LAYER_OPTIONS[k % len(LAYER_OPTIONS)]) for k, layer in enumerate(LAYERS)]
 
 # NumPy, in which Triton interprets, says what IEEE's rules do silently.
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")

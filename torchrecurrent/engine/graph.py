@@ -8,7 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["Graph", "Leaf", "Node"]
+__all__ = ["INFIX", "Graph", "Leaf", "Node"]
+
+#: Operations that C and Python write alike, between their arguments.
+INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "eq": "==",
+    "lt": "<",
+    "gt": ">",
+    "le": "<=",
+    "ge": ">=",
+}
 
 
 @dataclass(frozen=True)

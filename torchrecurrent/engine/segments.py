@@ -6,21 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .addresses import Addresses
-from .graph import Node
+from .graph import INFIX, Node
 
 __all__ = ["Result", "segment"]
 
-_INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "eq": "==",
-    "lt": "<",
-    "gt": ">",
-    "le": "<=",
-    "ge": ">=",
-}
 _CALLS = {"maximum": "tr_max", "minimum": "tr_min"}
 
 
@@ -109,8 +98,8 @@ def _line(where: Addresses, node: int, current: Node) -> str:
         value = f"c{constants.index(current.leaf.name)}" if constant else f"l{node}[j]"
     elif current.op == "number":
         value = f"(real){current.value!r}"
-    elif current.op in _INFIX:
-        value = f"{args[0]} {_INFIX[current.op]} {args[1]}"
+    elif current.op in INFIX:
+        value = f"{args[0]} {INFIX[current.op]} {args[1]}"
     elif current.op == "neg":
         value = f"-{args[0]}"
     elif current.op == "where":

@@ -12,22 +12,11 @@ from dataclasses import dataclass
 import torch
 
 from .addresses import Addresses
-from .graph import Leaf, Node
+from .graph import INFIX, Leaf, Node
 from .plan import Plan
 
 __all__ = ["Function", "Spec", "indented"]
 
-_INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "eq": "==",
-    "lt": "<",
-    "gt": ">",
-    "le": "<=",
-    "ge": ">=",
-}
 _CALLS = {"maximum": "tr_max", "minimum": "tr_min", "where": "tl.where"}
 
 
@@ -163,8 +152,8 @@ class Function:
             return f"tl.full((), {number}, {self.real})" if exact else number
         if current.op == "number":
             return f'tl.full((), float("{current.value!r}"), {self.real})'
-        if current.op in _INFIX:
-            return f"{args[0]} {_INFIX[current.op]} {args[1]}"
+        if current.op in INFIX:
+            return f"{args[0]} {INFIX[current.op]} {args[1]}"
         if current.op == "neg":
             return f"-{args[0]}"
         return f"{_CALLS.get(current.op, 'tr_' + current.op)}({', '.join(args)})"

@@ -60,10 +60,10 @@ def describe_runs(made: Sequence[Mapping[str, Any]]) -> str:
         made: what :func:`describe_machine` said of each; a fact that is not there is left out.
     """
     days = sorted({str(each.get("date", ""))[:10] for each in made} - {""})
-    whole = [days[0]] if len(set(days)) == 1 else [f"{days[0]} to {days[-1]}"] if days else []
+    when = " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))
     machines = dict.fromkeys(map(_machine, made))
     torches = dict.fromkeys(f"torch {v['torch']}" for v in (m.get("versions") for m in made) if v)
-    return ", ".join([*whole, *filter(None, machines), *torches])
+    return ", ".join(filter(None, [when, *machines, *torches]))
 
 
 def _machine(made: Mapping[str, Any]) -> str:
