@@ -212,12 +212,13 @@ def kernels_alone(name: str, shape: Shape, dtype: torch.dtype, limits: Ceilings)
     layer: Any = OURS[name](width, hidden, device="cuda", dtype=dtype)
     plan = plan_of(layer)
     x = torch.randn(steps, batch, width, device="cuda").to(dtype)
+    train = _pair(name, layer, x, "triton")[f"{name} train"]
     for _ in range(3):
-        layer(x)[0].sum().backward()
+        train()
     repeats = 10
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         for _ in range(repeats):
-            layer(x)[0].sum().backward()
+            train()
         torch.cuda.synchronize()
     loops = ("forward_", "backward_")
     micro = sum(

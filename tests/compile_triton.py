@@ -18,7 +18,7 @@ from torchrecurrent.engine.triton_text import Spec
 
 _TYPES = {torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16"}
 #: What is in the dtype of the computation whatever that of the tensors is.
-_PRECISE = ("sum", "lost", "G", "F")
+_PRECISE = ("sum", "lost", "G", "G0", "F", "E")
 _HOPPER = GPUTarget("cuda", 90, 32)
 
 
@@ -50,6 +50,7 @@ def _arguments(
     types: dict[str, str] = {}
     values: dict[tuple[int], object] = {}
     flags = {"I": widths[-1], "KEEP": True, "STAGES": 6, "ROWS": 1, "BLOCK": 64}
+    flags["CHUNKED"] = True
     for k, parameter in enumerate(function.params):
         name = parameter.name
         if name[0] == "p":

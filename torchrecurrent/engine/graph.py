@@ -78,6 +78,10 @@ class Graph:
                 return self.number(-value)
         return self._add(Node(op, args))
 
+    def copy(self) -> Graph:
+        """The same nodes, to be extended apart."""
+        return Graph(list(self.nodes), dict(self._index))
+
     def needed(self, outputs: Iterable[int]) -> list[int]:
         """The nodes that ``outputs`` depend on, and they themselves, in order."""
         seen: set[int] = set()

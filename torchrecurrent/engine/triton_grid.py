@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .emit_triton import TritonSource
 from .plan import Plan
 from .triton_load import interpreted, load_text
 
-__all__ = ["Grid"]
+__all__ = ["Cut", "Grid"]
 
 #: In the interpreter, where several programs should meet at a small size too.
 _FEW_LANES, _FEW_UNITS = 32, 8
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """When steps are cut into chunks. Chunks cost a second reading of what the loop reads."""
+
+    programs: int  # that fill a multiprocessor
+    fewest: int  # chunks that are worth it
+    most: int  # each applies those before it
+    shortest: int  # steps of a chunk
+
+
+#: Of a GPU: to be measured. In the interpreter short sequences are to be cut too.
+_GPU, _INTERPRETER = _Limits(8, 3, 16, 32), _Limits(3, 2, 3, 2)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Of a sequence: how many steps each chunk but the last has."""
+
+    length: int
+    chunks: int
 
 
 class Grid:
@@ -22,6 +46,25 @@ class Grid:
 
     def __init__(self, plan: Plan, source: TritonSource) -> None:
         self._plan, self._source = plan, source
+
+    def cut(self, name: str, steps: int, rows: int, device: torch.device) -> Cut:
+        """As many chunks as the GPU has room for.
+
+        Args:
+            name: of the part.
+            steps: of the longest sequence.
+            rows: how many sequences there are.
+            device: where they are.
+        """
+        limits, room = _INTERPRETER, 1
+        if device.type == "cuda":
+            limits, room = _GPU, torch.cuda.get_device_properties(device).multi_processor_count
+        units = max(self._plan.widths[spec.place] for spec in self._source.kernels[name])
+        tall, wide = tile(rows, units, _lanes(4))
+        programs = 1 if interpreted() else -(-rows // tall) * -(-units // wide)
+        chunks = min(limits.programs * room // programs, limits.most, steps // limits.shortest)
+        length = steps if chunks < limits.fewest else -(-steps // chunks)
+        return Cut(length, -(-steps // length))
 
     def launch(
         self,
@@ -32,6 +75,7 @@ class Grid:
         constants: Sequence[float],
         flags: Mapping[str, object],
         warps: int,
+        chunks: int = 1,
     ) -> None:
         """Start the kernels of one part of a step: one for each width.
 
@@ -44,6 +88,7 @@ class Grid:
             flags: what is constant to the compiler, besides the widths.
             warps: of a program. One alone has no others to wait for at each step; few leave
                 programs for the whole GPU.
+            chunks: that the steps are cut into.
         """
         widths = {f"w{k}": width for k, width in enumerate(self._plan.widths)}
         data = tensors["X"]
@@ -51,7 +96,7 @@ class Grid:
             units = self._plan.widths[spec.place]
             tall, wide = tile(rows, units, warps * _lanes(data.element_size()))
             function: Any = load_text(self._source.text)[spec.name]
-            function[(-(-rows // tall), -(-units // wide))](
+            function[(-(-rows // tall), -(-units // wide), chunks)](
                 *(tensors[slot] for slot in spec.slots),
                 *numbers,
                 *constants,

@@ -14,7 +14,7 @@ from .buffers import forward_buffers
 from .emit_triton import computed_in, emit_triton, is_elementwise
 from .parameters import Parameters
 from .plan import Plan
-from .triton_grid import Grid
+from .triton_grid import Cut, Grid
 from .triton_products import multiply
 from .triton_sequence import Steps
 from .triton_steps import summed_rows
@@ -67,7 +67,8 @@ class TritonKernel:
                 into = tensors["Z"][:, : kernel.size(0)]
                 torch.mm(data.flatten(0, -2), kernel.t(), out=into)
             if self.elementwise:
-                self._loop("forward", batch, known, constants, {"KEEP": keep})
+                cut = self._cut("forward", batch)
+                self._loop("forward", batch, known, constants, cut, {"KEEP": keep})
             else:
                 self._steps.forward(batch, known, constants, keep)
         return tensors
@@ -99,7 +100,8 @@ class TritonKernel:
             if plan.raw_gradient:
                 work["dX"] = torch.empty_like(data)
             if self.elementwise:
-                sums = self._loop_backward(batch, {**tensors, **given, **work}, constants)
+                sums, first = self._loop_backward(batch, {**tensors, **given, **work}, constants)
+                work |= first
             else:
                 known = {**tensors, **given, **work}
                 sums = self._steps.backward(batch, known, constants)
@@ -107,11 +109,11 @@ class TritonKernel:
             grads = weight_gradients(
                 plan, self.parameters, batch, tensors, work, weights, sums, _add, self.real
             )
-            first = [work[f"G.{name}"].to(self.dtype) for name in plan.states]
+            grad_first = [work[f"G.{name}"].to(self.dtype) for name in plan.states]
             return (
                 self._data_gradient(batch, given, work, needs_data),
                 {name: gradient.to(self.dtype) for name, gradient in grads.items()},
-                first,
+                grad_first,
             )
 
     def _given(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -128,27 +130,55 @@ class TritonKernel:
         batch: Batch,
         tensors: Mapping[str, Tensor],
         constants: Sequence[float],
+        cut: Cut,
         flags: Mapping[str, bool],
     ) -> None:
+        """One direction, all steps."""
         device, sizes, offsets = batch.data.device, batch.sizes, batch.offsets()
         if sizes is not None and offsets is not None:
             sizes, offsets = sizes.to(device), offsets.to(device)
-        numbers = (sizes, offsets, batch.steps, batch.size)
-        self._grid.launch(
-            name, tensors, batch.size, numbers, constants, {**flags, "STAGES": _STAGES}, warps=1
-        )
+        numbers = (sizes, offsets, batch.steps, batch.size, cut.length)
+        known = dict(tensors)
+
+        def launch(part: str, flags: Mapping[str, bool], chunks: int) -> None:
+            options = {**flags, "STAGES": _STAGES}
+            self._grid.launch(part, known, batch.size, numbers, constants, options, 1, chunks)
+
+        ends = self.source.kernels.get(f"{name} ends")
+        if ends is None:
+            launch(name, flags, 1)
+            return
+        for spec in ends:
+            shape = ((cut.chunks - 1) * batch.size, self.plan.widths[spec.place])
+            for slot in spec.slots:
+                if slot.startswith("E."):
+                    known[slot] = batch.data.new_empty(shape, dtype=self.real)
+        if cut.chunks > 1:
+            launch(f"{name} ends", {}, cut.chunks - 1)
+        launch(name, {**flags, "CHUNKED": cut.chunks > 1}, cut.chunks)
+
+    def _cut(self, name: str, batch: Batch) -> Cut:
+        if f"{name} ends" not in self.source.kernels:
+            return Cut(batch.steps, 1)
+        return self._grid.cut(name, batch.steps, batch.size, batch.data.device)
 
     def _loop_backward(
-        self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float]
-    ) -> dict[str, Tensor]:
-        """The gradients of the learned vectors."""
-        plan, sums = self.plan, {}
+        self, batch: Batch, tensors: Mapping[str, Tensor], constants: Sequence[float]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The gradients of the learned vectors, and of the first states by their slots."""
+        plan, sums, cut = self.plan, {}, self._cut("backward", batch)
         for name in plan.learned:
             width = plan.widths[plan.node_widths[plan.graph.leaf("v", name)]]
-            sums[name] = batch.data.new_empty((batch.size, width), dtype=self.real)
-        slots = {f"sum.{name}": total for name, total in sums.items()}
-        self._loop("backward", batch, tensors | slots, constants, {})
-        return {name: total.sum(0) for name, total in sums.items()}
+            sums[name] = batch.data.new_empty((cut.chunks * batch.size, width), dtype=self.real)
+        # Not in the place of the last ones, which other chunks may still have to read.
+        first = {f"G.{name}": torch.empty_like(tensors[f"G.{name}"]) for name in plan.states}
+        known = {
+            **tensors,
+            **{f"sum.{name}": total for name, total in sums.items()},
+            **{slot.replace("G", "G0", 1): value for slot, value in first.items()},
+        }
+        self._loop("backward", batch, known, constants, cut, {})
+        return {name: total.sum(0) for name, total in sums.items()}, first
 
     def _summed_rows(self, work: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The gradients of the vectors that are added to what a product gives."""

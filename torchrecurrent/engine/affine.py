@@ -1,0 +1,95 @@
+"""What a step does to values that it is affine in: a matrix for each unit, and the rest.
+
+``new_i = sum_j matrix[i, j] old_j + rest[i]``, where neither depends on ``old``. The backward pass
+of every step is affine in the gradients that it passes on; a step forward is, for linear cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .graph import Graph, Leaf
+
+__all__ = ["Affine", "affine"]
+
+#: What a node is the sum of: by the number of an old value its factor; None: what has no such
+#: factor.
+_Parts = dict[int | None, int]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Nodes; what is missing is zero."""
+
+    size: int
+    matrix: dict[tuple[int, int], int]
+    rest: dict[int, int]
+
+    def reached(self) -> list[tuple[int, int]]:
+        """The entries that are not zero in some power of the matrix, the zeroth included."""
+        found = {(i, i) for i in range(self.size)}
+        while True:
+            more = {(i, j) for i, k in self.matrix for k2, j in found if k == k2}
+            if more <= found:
+                return sorted(found)
+            found |= more
+
+
+def affine(graph: Graph, new: Sequence[int], old: Sequence[Leaf]) -> Affine | None:
+    """How ``new`` depends on ``old``; None where it is not affine. Extends ``graph``.
+
+    Args:
+        graph: of the nodes.
+        new: nodes, one for each old value.
+        old: leaves of one kind. A further leaf of their kind counts as unknown: what depends on
+            it is not affine.
+    """
+    kinds = {leaf.kind for leaf in old}
+    parts: dict[int, _Parts] = {}
+    for node in graph.needed(new):
+        current = graph.nodes[node]
+        if current.leaf is not None and current.leaf.kind in kinds:
+            if current.leaf not in old:
+                return None
+            parts[node] = {old.index(current.leaf): graph.number(1)}
+        elif any(arg in parts for arg in current.args):
+            found = _split(graph, current.op, current.args, parts)
+            if found is None:
+                return None
+            parts[node] = found
+    each = [parts.get(node, {None: node}) for node in new]
+    matrix = {(i, j): node for i, p in enumerate(each) for j, node in p.items() if j is not None}
+    return Affine(len(new), matrix, {i: p[None] for i, p in enumerate(each) if None in p})
+
+
+def _split(graph: Graph, op: str, args: tuple[int, ...], parts: dict[int, _Parts]) -> _Parts | None:
+    """Of an operation of which one argument at least depends on the old values."""
+    all_parts: list[_Parts] = [parts.get(arg, {None: arg}) for arg in args]
+    match op, [arg in parts for arg in args]:
+        case "add", _:
+            return _joined(graph, "add", *all_parts)
+        case "sub", _:
+            minus = {key: graph.op("neg", node) for key, node in all_parts[1].items()}
+            return _joined(graph, "add", all_parts[0], minus)
+        case "neg", _:
+            return {key: graph.op("neg", node) for key, node in all_parts[0].items()}
+        case "mul", [False, True]:
+            return {key: graph.op("mul", args[0], node) for key, node in all_parts[1].items()}
+        case "mul" | "div", [True, False]:
+            return {key: graph.op(op, node, args[1]) for key, node in all_parts[0].items()}
+        case "where", [False, _, _]:
+            zero = graph.number(0)
+            keys = dict.fromkeys([*all_parts[1], *all_parts[2]])
+            return {
+                key: graph.op("where", args[0], *(p.get(key, zero) for p in all_parts[1:]))
+                for key in keys
+            }
+    return None
+
+
+def _joined(graph: Graph, op: str, first: _Parts, second: _Parts) -> _Parts:
+    found = dict(first)
+    for key, node in second.items():
+        found[key] = graph.op(op, found[key], node) if key in found else node
+    return found
