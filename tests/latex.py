@@ -58,19 +58,23 @@ class Evaluator:
         return value
 
     def _product(self) -> Any:
-        value = self._power()
+        value = self._factor()
         while True:
             token = self._peek()
             if token in (r"\odot", r"\cdot"):
                 self._take()
-                value = value * self._power()
+                value = value * self._factor()
             elif token == "/":
                 self._take()
-                value = value / self._power()
-            elif token and (token[0].isalpha() or token == "(") and callable(value):
-                value = value(self._power())  # a matrix before a vector
+                value = value / self._factor()
             else:
                 return value
+
+    def _factor(self) -> Any:
+        value = self._power()
+        while callable(value):  # a matrix before a vector
+            value = value(self._power())
+        return value
 
     def _power(self) -> Any:
         value = self._atom()

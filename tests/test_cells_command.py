@@ -74,7 +74,7 @@ def test_some_cells(
             ["br", "--family", "gru"],
             "no cell of the family GRU-like is called 'br'; without a name",
         ),
-        (["br", "--family", "s"], "no cell of the family simple or strongly-typed is called 'br'"),
+        (["br", "--family", "o"], "no cell of the family one-gate or ODE is called 'br'"),
         (["--family", "lstn"], "no family 'lstn'; expected one of LSTM-like, GRU-like, one-gate, "),
     ],
 )

@@ -100,7 +100,8 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                     if not named and recurrent.bias in cell.state_dict():
                         values[f"d{index}"] = cell.block(recurrent.bias, name)
             case roles.BiasRole():
-                values[symbol(name)] = cell.block("bias_ih", name) + cell.block("bias_hh", name)
+                stacks = [each for each in ("bias_ih", "bias_hh") if each in cell.state_dict()]
+                values[symbol(name)] = sum(cell.block(stack, name) for stack in stacks)
             case roles.MapsRole(kernel=kernel):
                 for block in cell.layout.blocks(kernel):
                     if block.name.startswith(name):

@@ -21,6 +21,7 @@ from torchrecurrent import (
     OriginalLSTMCell,
     RHNCell,
     SCRNCell,
+    SRUCell,
     STARCell,
     UnICORNNCell,
     coRNNCell,
@@ -52,6 +53,7 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (STARCell, {"beta": 1.0}),
     (OriginalLSTMCell, {"input_nonlinearity": "tanh"}),
     (OriginalLSTMCell, {"output_nonlinearity": "tanh"}),
+    (SRUCell, {"highway_bias": -2.0}),
 ]
 
 

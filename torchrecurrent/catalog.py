@@ -42,10 +42,9 @@ FAMILIES: dict[str, str] = {
         "stay within bounds over long sequences. Take one for physical signals or very long "
         "sequences, and tune its time step and constants for the task."
     ),
-    "strongly-typed": (
-        "No matrix ever multiplies the state, in which the step is linear, so every product can "
-        "be taken for all steps at once. Take one as a cheap first layer, or to see how much of a "
-        "task needs no more than that."
+    "input-gated": (
+        "Gates see the input, and at most a unit's own state, so that all products can be taken "
+        "for all steps at once. Take one where speed counts, in a stack, whose layers mix units."
     ),
     "highway": (
         "Gates in depth as well as in time: within a step, or from layer to layer. Take one where "
@@ -88,7 +87,7 @@ def list_cells(pattern: str = "*") -> list[str]:
 
     >>> from torchrecurrent import list_cells
     >>> list_cells("*gru*")
-    ['GRUCell', 'GRUResetBeforeCell', 'LiGRUCell', 'tauGRUCell', 'TGRUCell']
+    ['GRUCell', 'GRUResetBeforeCell', 'LiGRUCell', 'minGRUCell', 'tauGRUCell', 'TGRUCell']
 
     Args:
         pattern: what the name of the cell or of its layer looks like, in upper or lower case,

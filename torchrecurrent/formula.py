@@ -10,8 +10,9 @@ from .cell import BaseRecurrentCell
 
 __all__ = ["count", "parameter_formula", "without_values"]
 
-#: Cells are laid out at multiples of this, for those that have several heads by default.
-_UNIT = 8
+#: Cells are laid out at multiples of these, for those that have several heads by default; some
+#: of 1, 2 and 3 input units, and 1, 2 and 3 hidden ones, so that the widths never are equal.
+_INPUT, _HIDDEN = 8, 40
 
 
 def without_values(
@@ -43,16 +44,15 @@ def parameter_formula(cell: type[BaseRecurrentCell]) -> str:
     """The number of parameters in terms of I and H; of H alone where the two have to be equal.
 
     It follows from six layouts, which determine a polynomial of the second degree, and is tried
-    at a seventh. Empty if the numbers are no such polynomial with whole coefficients.
+    at a seventh; in none of them is I = H, unless it has to be, since a cell may need a map less
+    then. Empty if the numbers are no such polynomial with whole coefficients.
     """
-
-    def at(inputs: int, units: int) -> int:
-        return count(cell, inputs * _UNIT, units * _UNIT)
-
-    found = _polynomial(at)
-    values = {"I": 5 * _UNIT, "H": 4 * _UNIT}
-    tried = sum(each * math.prod(values[name] for name in term) for term, each in found.items())
-    if tried != at(5, 4) or any(each.denominator > 1 for each in found.values()):
+    found = _polynomial(lambda inputs, units: count(cell, inputs * _INPUT, units * _HIDDEN))
+    sizes = {"I": 7 * _INPUT, "H": 4 * _HIDDEN}
+    tried = sum(each * math.prod(sizes[name] for name in term) for term, each in found.items())
+    if tried != count(cell, sizes["I"], sizes["H"]) or any(
+        n.denominator > 1 for n in found.values()
+    ):
         return ""
     terms = {term: int(each) for term, each in found.items()}
     of_units = {term[:-1]: terms.pop(term) for term in ("IH", "HH", "H")}
@@ -66,13 +66,12 @@ def parameter_formula(cell: type[BaseRecurrentCell]) -> str:
 def _polynomial(at: Callable[[int, int], int]) -> dict[str, Fraction]:
     """The coefficients by their terms, from second and first differences."""
     one, more_inputs, more_units = at(1, 1), at(2, 1), at(1, 2)
-    square = Fraction(_UNIT**2)
-    ii = (at(3, 1) - 2 * more_inputs + one) / (2 * square)
-    hh = (at(1, 3) - 2 * more_units + one) / (2 * square)
-    ih = (at(2, 2) - more_inputs - more_units + one) / square
-    i = Fraction(more_inputs - one, _UNIT) - (3 * ii + ih) * _UNIT
-    h = Fraction(more_units - one, _UNIT) - (3 * hh + ih) * _UNIT
-    rest = one - (ii + ih + hh) * square - (i + h) * _UNIT
+    ii = Fraction(at(3, 1) - 2 * more_inputs + one, 2 * _INPUT**2)
+    hh = Fraction(at(1, 3) - 2 * more_units + one, 2 * _HIDDEN**2)
+    ih = Fraction(at(2, 2) - more_inputs - more_units + one, _INPUT * _HIDDEN)
+    i = Fraction(more_inputs - one, _INPUT) - 3 * ii * _INPUT - ih * _HIDDEN
+    h = Fraction(more_units - one, _HIDDEN) - 3 * hh * _HIDDEN - ih * _INPUT
+    rest = one - ii * _INPUT**2 - ih * _INPUT * _HIDDEN - hh * _HIDDEN**2 - i * _INPUT - h * _HIDDEN
     return {"II": ii, "IH": ih, "HH": hh, "I": i, "H": h, "": rest}
 
 

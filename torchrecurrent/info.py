@@ -30,8 +30,8 @@ class CellInfo:
         citation: the paper's key in the bibliography.
         title: the paper's; ``None`` as ``year``.
         states: their names, the first of which is the output unless the cell has one apart.
-        parameters: how many, as a formula in I, the input's width, and H, the state's; empty where
-            they are no polynomial of the second degree.
+        parameters: how many, as a formula in I, the input's width, and H, the state's, where the
+            two differ if they may; empty where they are no polynomial of the second degree.
         recurrence: ``elementwise``: a unit sees the past of no other, and no weight multiplies the
             state; ``diagonal``: likewise, but weights do, one for each unit; ``dense``: matrices
             do. ``two-stage``, ``three-stage``: so many matrix products wait for each other in a

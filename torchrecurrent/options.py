@@ -177,6 +177,8 @@ def check_declarations(cls: type, steps: StepSignature, options: inspect.Signatu
     needs: dict[str, str] = {}
     for argument in steps.arguments:
         match argument.role:
+            case roles.ConstantRole() if isinstance(getattr(cls, argument.name, None), property):
+                pass  # follows from other options
             case roles.ConstantRole() | roles.NonlinearityRole():
                 needs[argument.name] = argument.name
             case roles.ScalarRole():

@@ -148,7 +148,7 @@ class ScalarRole(Role):
 
 @dataclass(frozen=True)
 class ConstantRole(Role):
-    """An option of the instance, under the argument's own name."""
+    """An option of the instance, or a property of it, under the argument's own name."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class TRNNCell(BaseRecurrentCell):
 
     gate_nonlinearity: Activation = "sigmoid"
     citation: ClassVar[str] = "balduzzi2016strongly"
-    family: ClassVar[str] = "strongly-typed"
+    family: ClassVar[str] = "input-gated"
 
     @staticmethod
     def step(h: State, z: Input, f: Input, gate_nonlinearity: GateNonlinearity) -> Tensor:
@@ -96,7 +96,7 @@ class TGRUCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     output_nonlinearity: Activation = "tanh"
     citation: ClassVar[str] = "balduzzi2016strongly"
-    family: ClassVar[str] = "strongly-typed"
+    family: ClassVar[str] = "input-gated"
 
     @staticmethod
     def step(
@@ -151,7 +151,7 @@ class TLSTMCell(BaseRecurrentCell):
     gate_nonlinearity: Activation = "sigmoid"
     output_nonlinearity: Activation = "tanh"
     citation: ClassVar[str] = "balduzzi2016strongly"
-    family: ClassVar[str] = "strongly-typed"
+    family: ClassVar[str] = "input-gated"
 
     @staticmethod
     def step(

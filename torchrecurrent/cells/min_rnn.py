@@ -1,0 +1,114 @@
+"""The minimal GRU and LSTM without a state in their gates (Feng et al., 2024)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, sigmoid
+from torch.nn.functional import logsigmoid
+
+from ..activations import Activation
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import Input, Nonlinearity, State
+
+__all__ = ["minGRU", "minGRUCell", "minLSTM", "minLSTMCell"]
+
+
+def positive(input: Tensor) -> Tensor:
+    """x + 1/2 from zero on, sigmoid(x) below: a candidate that has a logarithm."""
+    return torch.where(input >= 0, input + 0.5, sigmoid(input))
+
+
+class minGRUCell(BaseRecurrentCell):
+    r"""Minimal GRU of "Were RNNs all we needed?", minGRU [feng2024were]_.
+
+    A GRU whose gate and candidate see the input alone, without a reset gate: a moving average
+    of candidates, linear in its state. Use it in stacks of several layers, as a cheap first
+    try beside state-space models.
+
+    .. math::
+        z_t &= \sigma(W_z x_t + b_z) \\
+        \tilde h_t &= g(W_h x_t + b_h) \\
+        h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot \tilde h_t
+
+    where :math:`g(x) = x + 1/2` for :math:`x \ge 0` and :math:`\sigma(x)` below, so that states
+    stay positive.
+
+    Args:
+        nonlinearity: :math:`g`. The paper's first version has none: ``"identity"``.
+
+    Initialisation: kernels from :math:`U(\pm 1/\sqrt I)`, as torch's linear maps, which the
+    authors take; biases from :math:`U(\pm 1/\sqrt H)`, theirs from the kernels' range. Their
+    layer also projects the output, and may learn its first state.
+
+    Sources: the authors' repository BorealisAI/minRNNs, ``models/minRNNs.py``. It computes the
+    same in the space of logarithms, which its parallel scan wants and a loop does not.
+    """
+
+    nonlinearity: Activation = positive
+    kernel_init: Initializer = "hidden_uniform_columns"
+    bias_init: Initializer = "hidden_uniform"
+    citation: ClassVar[str] = "feng2024were"
+    family: ClassVar[str] = "input-gated"
+
+    @staticmethod
+    def step(h: State, n: Input, z: Input, nonlinearity: Nonlinearity) -> Tensor:
+        z = sigmoid(z)
+        return (1 - z) * h + z * nonlinearity(n)
+
+
+class minGRU(RecurrentLayer, cell=minGRUCell):
+    """Stacked :class:`minGRUCell`."""
+
+
+class minLSTMCell(BaseRecurrentCell):
+    r"""Minimal LSTM of "Were RNNs all we needed?", minLSTM [feng2024were]_.
+
+    An LSTM whose gates and candidate see the input alone, with one state and no output gate.
+    Its two gates are scaled to add up to one, so it is a moving average as the
+    :class:`minGRUCell` is, with a gate more to say how fast.
+
+    .. math::
+        f_t &= \sigma(W_f x_t + b_f), \quad i_t = \sigma(W_i x_t + b_i) \\
+        f'_t &= f_t / (f_t + i_t) \\
+        \tilde h_t &= g(W_h x_t + b_h) \\
+        h_t &= f'_t \odot h_{t-1} + (1 - f'_t) \odot \tilde h_t
+
+    where :math:`g(x) = x + 1/2` for :math:`x \ge 0` and :math:`\sigma(x)` below.
+
+    Args:
+        nonlinearity: :math:`g`. The paper's first version has none: ``"identity"``.
+        forget_bias: added to the first value of the forget gate's bias, an option of the
+            authors' code whose default could not be checked.
+
+    Initialisation: kernels from :math:`U(\pm 1/\sqrt I)`, as torch's linear maps, which the
+    authors take; biases from :math:`U(\pm 1/\sqrt H)`, theirs from the kernels' range. Their
+    layer also projects the output, may learn its first state, and may leave out the scaling.
+
+    Sources: the authors' repository BorealisAI/minRNNs, ``models/minRNNs.py``.
+    """
+
+    nonlinearity: Activation = positive
+    forget_bias: float = 0.0
+    kernel_init: Initializer = "hidden_uniform_columns"
+    bias_init: Initializer = "hidden_uniform"
+    citation: ClassVar[str] = "feng2024were"
+    family: ClassVar[str] = "input-gated"
+
+    @staticmethod
+    def step(h: State, n: Input, f: Input, i: Input, nonlinearity: Nonlinearity) -> Tensor:
+        f = sigmoid(logsigmoid(f) - logsigmoid(i))  # f / (f + i), where both may underflow
+        return f * h + (1 - f) * nonlinearity(n)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.bias:
+            self.block("bias_ih", "f").add_(self.forget_bias)
+
+
+class minLSTM(RecurrentLayer, cell=minLSTMCell):
+    """Stacked :class:`minLSTMCell`."""
