@@ -1,4 +1,4 @@
-"""Scientific claims of the papers of networks whose gates see the input alone."""
+"""Scientific claims of the papers of input-gated cells, of CIFG and of the Lipschitz network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent import SRU, Recurrent, SRUCell, minGRUCell, minLSTMCell
+from torchrecurrent import (
+    QRNN,
+    SRU,
+    CIFGLSTMCell,
+    LipschitzRNNCell,
+    LSTMCell,
+    Recurrent,
+    SRUCell,
+    minGRUCell,
+    minLSTMCell,
+)
 
 from .making import randomize
 
@@ -109,3 +119,52 @@ def test_the_units_of_an_sru_never_meet() -> None:
     assert isinstance(jacobian, Tensor)
     assert torch.equal(jacobian, jacobian.diag().diag())
     assert bool(jacobian.diag().all())
+
+
+def test_a_qrnn_is_a_convolution_and_a_moving_average() -> None:
+    """All that has weights is one convolution of width two over the sequence."""
+    layer = randomize(QRNN(3, 4, dtype=F64))
+    (cell,) = layer.cells
+    inputs = normal(20, 1, 3)
+    kernel = torch.stack([cell.get_parameter("weight_hh"), cell.get_parameter("weight_ih")], -1)
+    padded = torch.nn.functional.pad(inputs.permute(1, 2, 0), (1, 0))
+    with torch.no_grad():
+        made = torch.nn.functional.conv1d(padded, kernel, cell.get_parameter("bias_ih"))
+        z, f, o = made.permute(2, 0, 1).chunk(3, -1)
+        c, expected = torch.zeros(1, 4, dtype=F64), []
+        for t in range(20):
+            c = f[t].sigmoid() * c + (1 - f[t].sigmoid()) * z[t].tanh()
+            expected.append(o[t].sigmoid() * c)
+        found = layer(inputs)[0]
+    torch.testing.assert_close(found, torch.stack(expected), rtol=0, atol=1e-13)
+
+
+def test_a_cifg_has_three_quarters_of_an_lstm_and_an_average_for_its_state() -> None:
+    sizes = [sum(p.numel() for p in kind(7, 9).parameters()) for kind in (CIFGLSTMCell, LSTMCell)]
+    assert 4 * sizes[0] == 3 * sizes[1]
+    cell, state = randomize(CIFGLSTMCell(3, 4, dtype=F64)), None
+    for x in 10 * normal(300, 3):
+        state = cell(x, state)
+        assert bool((state[1].abs() <= 1).all())  # an LSTM's may grow by one a step
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.8, 1.0])
+def test_the_matrices_of_a_lipschitz_network_have_bounded_eigenvalues(beta: float) -> None:
+    """Real parts within 2 (1 - beta) times those of M's symmetric part, moved by gamma."""
+    cell = randomize(LipschitzRNNCell(3, 6, beta=beta, gamma=0.25, dtype=F64))
+    found, given = (
+        each.detach().view(2, 6, 6)
+        for each in (cell.recurrent_kernel(), cell.get_parameter("weight_hh"))
+    )
+    bounds = torch.linalg.eigvalsh((given + given.mT) / 2)
+    real = torch.linalg.eigvals(found).real + 0.25
+    low, high = (2 * (1 - beta) * each for each in (bounds[:, :1], bounds[:, -1:]))
+    assert bool((real >= low - 1e-12).all())
+    assert bool((real <= high + 1e-12).all())
+    if beta == 0.0:
+        assert torch.equal(found, found.mT)
+
+
+def test_beta_is_a_fraction() -> None:
+    with pytest.raises(ValueError, match="beta has to be from 0 to 1, got 2"):
+        LipschitzRNNCell(3, 4, beta=2.0)

@@ -86,8 +86,8 @@ def list_cells(pattern: str = "*") -> list[str]:
     """The names of the cells of this package, in the alphabet's order.
 
     >>> from torchrecurrent import list_cells
-    >>> list_cells("*gru*")
-    ['GRUCell', 'GRUResetBeforeCell', 'LiGRUCell', 'minGRUCell', 'tauGRUCell', 'TGRUCell']
+    >>> list_cells("*mut*")
+    ['MUT1Cell', 'MUT2Cell', 'MUT3Cell']
 
     Args:
         pattern: what the name of the cell or of its layer looks like, in upper or lower case,

@@ -8,7 +8,7 @@ from .mathematics import Params, Step, Vector, biases, sigmoid, split
 
 
 def SRUCell(p: Params, x: Vector, c: Vector, *, highway_bias: float) -> Step:
-    """Lei et al. (2018), equations 1 to 5, with the scaling of their section on initialisation."""
+    """Lei et al. (2018), with the scaling of the highway from their initialisation."""
     W, W_f, W_r = split(p["weight_ih"], 3)
     v_f, v_r = split(p["weight_hh"], 2)
     b_f, b_r = biases(p, "bias_ih", 2)

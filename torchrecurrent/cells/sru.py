@@ -64,7 +64,7 @@ class SRUCell(BaseRecurrentCell):
     the identity if input and state are equally wide.
 
     Args:
-        nonlinearity: :math:`\phi`. The paper has none; its first version had tanh.
+        nonlinearity: :math:`\phi`; the authors' code also has ``"tanh"``, which it advises against.
         highway_bias: first value of :math:`b_r`, which also sets :math:`\alpha`; the authors
             take -3 to 0, the smaller the deeper the stack.
         skip_kernel_init: initialiser of S, ``weight_skip``.

@@ -1,4 +1,4 @@
-"""The UR-LSTM: uniform gate initialisation and refine gate (Gu et al., 2020)."""
+"""The UR-LSTM and the UR-GRU: uniform gate initialisation, refine gate (Gu et al., 2020)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Gate, State
+from ..roles import Gate, Input, Map, State
 
-__all__ = ["URLSTM", "URLSTMCell"]
+__all__ = ["URGRU", "URLSTM", "URGRUCell", "URLSTMCell"]
+
+GateInit = Literal["uniform", "none"]
 
 
 class URLSTMCell(BaseRecurrentCell):
@@ -46,7 +48,7 @@ class URLSTMCell(BaseRecurrentCell):
     Here the two biases start opposite and are trained apart.
     """
 
-    gate_init: Literal["uniform", "none"] = "uniform"
+    gate_init: GateInit = "uniform"
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "gu2020improving"
     family: ClassVar[str] = "LSTM-like"
@@ -61,17 +63,71 @@ class URLSTMCell(BaseRecurrentCell):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         super().reset_parameters()
-        biases = [name for name in ("bias_ih", "bias_hh") if getattr(self, name) is not None]
-        if self.gate_init == "none" or not biases:
-            return
-        for name in biases:
-            self.block(name, "f").zero_()
-            self.block(name, "r").zero_()
-        forget, refine = self.block(biases[0], "f"), self.block(biases[0], "r")
-        margin = min(1 / self.hidden_size, 0.5)
-        forget.uniform_(margin, 1 - margin).logit_()
-        refine.copy_(-forget)
+        if self.gate_init == "uniform":
+            spread(self)
 
 
 class URLSTM(RecurrentLayer, cell=URLSTMCell):
     """Stacked :class:`URLSTMCell`."""
+
+
+class URGRUCell(BaseRecurrentCell):
+    r"""GRU with uniform gate initialisation and a refine gate [gu2020improving]_.
+
+    The gates of :class:`URLSTMCell` in a GRU whose reset gate comes before the product: for
+    dependencies of unknown length, with one state.
+
+    .. math::
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
+        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
+        s_t &= \sigma(W_s x_t + b_s + U_s h_{t-1} + d_s) \\
+        g_t &= r_t \odot (1 - (1 - f_t)^2) + (1 - r_t) \odot f_t^2 \\
+        n_t &= \tanh(W_n x_t + b_n + U_n (s_t \odot h_{t-1}) + d_n) \\
+        h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot n_t
+
+    Args:
+        gate_init: as of :class:`URLSTMCell`.
+
+    Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, other biases zero.
+
+    Sources: the author's state-spaces/s4, ``src/models/nn/gate.py`` and
+    ``src/models/sequence/rnns/cells/basic.py``, whose gate is 1 - g and whose r is 1 - r here;
+    it keeps :math:`b_f` frozen and gives r no bias of its own. Names and order follow
+    :class:`URLSTMCell`.
+    """
+
+    gate_init: GateInit = "uniform"
+    recurrent_kernel_init: Initializer = "orthogonal"
+    citation: ClassVar[str] = "gu2020improving"
+    family: ClassVar[str] = "GRU-like"
+
+    @staticmethod
+    def step(h: State, f: Gate, r: Gate, s: Gate, n: Input, U: Map) -> Tensor:
+        f, r, s = sigmoid(f), sigmoid(r), sigmoid(s)
+        g = r * (1 - (1 - f) ** 2) + (1 - r) * f**2
+        n = tanh(n + U(s * h))
+        return g * h + (1 - g) * n
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.gate_init == "uniform":
+            spread(self)
+
+
+class URGRU(RecurrentLayer, cell=URGRUCell):
+    """Stacked :class:`URGRUCell`."""
+
+
+def spread(cell: URLSTMCell | URGRUCell) -> None:
+    """Fill the biases of f and r so that the gates start spread evenly."""
+    biases = [name for name in ("bias_ih", "bias_hh") if getattr(cell, name) is not None]
+    if not biases:
+        return
+    for name in biases:
+        cell.block(name, "f").zero_()
+        cell.block(name, "r").zero_()
+    forget, refine = cell.block(biases[0], "f"), cell.block(biases[0], "r")
+    margin = min(1 / cell.hidden_size, 0.5)
+    forget.uniform_(margin, 1 - margin).logit_()
+    refine.copy_(-forget)

@@ -1,0 +1,82 @@
+"""The Lipschitz recurrent network (Erichson et al., 2021)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn, tanh
+
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import Constant, Gate, Recurrent, State
+
+__all__ = ["LipschitzRNN", "LipschitzRNNCell"]
+
+
+def inverse_normal_(tensor: Tensor) -> Tensor:
+    """Fill a block of shape ``(*, n)`` from N(0, 1/n^2); each unit of a vector has n = 1."""
+    return nn.init.normal_(tensor, std=1 / tensor.size(-1) if tensor.dim() > 1 else 1.0)
+
+
+class LipschitzRNNCell(BaseRecurrentCell):
+    r"""Lipschitz recurrent cell [erichson2021lipschitz]_.
+
+    One Euler step of a linear system plus a Lipschitz nonlinearity. Both of its matrices are
+    weighted sums of a symmetric and an antisymmetric part, which bound their eigenvalues, so
+    that the system can be kept stable. Use it for long, noisy sequences of images or signals.
+
+    .. math::
+        A &= (1 - \beta)(M + M^\top) + \beta (M - M^\top) - \gamma I \\
+        U &= (1 - \beta)(V + V^\top) + \beta (V - V^\top) - \gamma I \\
+        h_t &= h_{t-1} + \epsilon \left(A h_{t-1} + \tanh(W x_t + b + U h_{t-1})\right)
+
+    The blocks of ``weight_hh`` are M, named a, and V, named n.
+
+    Args:
+        epsilon: step size :math:`\epsilon`.
+        beta: :math:`\beta`, from 0, symmetric, to 1, antisymmetric.
+        gamma: :math:`\gamma`, which moves all eigenvalues to the left.
+
+    The authors tune them: ``beta=0.65, gamma=0.001`` for sequential MNIST and
+    ``beta=0.8, gamma=0.001`` for permuted MNIST, both with :math:`\epsilon = 0.01` and M and V
+    32 times as large.
+
+    Initialisation: W Xavier-normal, M and V from :math:`N(0, 1/H^2)`, biases zero. There is no
+    recurrent bias unless ``recurrent_bias=True``.
+
+    Sources: the authors' repository erichson/LipschitzRNN, ``models.py``, whose defaults these
+    are, and ``README.md``; their initialiser ``gaussian_init_`` as state-spaces/s4 has it.
+    """
+
+    epsilon: float = 0.01
+    beta: float = 0.8
+    gamma: float = 0.01
+    recurrent_bias: bool | None = False
+    kernel_init: Initializer = "xavier_normal"
+    recurrent_kernel_init: Initializer = inverse_normal_
+    citation: ClassVar[str] = "erichson2021lipschitz"
+    family: ClassVar[str] = "ODE"
+
+    @staticmethod
+    def step(h: State, a: Recurrent, n: Gate, epsilon: Constant) -> Tensor:
+        return h + epsilon * (a + tanh(n))
+
+    def recurrent_kernel(self) -> Tensor:
+        weight = super().recurrent_kernel()
+        assert weight is not None
+        width = weight.size(1) if weight.dim() > 1 else 1
+        blocks = weight.view(-1, width, width)
+        identity = torch.eye(width, dtype=weight.dtype, device=weight.device)
+        symmetric, antisymmetric = blocks + blocks.mT, blocks - blocks.mT
+        mixed = (1 - self.beta) * symmetric + self.beta * antisymmetric
+        return (mixed - self.gamma * identity).view_as(weight)
+
+    def check_options(self) -> None:
+        if not 0 <= self.beta <= 1:
+            raise ValueError(f"beta has to be from 0 to 1, got {self.beta}")
+
+
+class LipschitzRNN(RecurrentLayer, cell=LipschitzRNNCell):
+    """Stacked :class:`LipschitzRNNCell`."""
