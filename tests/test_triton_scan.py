@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
-from torchrecurrent import BR, LSTM, TRNN, IndRNN, RecurrentLayer, backend, sLSTM
+from torchrecurrent import BR, LSTM, QRNN, TRNN, IndRNN, RecurrentLayer, backend, sLSTM
 from torchrecurrent.engine import triton_grid
 from torchrecurrent.engine.affine import affine
-from torchrecurrent.engine.emit_triton import emit_triton, is_elementwise
+from torchrecurrent.engine.emit_triton import emit_triton
 from torchrecurrent.engine.fused import Fused, fused
 from torchrecurrent.engine.graph import Graph, Leaf
+from torchrecurrent.engine.lifted import is_elementwise
 from torchrecurrent.engine.plan import Plan
 from torchrecurrent.engine.recurrence import recurrence_kind
 from torchrecurrent.engine.triton_grid import Cut, Grid
@@ -37,6 +39,10 @@ def diagonal(layer_class: type[RecurrentLayer], width: int, dtype: torch.dtype) 
     return build(layer_class, width, recurrence="diagonal", dtype=dtype)
 
 
+def kernels_of(plan: Plan) -> Collection[str]:
+    return emit_triton(plan, torch.float32).kernels
+
+
 def plan_of(layer: Any) -> Plan:
     found = fused(layer.cells[0])
     assert isinstance(found, Fused)
@@ -44,13 +50,13 @@ def plan_of(layer: Any) -> Plan:
 
 
 def test_every_backward_pass_that_can_be_cut_is(layer_class: type[RecurrentLayer]) -> None:
-    """And forward, those of linear cells, if no state is an earlier input's."""
-    plan = plan_of(diagonal(layer_class, 5, torch.float64))
-    kernels = emit_triton(plan, torch.float32).kernels
-    alone = is_elementwise(plan)
-    assert ("backward ends" in kernels) == alone
-    linear = recurrence_kind(plan).endswith("linear") and len(plan.states) == 1
-    assert ("forward ends" in kernels) == (alone and linear)
+    """And forward, those of linear cells."""
+    for layer in (build(layer_class, 5), diagonal(layer_class, 5, torch.float32)):
+        plan = plan_of(layer)
+        assert ("backward ends" in kernels_of(plan)) == is_elementwise(plan)
+    plan = plan_of(build(layer_class, 5))
+    linear = recurrence_kind(plan).endswith("linear")
+    assert ("forward ends" in kernels_of(plan)) == linear
 
 
 @pytest.mark.parametrize("lengths", [None, [2, 8, 5]], ids=str)
@@ -60,11 +66,20 @@ def test_chunks_equal_the_reference(layer_class: type[RecurrentLayer], lengths: 
     check(layer, input_for(layer, 8, 3), **call)
 
 
-@pytest.mark.parametrize("layer_class", [TRNN, IndRNN, LSTM, sLSTM])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TRNN(3, 9),
+        lambda: QRNN(3, 9),  # with states of two widths
+        lambda: IndRNN(3, 9),
+        lambda: LSTM(3, 9, recurrence="diagonal"),
+        lambda: sLSTM(3, 9, recurrence="diagonal"),
+    ],
+)
 def test_chunks_equal_one_chunk(
-    layer_class: type[RecurrentLayer], monkeypatch: pytest.MonkeyPatch
+    make: Callable[[], RecurrentLayer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer = diagonal(layer_class, 9, torch.float64).to(DEVICE)
+    layer = make().double().to(DEVICE)
     input = input_for(layer, 50, 5).to(DEVICE)
     cuts = []
     whole = Grid.cut

@@ -18,9 +18,10 @@ from . import reference
 from .compiler import CompilerError
 from .eager import sequence
 from .emit_c import emit_c
-from .emit_triton import NARROW, emit_triton, is_elementwise
+from .emit_triton import NARROW, emit_triton
 from .fused import Fused, fused, fused_by_key
 from .launch import REALS
+from .lifted import is_elementwise
 from .numbered import numbered
 from .triton_load import refusal
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import torch
 
+from .lifted import is_elementwise
 from .plan import Plan
 from .triton_loops import emit_loops
 from .triton_steps import emit_steps
 from .triton_text import Spec
 
-__all__ = ["NARROW", "TritonSource", "computed_in", "emit_triton", "is_elementwise"]
+__all__ = ["NARROW", "TritonSource", "computed_in", "emit_triton"]
 
 #: Stored as they are, computed in float32.
 NARROW = (torch.bfloat16, torch.float16)
@@ -48,11 +49,6 @@ class TritonSource:
 def computed_in(dtype: torch.dtype) -> torch.dtype:
     """The dtype of states and sums while a sequence of ``dtype`` runs."""
     return torch.float32 if dtype in NARROW else dtype
-
-
-def is_elementwise(plan: Plan) -> bool:
-    """Whether nothing in the loop joins one unit to another."""
-    return not plan.products and not plan.maps
 
 
 def emit_triton(plan: Plan, dtype: torch.dtype) -> TritonSource:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .graph import Graph, Leaf
@@ -89,6 +89,11 @@ class Plan:
     def units(self, places: Iterable[int]) -> int:
         """The sum of some widths."""
         return sum(self.widths[place] for place in places)
+
+    def span(self, columns: Sequence[str]) -> slice:
+        """Of neighbouring columns of Z."""
+        left = self.units(self.before(columns[0]))
+        return slice(left, left + self.units(self.columns[name] for name in columns))
 
     def scratch(self) -> dict[str, int]:
         """How wide what a step makes for itself is: Z, arguments and results of maps.

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .batch import Batch
 from .buffers import forward_buffers
-from .emit_triton import computed_in, emit_triton, is_elementwise
+from .emit_triton import computed_in, emit_triton
+from .lifted import add_lifted, is_elementwise, lifted_gradients
 from .parameters import Parameters
 from .plan import Plan
 from .triton_grid import Cut, Grid
@@ -67,6 +68,7 @@ class TritonKernel:
                 into = tensors["Z"][:, : kernel.size(0)]
                 torch.mm(data.flatten(0, -2), kernel.t(), out=into)
             if self.elementwise:
+                add_lifted(plan, batch, known)
                 cut = self._cut("forward", batch)
                 self._loop("forward", batch, known, constants, cut, {"KEEP": keep})
             else:
@@ -102,6 +104,7 @@ class TritonKernel:
             if self.elementwise:
                 sums, first = self._loop_backward(batch, {**tensors, **given, **work}, constants)
                 work |= first
+                lifted_gradients(plan, batch, {**given, **work})
             else:
                 known = {**tensors, **given, **work}
                 sums = self._steps.backward(batch, known, constants)

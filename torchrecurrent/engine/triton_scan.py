@@ -66,8 +66,8 @@ def emit_ends(loop: Loop, function: Function, scan: Scan) -> str:
     stores = [
         function.store(slot, "chunk * many + n", loop.width, "0", name, "inside")
         for slot, name in [
-            *((f"E.{i}.{j}", f"m{i}_{j}") for i, j in scan.entries),
-            *((f"E.{i}", f"r{i}") for i in range(step.size)),
+            *((_slot(loop, i, j), f"m{i}_{j}") for i, j in scan.entries),
+            *((_slot(loop, i), f"r{i}") for i in range(step.size)),
         ]
     ]
     lines = [
@@ -100,6 +100,11 @@ def _rest(step: Affine, i: int) -> str:
     return " + ".join(terms)
 
 
+def _slot(loop: Loop, *entry: int) -> str:
+    """An entry of the chunks' matrices or, with one number, of their vectors."""
+    return ".".join(map(str, ("E", loop.place, *entry)))
+
+
 def _bounds() -> list[str]:
     return [
         "chunk = tl.program_id(2).to(tl.int64)",
@@ -114,14 +119,12 @@ def enter(loop: Loop, function: Function, scan: Scan, first: dict[str, str]) -> 
     registers = [each.register for each in loop.held]
     nodes = [each.node for each in loop.held]
 
-    def end(slot: str) -> str:
+    def end(*entry: int) -> str:
+        slot = _slot(loop, *entry)
         return function.load(slot, "other * many + n", loop.width, "0", "inside")
 
     sums = [
-        " + ".join(
-            [f"{end(f'E.{i}.{j}')} * {registers[j]}" for r, j in scan.entries if r == i]
-            + [end(f"E.{i}")]
-        )
+        " + ".join([f"{end(i, j)} * {registers[j]}" for r, j in scan.entries if r == i] + [end(i)])
         for i in range(size)
     ]
     finite = " & ".join(f"(tl.abs(y{i}) < float('inf'))" for i in range(size))

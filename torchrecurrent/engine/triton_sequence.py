@@ -77,7 +77,7 @@ class Steps:
         for k, product in enumerate(plan.products):
             state, row = before[product.state]
             blocks = blocks_of(known[f"W.{k}"], product.heads).transpose(1, 2)
-            into = z[:, self._columns(k)]
+            into = z[:, plan.span(product.columns)]
             multiply(state[row : row + at.size], blocks, into, adds=product.adds)
         if self._carried is None:
             slots = {f"B.{name}": state for name, (state, _) in before.items()}
@@ -139,18 +139,12 @@ class Steps:
             blocks = blocks_of(known[f"W.{k}"], product.heads)
             adds = self._carried is None
             into = known[f"G.{product.state}" if adds else f"P.{k}"][: at.size]
-            multiply(dz[:, self._columns(k)], blocks, into, adds=adds)
+            multiply(dz[:, plan.span(product.columns)], blocks, into, adds=adds)
 
     def _launch(
         self, name: str, tensors: Tensors, numbers: tuple[int, ...], constants: Sequence[float]
     ) -> None:
         self._grid.launch(name, tensors, numbers[0], numbers, constants, {}, warps=4)
-
-    def _columns(self, k: int) -> slice:
-        """Of a product in Z."""
-        plan, columns = self._plan, self._plan.products[k].columns
-        left = plan.units(plan.before(columns[0]))
-        return slice(left, left + plan.units(plan.columns[name] for name in columns))
 
     def _before(self, state: str, at: _At, known: Tensors, keep: bool) -> tuple[Tensor, int]:
         """A state before the step, and where its rows begin."""
