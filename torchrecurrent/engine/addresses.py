@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from .graph import Leaf
 from .plan import Plan
+from .steady import steady_nodes
 
 __all__ = ["Addresses"]
 
@@ -17,6 +18,9 @@ class Addresses:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.slots: list[str] = []
+        self.steady = steady_nodes(plan.graph)
+        self._kept: dict[int, int] = {}  # of these: their numbers
+        self.rows = len(plan.vectors)  # of what each slice computes before the loop
 
     def slot(self, name: str) -> str:
         """The C name of a pointer, known to the launcher as ``name``."""
@@ -94,10 +98,25 @@ class Addresses:
             value = " + ".join(f"{source}[{'0' if vector.scalar else 'j'}]" for source in sources)
             lines.append(
                 f"    real *v{k} = {self.slot('vectors')} + "
-                f"(slice * {len(plan.vectors)} + {k}) * widest;\n"
+                f"(slice * VECTORS + {k}) * widest;\n"
                 f"    for (int64_t j = 0; j < w{width}; j++) v{k}[j] = {value};\n"
             )
         return "".join(lines)
+
+    def kept(self, node: int) -> str:
+        """Where a steady node lies; :meth:`take_kept` says which were asked for."""
+        return f"h{self._kept.setdefault(node, len(self._kept))}"
+
+    def take_kept(self) -> dict[int, str]:
+        """The steady nodes that were asked for since the last call: where they lie."""
+        count = len(self.plan.vectors)
+        found = {
+            node: f"{self.slot('vectors')} + (slice * VECTORS + {count + k}) * widest"
+            for node, k in self._kept.items()
+        }
+        self.rows = max(self.rows, count + len(found))
+        self._kept.clear()
+        return found
 
     def leaf(self, leaf: Leaf) -> tuple[str, str]:
         """The first row of this step and slice of a leaf, and how far the rows are apart."""

@@ -13,7 +13,7 @@ from .addresses import Addresses
 from .c_math import prelude, source_file
 from .graph import Leaf
 from .plan import Map, Plan, Product
-from .segments import Result, segment
+from .segments import Result, kept, segment
 
 __all__ = ["Real", "Source", "emit_c"]
 
@@ -45,6 +45,7 @@ class Source:
 
     text: str
     slots: tuple[str, ...]
+    vectors: int  # rows, as wide as the widest, that each slice computes before the loop
 
 
 def emit_c(plan: Plan, real: Real) -> Source:
@@ -70,11 +71,13 @@ class _Writer:
             f"    const real c{k} = (real)s->c[{k}]; /* {name} */ (void)c{k};\n"
             for k, name in enumerate(plan.constants)
         )
-        count = len(plan.widths)
-        widths = "".join(f"    const int64_t w{k} = s->w[{k}]; (void)w{k};\n" for k in range(count))
+        widest = len(plan.widths)
+        widths = "".join(
+            f"    const int64_t w{k} = s->w[{k}]; (void)w{k};\n" for k in range(widest)
+        )
         setup = (
             f"{pointers}{constants}{widths}"
-            f"    const int64_t widest = s->w[{count}], ldz = {where.columns(plan.columns)};\n"
+            f"    const int64_t widest = s->w[{widest}], ldz = {where.columns(plan.columns)};\n"
             "    const int64_t I = s->I, keep = s->keep;\n"
             "    (void)ldz; (void)I; (void)keep; (void)slice; (void)widest;\n"
             f"{vectors}"
@@ -86,8 +89,9 @@ class _Writer:
             f"    FOR_SLICES(call) {name}_slice({_VALUES});\n}}\n"
             for name, body in bodies.items()
         )
-        text = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{functions}"
-        return Source(text, tuple(where.slots))
+        counts = f"enum {{ VECTORS = {where.rows} }}; /* rows of a slice's vectors */\n"
+        text = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{counts}{functions}"
+        return Source(text, tuple(where.slots), where.rows)
 
     def _forward(self) -> str:
         plan, where = self.plan, self.where
@@ -195,7 +199,7 @@ class _Writer:
 
     def _steps(self, loop: str, body: str, otherwise: str) -> str:
         return (
-            f"    for ({loop}) {{\n"
+            f"{kept(self.where)}    for ({loop}) {{\n"
             "        const int64_t size = s->sizes ? s->sizes[t] : s->batch;\n"
             "        const int64_t end = size < n1 ? size : n1, rows = end - n0;\n"
             f"        if (rows <= 0) {otherwise};\n"

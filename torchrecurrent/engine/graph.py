@@ -5,7 +5,7 @@ Equal expressions are one node, so what the backward pass recomputes is computed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 __all__ = ["INFIX", "Graph", "Leaf", "Node"]
@@ -82,13 +82,18 @@ class Graph:
         """The same nodes, to be extended apart."""
         return Graph(list(self.nodes), dict(self._index))
 
-    def needed(self, outputs: Iterable[int]) -> list[int]:
-        """The nodes that ``outputs`` depend on, and they themselves, in order."""
+    def needed(self, outputs: Iterable[int], given: Container[int] = ()) -> list[int]:
+        """The nodes that ``outputs`` depend on, and they themselves, in order.
+
+        Args:
+            outputs: nodes.
+            given: what these depend on is left out.
+        """
         seen: set[int] = set()
         stack = list(outputs)
         while stack:
             node = stack.pop()
             if node not in seen:
                 seen.add(node)
-                stack.extend(self.nodes[node].args)
+                stack.extend(() if node in given else self.nodes[node].args)
         return sorted(seen)

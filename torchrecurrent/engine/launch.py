@@ -60,8 +60,8 @@ class Kernel:
         self.widths = ctypes.addressof(self._widths)
         self.scratch = plan.scratch()
         self.parameters = Parameters(plan, dtype.itemsize)
-        #: Room for the vectors that are sums of parameters, for each slice.
-        self.sums = len(plan.vectors) * max(plan.widths) if "vectors" in self.source.slots else 0
+        #: Room for what is computed from parameters before the loop, for each slice.
+        self.sums = self.source.vectors * max(plan.widths) if "vectors" in self.source.slots else 0
 
     def forward(
         self,

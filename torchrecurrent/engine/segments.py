@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .addresses import Addresses
 from .graph import INFIX, Node
 
-__all__ = ["Result", "segment"]
+__all__ = ["Result", "kept", "segment"]
 
 _CALLS = {"maximum": "tr_max", "minimum": "tr_min"}
 
@@ -46,6 +46,24 @@ def segment(
     )
 
 
+def kept(where: Addresses) -> str:
+    """Computes, once a slice, the steady nodes that the segments since the last call read."""
+    plan, text = where.plan, ""
+    for k, (node, address) in enumerate(where.take_kept().items()):
+        lines, leaves = "", ""
+        for each in plan.graph.needed([node]):
+            current = plan.graph.nodes[each]
+            if current.leaf is not None and current.leaf.kind != "c":
+                leaves += f"    const real *l{each} = {where.leaf(current.leaf)[0]};\n"
+            lines += _line(where, each, current)
+        text += (
+            f"    real *h{k} = {address};\n    {{\n{leaves}"
+            f"    IVDEP\n    for (int64_t j = 0; j < w{plan.node_widths[node]}; j++) {{\n"
+            f"{lines}                h{k}[j] = x{node};\n    }}\n    }}\n"
+        )
+    return text
+
+
 def _vector(where: Addresses, k: int) -> int:
     """The node of a learned vector."""
     name = where.plan.learned[k]
@@ -57,8 +75,12 @@ def _loop(
 ) -> str:
     graph = where.plan.graph
     rows, lines = [], []
-    for node in graph.needed([*(result.node for result in results), *(node for _, node in sums)]):
+    nodes = [*(result.node for result in results), *(node for _, node in sums)]
+    for node in graph.needed(nodes, where.steady):
         current = graph.nodes[node]
+        if node in where.steady:
+            lines.append(f"                const real x{node} = {where.kept(node)}[j];\n")
+            continue
         if current.leaf is not None and current.leaf.kind != "c":
             address, stride = where.leaf(current.leaf)
             rows.append(f"            const real *l{node} = {address} + n * ({stride});\n")

@@ -1,0 +1,33 @@
+"""What a step computes from parameters alone: it is the same at every step, so it is done once."""
+
+from __future__ import annotations
+
+from .graph import Graph
+
+__all__ = ["steady_nodes"]
+
+#: Not worth the memory that the result would be read from.
+_CHEAP = {
+    *("add", "sub", "mul", "neg", "abs", "sign", "relu", "leaky_relu", "maximum", "minimum"),
+    *("where", "eq", "lt", "gt", "le", "ge"),
+}
+
+
+def steady_nodes(graph: Graph) -> frozenset[int]:
+    """The nodes that depend on learned vectors and constants only, and are dear to compute."""
+    fixed: set[int] = set()
+    learned: set[int] = set()
+    dear: set[int] = set()
+    for index, node in enumerate(graph.nodes):
+        if node.leaf is not None:
+            if node.leaf.kind in "vc":
+                fixed.add(index)
+            if node.leaf.kind == "v":
+                learned.add(index)
+        elif all(arg in fixed for arg in node.args):
+            fixed.add(index)
+            if any(arg in learned for arg in node.args):
+                learned.add(index)
+            if (node.args and node.op not in _CHEAP) or any(arg in dear for arg in node.args):
+                dear.add(index)
+    return frozenset(learned & dear)
