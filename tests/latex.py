@@ -22,6 +22,8 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\tanh": torch.tanh,
     r"\sigma": torch.sigmoid,
     r"\exp": torch.exp,
+    r"\cos": torch.cos,
+    r"\sin": torch.sin,
     r"\log \sigma": torch.nn.functional.logsigmoid,
     r"\mathrm{relu}": torch.relu,
     r"\max": torch.maximum,

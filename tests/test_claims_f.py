@@ -10,16 +10,19 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import (
+    LRU,
     QRNN,
     SRU,
     CIFGLSTMCell,
     LipschitzRNNCell,
+    LRUCell,
     LSTMCell,
     Recurrent,
     SRUCell,
     minGRUCell,
     minLSTMCell,
 )
+from torchrecurrent.init import ring
 
 from .making import randomize
 
@@ -163,6 +166,25 @@ def test_the_matrices_of_a_lipschitz_network_have_bounded_eigenvalues(beta: floa
     assert bool((real <= high + 1e-12).all())
     if beta == 0.0:
         assert torch.equal(found, found.mT)
+
+
+def test_an_lru_is_stable_whatever_it_learns() -> None:
+    """Without input every state turns and shrinks, by the factor exp(-exp(nu))."""
+    cell = randomize(LRUCell(3, 5, bias=False, dtype=F64))
+    factor = torch.exp(-torch.exp(cell.get_parameter("weight_nu").detach()))
+    assert bool((factor < 1).all())
+    state = (normal(5), normal(5))
+    with torch.no_grad():
+        _, after = cell(torch.zeros(3, dtype=F64), state)
+    torch.testing.assert_close(torch.hypot(*after), factor * torch.hypot(*state))
+
+
+def test_the_states_of_an_lru_start_as_large_as_what_enters_them() -> None:
+    """Its normalisation, for white noise and however long the memory: to a tenth."""
+    layer = LRU(64, 256, nu_kernel_init=ring(0.9, 0.99))
+    with torch.no_grad():
+        (re, im) = layer(torch.randn(600, 64, 64))[1]
+    assert abs(float((re**2 + im**2).mean()) - 1) < 0.1
 
 
 def test_beta_is_a_fraction() -> None:

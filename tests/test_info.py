@@ -152,7 +152,7 @@ def test_weights_at_the_state_make_it_diagonal() -> None:
     elementwise = {name for name, kind in kinds.items() if kind == "elementwise, linear"}
     assert elementwise == {
         *("TRNNCell", "TGRUCell", "TLSTMCell"),
-        *("QRNNCell", "minGRUCell", "minLSTMCell"),
+        *("LRUCell", "QRNNCell", "minGRUCell", "minLSTMCell"),
     }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from torchrecurrent import BRCell, GRUResetBeforeCell, LSTMCell, MGUCell, RNNCell
 from torchrecurrent.activations import ACTIVATIONS, resolve_activation
-from torchrecurrent.init import INITIALIZERS, chrono, resolve_initializer
+from torchrecurrent.init import INITIALIZERS, chrono, resolve_initializer, ring
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -38,6 +38,18 @@ def test_orthogonal_makes_each_gate_orthogonal() -> None:
         block = cell.block("weight_hh", gate)
         identity = torch.eye(8, dtype=torch.float64)
         torch.testing.assert_close(block @ block.T, identity, rtol=0, atol=1e-12)
+
+
+def test_a_ring_is_filled_evenly() -> None:
+    nu = ring(0.5, 0.9)(torch.empty(1000, dtype=torch.float64))
+    square = torch.exp(-2 * torch.exp(nu)).sort().values
+    even = torch.linspace(0.25, 0.81, 1000, dtype=torch.float64)
+    # Kolmogorov-Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand seeds
+    assert (square - even).abs().max() / 0.56 < 1.95 / math.sqrt(1000)
+    assert ring()(torch.empty(1000, dtype=torch.bfloat16)).isfinite().all()
+    for radii in ((-0.1, 1.0), (0.5, 0.5), (0.5, 1.1)):
+        with pytest.raises(ValueError, match="ring: expected 0 <= r_min < r_max <= 1, got"):
+            ring(*radii)
 
 
 def test_chrono_spreads_time_scales_evenly() -> None:

@@ -26,6 +26,8 @@ _FUNCTIONS = {
     "tanh": r"\tanh",
     "sigmoid": r"\sigma",
     "exp": r"\exp",
+    "cos": r"\cos",
+    "sin": r"\sin",
     "log": r"\log",
     "sqrt": r"\mathrm{sqrt}",
     "relu": r"\mathrm{relu}",

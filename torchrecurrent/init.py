@@ -21,6 +21,7 @@ __all__ = [
     "hidden_uniform_",
     "kaiming_uniform_8_",
     "resolve_initializer",
+    "ring",
 ]
 
 #: A name from :data:`INITIALIZERS`, or a function that fills a tensor in place.
@@ -75,6 +76,30 @@ def chrono(steps: float) -> Callable[[Tensor], Tensor]:
 
 def _log_uniform_(tensor: Tensor, high: float) -> Tensor:
     return nn.init.uniform_(tensor, 1.0, high).log_()
+
+
+def ring(r_min: float = 0.0, r_max: float = 1.0) -> Callable[[Tensor], Tensor]:
+    r"""An initialiser for the decay of a linear recurrence [orvieto2023resurrecting]_.
+
+    It fills with :math:`\log(-\log r)`, where r is the modulus of a number drawn evenly from the
+    ring of the complex plane between the two radii. A unit keeps r of its state at each step.
+
+    Args:
+        r_min: the inner radius.
+        r_max: the outer one; the closer to 1, the longer the memory.
+
+    Raises:
+        ValueError: not ``0 <= r_min < r_max <= 1``.
+    """
+    if not 0 <= r_min < r_max <= 1:
+        raise ValueError(f"ring: expected 0 <= r_min < r_max <= 1, got {r_min} and {r_max}")
+    return partial(_ring_, low=r_min**2, high=r_max**2)
+
+
+def _ring_(tensor: Tensor, low: float, high: float) -> Tensor:
+    # Of r squared, which is uniform; in float64, since next to 1 half precision has no numbers.
+    square = torch.empty_like(tensor, dtype=torch.float64).uniform_(low, high)
+    return tensor.copy_(square.clamp_(1e-12, 1 - 1e-12).log_().mul_(-0.5).log_())
 
 
 def _by_unit(initializer: Callable[[Tensor], object]) -> Callable[[Tensor], object]:

@@ -86,6 +86,8 @@ class Layout:
                     columns = getattr(cell, role.columns)
                     if rows and not role.always_dense:
                         columns = cell.recurrent_columns(rows, columns)
+                elif isinstance(role, roles.VectorRole):
+                    rows = getattr(cell, role.rows)
                 elif isinstance(role, roles.MapsRole):
                     columns = cell.recurrent_columns(rows, cell.hidden_size)
                 blocks = stacks.setdefault(kernel, [])

@@ -136,9 +136,10 @@ class BiasRole(Role):
 
 @dataclass(frozen=True)
 class VectorRole(Role):
-    """A learned number for each unit."""
+    """A learned number for each unit; of ``rows``, an attribute of the cell."""
 
     kernel: Kernel
+    rows: str = "hidden_size"
 
 
 @dataclass(frozen=True)
