@@ -12,6 +12,7 @@ from torch import Tensor
 from .emit_triton import TritonSource
 from .plan import Plan
 from .triton_load import interpreted, load_text
+from .triton_text import Spec
 
 __all__ = ["Cut", "Grid"]
 
@@ -47,8 +48,12 @@ class Grid:
     def __init__(self, plan: Plan, source: TritonSource) -> None:
         self._plan, self._source = plan, source
 
+    def kernels(self, name: str) -> list[Spec] | None:
+        """Those of a part; ``None``: the plan has no such part."""
+        return self._source.kernels.get(name)
+
     def cut(self, name: str, steps: int, rows: int, device: torch.device) -> Cut:
-        """As many chunks as the GPU has room for.
+        """As many chunks as the GPU has room for, if the part can be cut at all.
 
         Args:
             name: of the part.
@@ -56,6 +61,8 @@ class Grid:
             rows: how many sequences there are.
             device: where they are.
         """
+        if self.kernels(f"{name} ends") is None:
+            return Cut(steps, 1)
         limits, room = _INTERPRETER, 1
         if device.type == "cuda":
             limits, room = _GPU, torch.cuda.get_device_properties(device).multi_processor_count

@@ -12,19 +12,16 @@ from torch import Tensor
 from .batch import Batch
 from .buffers import forward_buffers
 from .emit_triton import computed_in, emit_triton
-from .lifted import add_lifted, is_elementwise, lifted_gradients
+from .lifted import is_elementwise
 from .parameters import Parameters
 from .plan import Plan
-from .triton_grid import Cut, Grid
+from .triton_grid import Grid
 from .triton_products import multiply
 from .triton_sequence import Steps
-from .triton_steps import summed_rows
+from .triton_whole import Loops
 from .weight_gradients import weight_gradients
 
 __all__ = ["TritonKernel"]
-
-#: How many steps' loads are in flight.
-_STAGES = 6
 
 
 class TritonKernel:
@@ -38,9 +35,12 @@ class TritonKernel:
         self.plan, self.dtype, self.real = plan, dtype, computed_in(dtype)
         self.source = emit_triton(plan, dtype)
         self.parameters = Parameters(plan, dtype.itemsize)
-        self.elementwise = is_elementwise(plan)
-        self._grid = Grid(plan, self.source)
-        self._steps = Steps(plan, self._grid, self.real if self.real != dtype else None)
+        grid = Grid(plan, self.source)
+        self._run = (
+            Loops(plan, grid, self.real)
+            if is_elementwise(plan)
+            else Steps(plan, grid, self.real if self.real != dtype else None)
+        )
 
     def forward(
         self,
@@ -67,12 +67,7 @@ class TritonKernel:
                 kernel = known["W.input"]
                 into = tensors["Z"][:, : kernel.size(0)]
                 torch.mm(data.flatten(0, -2), kernel.t(), out=into)
-            if self.elementwise:
-                add_lifted(plan, batch, known)
-                cut = self._cut("forward", batch)
-                self._loop("forward", batch, known, constants, cut, {"KEEP": keep})
-            else:
-                self._steps.forward(batch, known, constants, keep)
+            self._run.forward(batch, known, constants, keep)
         return tensors
 
     def backward(
@@ -101,18 +96,12 @@ class TritonKernel:
                 work[f"dM.{each.name}"] = data.new_empty(batch.rows, width)
             if plan.raw_gradient:
                 work["dX"] = torch.empty_like(data)
-            if self.elementwise:
-                sums, first = self._loop_backward(batch, {**tensors, **given, **work}, constants)
-                work |= first
-                lifted_gradients(plan, batch, {**given, **work})
-            else:
-                known = {**tensors, **given, **work}
-                sums = self._steps.backward(batch, known, constants)
-                sums |= self._summed_rows(work)
+            known = {**tensors, **given, **work}
+            sums = self._run.backward(batch, known, constants)
             grads = weight_gradients(
                 plan, self.parameters, batch, tensors, work, weights, sums, _add, self.real
             )
-            grad_first = [work[f"G.{name}"].to(self.dtype) for name in plan.states]
+            grad_first = [known[f"G.{name}"].to(self.dtype) for name in plan.states]
             return (
                 self._data_gradient(batch, given, work, needs_data),
                 {name: gradient.to(self.dtype) for name, gradient in grads.items()},
@@ -125,76 +114,6 @@ class TritonKernel:
         for leaf, vector in self.plan.vectors.items():
             for k, (name, start) in enumerate(vector.sources):
                 found[f"v.{leaf}.{k}"] = weights[name][start:]
-        return found
-
-    def _loop(
-        self,
-        name: str,
-        batch: Batch,
-        tensors: Mapping[str, Tensor],
-        constants: Sequence[float],
-        cut: Cut,
-        flags: Mapping[str, bool],
-    ) -> None:
-        """One direction, all steps."""
-        device, sizes, offsets = batch.data.device, batch.sizes, batch.offsets()
-        if sizes is not None and offsets is not None:
-            sizes, offsets = sizes.to(device), offsets.to(device)
-        numbers = (sizes, offsets, batch.steps, batch.size, cut.length)
-        known = dict(tensors)
-
-        def launch(part: str, flags: Mapping[str, bool], chunks: int) -> None:
-            options = {**flags, "STAGES": _STAGES}
-            self._grid.launch(part, known, batch.size, numbers, constants, options, 1, chunks)
-
-        ends = self.source.kernels.get(f"{name} ends")
-        if ends is None:
-            launch(name, flags, 1)
-            return
-        for spec in ends:
-            shape = ((cut.chunks - 1) * batch.size, self.plan.widths[spec.place])
-            for slot in spec.slots:
-                if slot.startswith("E."):
-                    known[slot] = batch.data.new_empty(shape, dtype=self.real)
-        if cut.chunks > 1:
-            launch(f"{name} ends", {}, cut.chunks - 1)
-        launch(name, {**flags, "CHUNKED": cut.chunks > 1}, cut.chunks)
-
-    def _cut(self, name: str, batch: Batch) -> Cut:
-        if f"{name} ends" not in self.source.kernels:
-            return Cut(batch.steps, 1)
-        return self._grid.cut(name, batch.steps, batch.size, batch.data.device)
-
-    def _loop_backward(
-        self, batch: Batch, tensors: Mapping[str, Tensor], constants: Sequence[float]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The gradients of the learned vectors, and of the first states by their slots."""
-        plan, sums, cut = self.plan, {}, self._cut("backward", batch)
-        for name in plan.learned:
-            width = plan.widths[plan.node_widths[plan.graph.leaf("v", name)]]
-            sums[name] = batch.data.new_empty((cut.chunks * batch.size, width), dtype=self.real)
-        # Not in the place of the last ones, which other chunks may still have to read.
-        first = {f"G.{name}": torch.empty_like(tensors[f"G.{name}"]) for name in plan.states}
-        known = {
-            **tensors,
-            **{f"sum.{name}": total for name, total in sums.items()},
-            **{slot.replace("G", "G0", 1): value for slot, value in first.items()},
-        }
-        self._loop("backward", batch, known, constants, cut, {})
-        return {name: total.sum(0) for name, total in sums.items()}, first
-
-    def _summed_rows(self, work: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The gradients of the vectors that are added to what a product gives."""
-        plan, found = self.plan, {}
-        for name, (kind, part) in summed_rows(plan).items():
-            if kind == "z":
-                rows, left, place = work["dZ"], plan.units(plan.before(part)), plan.columns[part]
-            else:
-                each = next(one for one in plan.maps if part in one.names)
-                before = each.names[: each.names.index(part)]
-                rows, place = work[f"dM.{each.name}"], plan.mapped[part]
-                left = plan.units(plan.mapped[one] for one in before)
-            found[name] = rows[:, left : left + plan.widths[place]].sum(0, dtype=self.real)
         return found
 
     def _data_gradient(

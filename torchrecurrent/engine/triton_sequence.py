@@ -122,7 +122,22 @@ class Steps:
         if self._carried is not None:
             for k, product in enumerate(plan.products):
                 tensors[f"G.{product.state}"] += tensors[f"P.{k}"]
-        return {name: tensors[f"sum.{name}"].sum(0) for name in self._summed}
+        sums = {name: tensors[f"sum.{name}"].sum(0) for name in self._summed}
+        return sums | self._summed_rows(tensors)
+
+    def _summed_rows(self, tensors: Tensors) -> dict[str, Tensor]:
+        """The gradients of the vectors that are added to what a product gives."""
+        plan, found = self._plan, {}
+        for name, (kind, part) in summed_rows(plan).items():
+            if kind == "z":
+                rows, left, place = tensors["dZ"], plan.units(plan.before(part)), plan.columns[part]
+            else:
+                each = next(one for one in plan.maps if part in one.names)
+                before = each.names[: each.names.index(part)]
+                rows, place = tensors[f"dM.{each.name}"], plan.mapped[part]
+                left = plan.units(plan.mapped[one] for one in before)
+            found[name] = rows[:, left : left + plan.widths[place]].sum(0, dtype=self._carried)
+        return found
 
     def _backward_step(self, at: _At, known: Tensors, constants: Sequence[float]) -> None:
         plan, numbers = self._plan, self._numbers(at, True)
