@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
-from torchrecurrent import BR, LSTM, QRNN, TRNN, IndRNN, RecurrentLayer, backend, sLSTM
+from torchrecurrent import BR, LRU, LSTM, QRNN, TRNN, IndRNN, RecurrentLayer, backend, sLSTM
 from torchrecurrent.engine import triton_grid
 from torchrecurrent.engine.affine import affine
 from torchrecurrent.engine.emit_triton import emit_triton
@@ -56,8 +56,7 @@ def test_every_backward_pass_that_can_be_cut_is(layer_class: type[RecurrentLayer
         assert ("backward ends" in kernels_of(plan)) == is_elementwise(plan)
     plan = plan_of(build(layer_class, 5))
     linear = recurrence_kind(plan).endswith("linear")
-    # what is read out by a matrix runs step by step
-    assert ("forward ends" in kernels_of(plan)) == (linear and not plan.maps)
+    assert ("forward ends" in kernels_of(plan)) == linear
 
 
 @pytest.mark.parametrize("lengths", [None, [2, 8, 5]], ids=str)
@@ -72,6 +71,7 @@ def test_chunks_equal_the_reference(layer_class: type[RecurrentLayer], lengths: 
     [
         lambda: TRNN(3, 9),
         lambda: QRNN(3, 9),  # with states of two widths
+        lambda: LRU(3, 9),  # with a readout
         lambda: IndRNN(3, 9),
         lambda: LSTM(3, 9, recurrence="diagonal"),
         lambda: sLSTM(3, 9, recurrence="diagonal"),
@@ -91,7 +91,7 @@ def test_chunks_equal_one_chunk(
 
     monkeypatch.setattr(Grid, "cut", recorded)
     found = results(layer, input, "triton")
-    assert set(cuts) == {Cut(17, 3)}
+    assert Cut(17, 3) in cuts
     monkeypatch.setattr(Grid, "cut", lambda self, name, steps, *others: Cut(steps, 1))
     expected = results(layer, input, "triton")
     # the same products and sums in another order: a thousand roundings of the largest

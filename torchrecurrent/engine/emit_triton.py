@@ -14,7 +14,7 @@ import torch
 from .lifted import is_elementwise
 from .plan import Plan
 from .triton_loops import emit_loops
-from .triton_steps import emit_steps
+from .triton_steps import emit_readouts, emit_steps
 from .triton_text import Spec
 
 __all__ = ["NARROW", "TritonSource", "computed_in", "emit_triton"]
@@ -56,6 +56,9 @@ def emit_triton(plan: Plan, dtype: torch.dtype) -> TritonSource:
     real = computed_in(dtype)
     if is_elementwise(plan):
         text, kernels = emit_loops(plan, real)
+        if plan.maps:
+            more, others = emit_readouts(plan, real, dtype in NARROW)
+            text, kernels = f"{text}\n\n{more}", kernels | others
     else:
         text, kernels = emit_steps(plan, real, dtype in NARROW)
     functions = ",\n    ".join(f"tr_{name}" for name in _FUNCTIONS)

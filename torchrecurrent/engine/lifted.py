@@ -1,8 +1,12 @@
-"""Products that need not wait in the loop: those of a state that is the step before's input."""
+"""Products that need not wait in the loop.
+
+Those of a state that is the step before's input can be taken before it; maps that nothing but the
+output needs, such as a readout, after it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
@@ -18,7 +22,20 @@ def is_elementwise(plan: Plan) -> bool:
     """Whether, such products apart, nothing in the loop joins one unit to another."""
     new = dict(zip(plan.states, plan.new_states, strict=True))
     leaves = [plan.graph.nodes[new[product.state]].leaf for product in plan.products]
-    return not plan.maps and all(leaf == Leaf("x", "input") for leaf in leaves)
+    return _maps_read_out(plan) and all(leaf == Leaf("x", "input") for leaf in leaves)
+
+
+def _maps_read_out(plan: Plan) -> bool:
+    """Whether all maps are readouts, and the output needs no state from before the step."""
+    if not plan.maps or plan.output is None:
+        return not plan.maps
+
+    def kinds(nodes: Iterable[int]) -> set[str]:
+        leaves = [plan.graph.nodes[node].leaf for node in plan.graph.needed(nodes)]
+        return {leaf.kind for leaf in leaves if leaf is not None}
+
+    before = [*plan.new_states, *(each.argument for each in plan.maps)]
+    return "m" not in kinds(before) and "s" not in kinds([plan.output])
 
 
 def add_lifted(plan: Plan, batch: Batch, tensors: Mapping[str, Tensor]) -> None:

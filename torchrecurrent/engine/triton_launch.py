@@ -57,8 +57,9 @@ class TritonKernel:
         plan, data, rows = self.plan, batch.data, batch.rows
         with _alone(data):
             kept = rows if keep else batch.size
+            whole = isinstance(self._run, Loops)
             tensors = {
-                name: data.new_empty((rows if name == "Z" else kept, width))
+                name: data.new_empty((rows if whole or name == "Z" else kept, width))
                 for name, width in plan.scratch().items()
             }
             tensors |= forward_buffers(plan, batch, states, keep, Tensor.new_empty)

@@ -114,6 +114,8 @@ class Loop:
                 return function.load("X", row, "I", "0", "active")
             case "y":
                 return function.load("dY", row, f"w{plan.output_width}", "0", "active")
+            case "a":
+                return function.load(f"dV.{leaf.name}", row, self.width, "0", "active")
             case "s":  # in the backward pass
                 register = f"f{list(plan.states).index(leaf.name)}"
                 first[register] = function.load(f"S0.{leaf.name}", "n", self.width, "0", "inside")
@@ -134,7 +136,10 @@ def forward_loop(plan: Plan, place: int) -> Loop:
     results = [
         Result(each.last, f"w{place}", "0", each.node, each.leaf.name == output) for each in held
     ]
-    if plan.output is not None and plan.output_width == place:
+    for each in plan.maps:  # after the loop they give what the output needs
+        if plan.node_widths[each.argument] == place:
+            results.append(Result(f"V.{each.name}", f"w{place}", "0", each.argument))
+    if plan.output is not None and plan.output_width == place and not plan.maps:
         results.append(Result("Y", f"w{place}", "0", plan.output))
     return Loop(plan, place, False, held, results)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from .graph import Leaf
-from .plan import Plan
+from .plan import Map, Plan
 from .triton_text import Function, Spec
 
-__all__ = ["Step", "emit_steps", "summed_rows"]
+__all__ = ["Step", "emit_readouts", "emit_steps", "summed_rows"]
 
 #: The sequences of the step; where its rows begin in what has a row for each step, and in what
 #: has one only if it is kept; the same for the states before, the output's and others.
@@ -44,6 +44,20 @@ def summed_rows(plan: Plan) -> dict[str, tuple[str, str]]:
     return found
 
 
+def emit_readouts(plan: Plan, real: torch.dtype, narrow: bool) -> tuple[str, dict[str, list[Spec]]]:
+    """Of an elementwise plan with maps: the kernels of the output and of what the maps receive.
+
+    They are those of a step, and serve all steps at once.
+    """
+    assert plan.output is not None
+    writer = _Writer(plan, real, narrow)
+    width = f"w{plan.output_width}"
+    writer.add("readout", [Step(plan.output, plan.output_width, "Y", width, "row + n")])
+    for each in plan.maps:
+        writer.add_received(each)
+    return "\n\n".join(writer.texts), writer.found
+
+
 def emit_steps(plan: Plan, real: torch.dtype, narrow: bool) -> tuple[str, dict[str, list[Spec]]]:
     """The text, and by name the kernels of each segment: one for each width.
 
@@ -58,21 +72,7 @@ def emit_steps(plan: Plan, real: torch.dtype, narrow: bool) -> tuple[str, dict[s
         writer.add(f"forward {each.name}", [argument])
     writer.add("forward", writer.new_states())
     for each in plan.maps:
-        stride = writer.where.result(each.names)
-        writer.add(
-            f"backward {each.name}",
-            [
-                Step(
-                    plan.gradients.get(Leaf("m", name), plan.graph.number(0)),
-                    plan.mapped[name],
-                    f"dM.{each.name}",
-                    stride,
-                    "row + n",
-                    writer.where.result(each.names[:k]),
-                )
-                for k, name in enumerate(each.names)
-            ],
-        )
+        writer.add_received(each)
     writer.add("backward", *writer.gradients())
     return "\n\n".join(writer.texts), writer.found
 
@@ -95,6 +95,22 @@ class _Writer:
             self.texts.append(self._text(function, name, here, vectors))
             specs.append(function.spec())
         self.found[name] = specs
+
+    def add_received(self, each: Map) -> None:
+        """The segment that gives a map's results their gradients."""
+        plan, where = self.plan, self.where
+        results = [
+            Step(
+                plan.gradients.get(Leaf("m", name), plan.graph.number(0)),
+                plan.mapped[name],
+                f"dM.{each.name}",
+                where.result(each.names),
+                "row + n",
+                where.result(each.names[:k]),
+            )
+            for k, name in enumerate(each.names)
+        ]
+        self.add(f"backward {each.name}", results)
 
     def _text(self, function: Function, name: str, results: list[Step], sums: list[str]) -> str:
         plan = self.plan

@@ -11,6 +11,7 @@ from .batch import Batch
 from .lifted import add_lifted, lifted_gradients
 from .plan import Plan
 from .triton_grid import Cut, Grid
+from .triton_products import blocks_of, multiply
 
 __all__ = ["Loops"]
 
@@ -37,6 +38,11 @@ class Loops:
         add_lifted(self._plan, batch, tensors)
         cut = self._grid.cut("forward", batch.steps, batch.size, batch.data.device)
         self._loop("forward", batch, tensors, constants, cut, {"KEEP": keep})
+        for each in self._plan.maps:
+            blocks = blocks_of(tensors[f"W.map.{each.name}"], each.heads).transpose(1, 2)
+            multiply(tensors[f"V.{each.name}"], blocks, tensors[f"M.{each.name}"], adds=False)
+        if self._plan.maps:
+            self._rows("readout", batch, tensors, constants)
 
     def backward(
         self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float]
@@ -47,6 +53,12 @@ class Loops:
             The gradients of the learned vectors.
         """
         plan, sums = self._plan, {}
+        for each in plan.maps:
+            self._rows(f"backward {each.name}", batch, tensors, constants)
+            blocks = blocks_of(tensors[f"W.map.{each.name}"], each.heads)
+            passed = torch.empty_like(tensors[f"V.{each.name}"])
+            multiply(tensors[f"dM.{each.name}"], blocks, passed, adds=False)
+            tensors[f"dV.{each.name}"] = passed
         cut = self._grid.cut("backward", batch.steps, batch.size, batch.data.device)
         for name in plan.learned:
             width = plan.widths[plan.node_widths[plan.graph.leaf("v", name)]]
@@ -62,6 +74,13 @@ class Loops:
         tensors.update({f"G.{name}": value for name, value in first.items()})
         lifted_gradients(plan, batch, tensors)
         return {name: total.sum(0) for name, total in sums.items()}
+
+    def _rows(
+        self, name: str, batch: Batch, tensors: Mapping[str, Tensor], constants: Sequence[float]
+    ) -> None:
+        """A part that no step waits for: all rows at once."""
+        numbers = (batch.rows, 0, 0, 0, 0)
+        self._grid.launch(name, tensors, batch.rows, numbers, constants, {}, warps=4)
 
     def _loop(
         self,
