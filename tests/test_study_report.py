@@ -14,6 +14,7 @@ from scipy.stats import ttest_rel
 from torchrecurrent.studies.comparison import compare, paired_difference
 from torchrecurrent.studies.figure import draw_group
 from torchrecurrent.studies.groups import load
+from torchrecurrent.studies.numbers import decimals
 from torchrecurrent.studies.records import RunConfig, RunResult
 from torchrecurrent.studies.registry import STUDIES
 from torchrecurrent.studies.store import StudyError, write_json
@@ -62,6 +63,12 @@ def adding(tmp_path: Path) -> Path:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_small_numbers_keep_their_digits() -> None:
+    assert decimals(0.1234567, 0.0000012) == ["0.1235", "0.0000"]
+    assert decimals(-0.00043, 0.00001, sign="+") == ["-4.3e-04", "+1.0e-05"]
+    assert decimals(0.0) == ["0.0000"]
 
 
 def test_the_table(adding: Path) -> None:

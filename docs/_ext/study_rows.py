@@ -11,6 +11,7 @@ from pathlib import Path
 import torchrecurrent
 from torchrecurrent import RecurrentLayer
 from torchrecurrent.studies.models import LAYERS
+from torchrecurrent.studies.numbers import decimals
 
 __all__ = ["StudyRow", "study_rows"]
 
@@ -57,5 +58,5 @@ def study_rows(layer: type[RecurrentLayer]) -> list[StudyRow]:
 def _score(row: Mapping[str, str] | None) -> str:
     if row is None or not row["mean"]:
         return "-"
-    error = f" ± {float(row['standard_error']):.4f}" if row["standard_error"] else ""
-    return f"{float(row['mean']):.4f}{error} ({row['n']})"
+    known = [row[key] for key in ("mean", "standard_error") if row[key]]
+    return f"{' ± '.join(decimals(*map(float, known)))} ({row['n']})"

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from .numbers import decimals
 from .records import RunConfig, RunResult
 
 __all__ = ["Bars", "Lines"]
@@ -33,7 +34,7 @@ def _outcome(result: RunResult | Failed) -> str:
         return f"failed: {result.message}"
     if result.test_score is None:
         return f"diverged at step {result.steps_done}"
-    return f"test {result.config.task.measure} {result.test_score:.4f}"
+    return f"test {result.config.task.measure} {decimals(result.test_score)[0]}"
 
 
 class Lines:

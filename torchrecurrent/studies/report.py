@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from .numbers import decimals
 from .summary import Summary
 from .task import Task
 
@@ -50,7 +51,7 @@ def _table(task: Task, summaries: Sequence[Summary], unicode: bool) -> Table:
 
 
 def _number(task: Task, value: float) -> str:
-    return f"{100 * value:.2f} %" if task.higher_is_better else f"{value:.4f}"
+    return f"{100 * value:.2f} %" if task.higher_is_better else decimals(value)[0]
 
 
 def _score(summary: Summary, sign: str) -> str:
@@ -61,4 +62,4 @@ def _score(summary: Summary, sign: str) -> str:
         return f"{_number(summary.task, summary.mean)} {count}"
     if summary.task.higher_is_better:
         return f"{100 * summary.mean:.2f} {sign} {100 * summary.error:.2f} % {count}"
-    return f"{summary.mean:.4f} {sign} {summary.error:.4f} {count}"
+    return f" {sign} ".join(decimals(summary.mean, summary.error)) + f" {count}"

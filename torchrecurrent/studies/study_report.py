@@ -11,6 +11,7 @@ from statistics import fmean, median
 from .claims import Checked, check
 from .comparison import Difference, paired_difference
 from .groups import Group, load, series
+from .numbers import decimals
 from .store import atomic_path
 from .summary import Summary, standard_error, summarize
 
@@ -110,9 +111,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _row(summary: Summary, difference: Difference | None, group: Group) -> list[str]:
-    score = "-" if summary.mean is None else _number(summary.mean, group)
-    if summary.error is not None:
-        score += f" ± {_number(summary.error, group)}"
+    known = [each for each in (summary.mean, summary.error) if each is not None]
+    if group.config.task.higher_is_better:
+        parts = [_number(each, group) for each in known]
+    else:
+        parts = decimals(*known) if known else []
+    score = " ± ".join(parts) or "-"
     return [
         summary.cell,
         f"{summary.parameters:,}",
@@ -129,16 +133,16 @@ def _difference(found: Difference | None, group: Group) -> str:
     """On the same seeds, with Student's interval of three pairs or more."""
     if found is None:
         return "-"
-    unit = 100 if group.config.task.higher_is_better else 1
-    digits = 2 if group.config.task.higher_is_better else 4
-    text = f"{unit * found.mean:+.{digits}f}"
-    if found.low is None or found.high is None:
-        return text
-    return f"{text} [{unit * found.low:+.{digits}f}, {unit * found.high:+.{digits}f}]"
+    values = [found.mean, *(each for each in (found.low, found.high) if each is not None)]
+    if group.config.task.higher_is_better:
+        texts = [f"{100 * value:+.2f}" for value in values]
+    else:
+        texts = decimals(*values, sign="+")
+    return f"{texts[0]} [{', '.join(texts[1:])}]" if len(texts) == 3 else texts[0]
 
 
 def _number(value: float, group: Group) -> str:
-    return f"{100 * value:.2f} %" if group.config.task.higher_is_better else f"{value:.4f}"
+    return f"{100 * value:.2f} %" if group.config.task.higher_is_better else decimals(value)[0]
 
 
 def _steps(solved_at: Sequence[float], group: Group) -> str:
