@@ -50,7 +50,7 @@ def _arguments(
     types: dict[str, str] = {}
     values: dict[tuple[int], object] = {}
     flags = {"I": widths[-1], "KEEP": True, "STAGES": 6, "ROWS": 1, "BLOCK": 64}
-    flags["CHUNKED"] = True
+    flags |= {"CHUNKED": True}
     for k, parameter in enumerate(function.params):
         name = parameter.name
         if name[0] == "p":

@@ -121,10 +121,13 @@ class GatedAntisymmetricRNN(RecurrentLayer, cell=GatedAntisymmetricRNNCell):
     """Stacked :class:`GatedAntisymmetricRNNCell`."""
 
 
-def antisymmetric(weight: Tensor | None, gamma: float) -> Tensor:
-    """``V - V.T - gamma * I`` of each diagonal block; a vector has blocks of one unit."""
+def antisymmetric(weight: Tensor | None, gamma: float, beta: float = 1.0) -> Tensor:
+    """``V - V.T - gamma * I`` of each diagonal block; a vector has blocks of one unit.
+
+    With ``beta`` below 1 it is ``(1 - beta) (V + V.T) + beta (V - V.T) - gamma * I``.
+    """
     assert weight is not None
     width = weight.size(1) if weight.dim() > 1 else 1
     blocks = weight.view(-1, width, width)
     identity = torch.eye(width, dtype=weight.dtype, device=weight.device)
-    return (blocks - blocks.mT - gamma * identity).view_as(weight)
+    return (blocks + (1 - 2 * beta) * blocks.mT - gamma * identity).view_as(weight)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Recurrent, State
+from .antisymmetric_rnn import antisymmetric
 
 __all__ = ["LipschitzRNN", "LipschitzRNNCell"]
 
@@ -64,14 +64,7 @@ class LipschitzRNNCell(BaseRecurrentCell):
         return h + epsilon * (a + tanh(n))
 
     def recurrent_kernel(self) -> Tensor:
-        weight = super().recurrent_kernel()
-        assert weight is not None
-        width = weight.size(1) if weight.dim() > 1 else 1
-        blocks = weight.view(-1, width, width)
-        identity = torch.eye(width, dtype=weight.dtype, device=weight.device)
-        symmetric, antisymmetric = blocks + blocks.mT, blocks - blocks.mT
-        mixed = (1 - self.beta) * symmetric + self.beta * antisymmetric
-        return (mixed - self.gamma * identity).view_as(weight)
+        return antisymmetric(super().recurrent_kernel(), self.gamma, self.beta)
 
     def check_options(self) -> None:
         if not 0 <= self.beta <= 1:

@@ -13,6 +13,7 @@ from ..cell import BaseRecurrentCell
 from ..init import Initializer, ring
 from ..named_layer import RecurrentLayer
 from ..roles import Input, Kernel, MapRole, Output, Raw, State, VectorRole
+from .antisymmetric_rnn import fan_in_normal_
 
 __all__ = ["LRU", "LRUCell"]
 
@@ -29,11 +30,6 @@ Readout = Annotated[
 def complex_fan_in_normal_(tensor: Tensor) -> Tensor:
     """Fill a block ``(H, I)`` from N(0, 1/(2I)): the real or the imaginary part."""
     return nn.init.normal_(tensor, std=1 / math.sqrt(2 * tensor.size(1)))
-
-
-def fan_in_normal_(tensor: Tensor) -> Tensor:
-    """Fill a block ``(*, H)`` from N(0, 1/H)."""
-    return nn.init.normal_(tensor, std=1 / math.sqrt(tensor.size(1)))
 
 
 def unit_ring_(tensor: Tensor) -> Tensor:

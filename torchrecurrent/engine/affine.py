@@ -68,10 +68,10 @@ def _split(graph: Graph, op: str, args: tuple[int, ...], parts: dict[int, _Parts
     all_parts: list[_Parts] = [parts.get(arg, {None: arg}) for arg in args]
     match op, [arg in parts for arg in args]:
         case "add", _:
-            return _joined(graph, "add", *all_parts)
+            return _joined(graph, *all_parts)
         case "sub", _:
             minus = {key: graph.op("neg", node) for key, node in all_parts[1].items()}
-            return _joined(graph, "add", all_parts[0], minus)
+            return _joined(graph, all_parts[0], minus)
         case "neg", _:
             return {key: graph.op("neg", node) for key, node in all_parts[0].items()}
         case "mul", [False, True]:
@@ -88,8 +88,8 @@ def _split(graph: Graph, op: str, args: tuple[int, ...], parts: dict[int, _Parts
     return None
 
 
-def _joined(graph: Graph, op: str, first: _Parts, second: _Parts) -> _Parts:
+def _joined(graph: Graph, first: _Parts, second: _Parts) -> _Parts:
     found = dict(first)
     for key, node in second.items():
-        found[key] = graph.op(op, found[key], node) if key in found else node
+        found[key] = graph.op("add", found[key], node) if key in found else node
     return found
