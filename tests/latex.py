@@ -5,6 +5,7 @@ A recursive descent over the few forms that the renderer writes; it shares no co
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,8 +16,8 @@ from torch import Tensor
 _TOKEN = re.compile(
     r"\\begin\{cases\}|\\end\{cases\}|\\text\{[a-z ]*\}|\\\\|\\tilde\{[a-z]\}_\{t\}|\\Delta t"
     r"|\\log \\sigma|\\mathrm\{[a-z]+\}(?:_\{(?:[^{}]|\{[^{}]*\})*\})?"
-    r"|(?:\\[a-z]+|[A-Za-z])_\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
-    r"|\\[a-z]+|[A-Za-z]|\d+(?:\.\d+)?|[()+\-/^={},&]"
+    r"|(?:\\[A-Za-z]+|[A-Za-z])_\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+    r"|\\[A-Za-z]+|[A-Za-z]|\d+(?:\.\d+)?|[()+\-/^=>{},&]"
 )
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\tanh": torch.tanh,
@@ -26,6 +27,8 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\sin": torch.sin,
     r"\log \sigma": torch.nn.functional.logsigmoid,
     r"\mathrm{relu}": torch.relu,
+    r"\mathrm{sqrt}": torch.sqrt,
+    r"\mathrm{softplus}": torch.nn.functional.softplus,
     r"\max": torch.maximum,
     r"\min": torch.minimum,
 }
@@ -110,10 +113,10 @@ class Evaluator:
         self._take("&")
         self._take(r"\text{if }")
         left = self._sum()
-        self._take("=")
+        relation = {"=": operator.eq, ">": operator.gt}[self._take()]
         right = self._sum()
         self._take("\\\\")
         otherwise = self._sum()
         for token in ("&", r"\text{otherwise}", r"\end{cases}"):
             self._take(token)
-        return torch.where(left == right, then, otherwise)
+        return torch.where(relation(left, right), then, otherwise)

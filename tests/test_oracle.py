@@ -12,12 +12,17 @@ from torch import Tensor
 from torchrecurrent import (
     AntisymmetricRNNCell,
     BaseRecurrentCell,
+    CfCCell,
+    CTRNNCell,
     GatedAntisymmetricRNNCell,
     JANETCell,
     LEMCell,
+    LinOSSCell,
     LSTMCell,
     MiRU1Cell,
     MiRU2Cell,
+    MogrifierLSTMCell,
+    MomentumLSTMCell,
     OriginalLSTMCell,
     RHNCell,
     SCRNCell,
@@ -54,6 +59,12 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (OriginalLSTMCell, {"input_nonlinearity": "tanh"}),
     (OriginalLSTMCell, {"output_nonlinearity": "tanh"}),
     (SRUCell, {"highway_bias": -2.0}),
+    (LinOSSCell, {"discretization": "IMEX"}),
+    (CTRNNCell, {"dt": 0.5, "tau": 0.75}),
+    (MomentumLSTMCell, {"mu": 0.5, "epsilon": 0.7}),
+    (MogrifierLSTMCell, {"rounds": 1}),
+    (MogrifierLSTMCell, {"rounds": 4}),
+    (CfCCell, {"dt": 0.3, "backbone_units": 7, "backbone_layers": 3}),
 ]
 
 
@@ -96,14 +107,16 @@ def perturb(number: int) -> Callable[[BaseRecurrentCell], Callable[..., Any]]:
 def exchange_products(cell: Any) -> Callable[..., Any]:
     """A step that finds its first and last products in each other's place.
 
-    Not the first two: where a step multiplies them, it does not mind.
+    Not the first two: where a step multiplies them, it does not mind. Where it takes all its
+    products itself, the last two, which are of one width.
     """
     step = cell.step
-    places = [
-        place
-        for place, argument in enumerate(cell.signature.arguments)
-        if type(argument.role).__name__ == "ProductRole"
-    ]
+
+    def of(role: str) -> list[int]:
+        arguments = enumerate(cell.signature.arguments)
+        return [place for place, each in arguments if type(each.role).__name__ == role]
+
+    places = of("ProductRole") or of("MapRole")[-2:]
 
     def mutant(*arguments: Any) -> Any:
         shuffled = list(arguments)

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 from . import roles
 from .cell import BaseRecurrentCell
+from .formula import without_values
 
 __all__ = ["latex"]
 
 _GREEK = re.compile(
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|psi"
-    "|omega"
+    "|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega"
 )
 _FUNCTIONS = {
     "tanh": r"\tanh",
@@ -96,7 +97,7 @@ class _Walk:
         #: What each name stands for now.
         self.terms = {name: self._first(name) for name in self.roles}
         self.lines: list[str] = []
-        #: Of a name that a loop over layers assigns, the layer it has reached.
+        #: Of a name that a loop over layers assigns, the number of its latest value.
         self.layers: dict[str, int] = {}
         #: Of a loop's variable, the argument and the layer that it stands for.
         self.maps: dict[str, tuple[str, int]] = {}
@@ -177,8 +178,10 @@ class _Walk:
                 arguments, layers = self._loop(statement)
                 for layer in layers:
                     self.maps = {name: (source, layer) for name, source in arguments.items()}
-                    self.layers = dict.fromkeys(self.layers, layer)
                     for inner in body:
+                        stored = [n for n in ast.walk(inner) if isinstance(n, ast.Name)]
+                        for name in {n.id for n in stored if isinstance(n.ctx, ast.Store)}:
+                            self.layers[name] += 1
                         self._statement(inner)
             case _:
                 raise self._unknown(statement)
@@ -194,7 +197,7 @@ class _Walk:
         match [self.roles.get(name) for name in names]:
             case [roles.MapsRole(layers=layers, first=first), *_]:
                 found = dict(zip(variables, names, strict=True))
-                return found, range(first, getattr(self.cell, layers))
+                return found, range(first, getattr(without_values(self.cell, 8, 40), layers))
         raise self._unknown(loop)
 
     def _assign(self, pairs: Sequence[tuple[str, ast.expr]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from . import roles
@@ -40,13 +41,18 @@ class Block:
 
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring blocks that multiply the same state: one product for all of them."""
+    """Neighbouring blocks of one height that multiply the same state: one product for all."""
 
     kernel: Kernel
     of: str
     start: int
     stop: int
     names: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Of each block, all of which have as many."""
+        return (self.stop - self.start) // len(self.names)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class Layout:
     stacks: dict[Kernel, tuple[Block, ...]]
     #: The recurrent products of a step, as few as the layout allows.
     runs: tuple[Run, ...]
+    #: The blocks of the input's kernel that are multiplied for all time steps at once; maps that
+    #: the step applies itself may come after them.
+    projected: tuple[Block, ...] = ()
+    #: The arguments that are the input itself, since their products have no rows.
+    identities: tuple[str, ...] = ()
     #: Where a step names its biases, their blocks; elsewhere a bias is laid out as its weight.
     named_biases: dict[Kernel, tuple[Block, ...]] = field(default_factory=dict)
 
@@ -75,21 +86,17 @@ class Layout:
         for argument in signature.arguments:
             role = argument.role
             for kernel in kernels_of(role):
-                rows, columns, of = cell.hidden_size, None, None
-                if kernel is INPUT:
+                assert isinstance(role, roles.Stacked)
+                rows, columns, of = getattr(cell, role.rows), None, None
+                if isinstance(role, roles.MapRole | roles.MapsRole):
+                    columns = getattr(cell, role.columns)
+                    if rows and not role.always_dense:
+                        columns = cell.recurrent_columns(rows, columns)
+                elif kernel is INPUT:
                     columns = cell.input_size
                 elif isinstance(role, roles.ProductRole):
                     of = role.of or first
                     columns = cell.recurrent_columns(rows, widths[of])
-                elif isinstance(role, roles.MapRole):
-                    rows = getattr(cell, role.rows)
-                    columns = getattr(cell, role.columns)
-                    if rows and not role.always_dense:
-                        columns = cell.recurrent_columns(rows, columns)
-                elif isinstance(role, roles.VectorRole):
-                    rows = getattr(cell, role.rows)
-                elif isinstance(role, roles.MapsRole):
-                    columns = cell.recurrent_columns(rows, cell.hidden_size)
                 blocks = stacks.setdefault(kernel, [])
                 for name in _names(argument.name, role, cell) if rows else ():
                     start = blocks[-1].stop if blocks else 0
@@ -97,27 +104,36 @@ class Layout:
                 if len({block.columns for block in blocks}) > 1:
                     raise ValueError(f"{kernel.weight}: its blocks differ in width: {blocks}")
         if cell.integration == "multiplicative":
-            gates = [
-                argument.name
+            gates = {
+                argument.name: getattr(cell, argument.role.rows)  # type: ignore[attr-defined]
                 for argument in signature.having(roles.ProductRole)
                 if len(kernels_of(argument.role)) == 2
-            ]
+            }
             if not gates:
                 raise ValueError(
                     "integration='multiplicative' multiplies what the input and the state bring to "
                     f"an argument; {type(cell).__name__} has none with a product of both"
                 )
-            for kernel in MULTIPLICATIVE:
-                stacks[kernel] = [
-                    Block(name, k * cell.hidden_size, (k + 1) * cell.hidden_size, None)
-                    for k, name in enumerate(gates)
-                ]
+            starts = accumulate(gates.values(), initial=0)
+            vectors = [
+                Block(name, start, start + rows, None)
+                for (name, rows), start in zip(gates.items(), starts, strict=False)
+            ]
+            stacks |= dict.fromkeys(MULTIPLICATIVE, vectors)
         kept = {kernel: tuple(blocks) for kernel, blocks in stacks.items() if blocks}
         named = [argument.name for argument in signature.having(roles.BiasRole)]
         size = cell.hidden_size
         biases = tuple(Block(name, k * size, (k + 1) * size, None) for k, name in enumerate(named))
         owners = [kernel for kernel in (INPUT, RECURRENT) if named and kernel in kept]
-        return cls(kept, _runs(kept), dict.fromkeys(owners, biases))
+        products = [argument.name for argument in signature.having(roles.ProductRole)]
+        inputs = kept.get(INPUT, ())
+        laid = {block.name for blocks in kept.values() for block in blocks}
+        identities = tuple(name for name in products if name not in laid)
+        projected = tuple(block for block in inputs if block.name in products)
+        if projected != inputs[: len(projected)]:
+            names = ", ".join(block.name for block in inputs)
+            raise ValueError(f"{INPUT.weight}: expected products before maps, got {names}")
+        return cls(kept, _runs(kept), projected, identities, dict.fromkeys(owners, biases))
 
     def blocks(self, kernel: Kernel) -> tuple[Block, ...]:
         """The blocks of ``kernel``; none where this cell has no such parameter."""
@@ -155,7 +171,9 @@ def _runs(stacks: Mapping[Kernel, Sequence[Block]]) -> tuple[Run, ...]:
             if block.of is None:
                 continue
             last = runs[-1] if runs else None
-            if last and (last.kernel, last.of, last.stop) == (kernel, block.of, block.start):
+            rows = block.stop - block.start
+            key = (kernel, block.of, block.start, rows)
+            if last and (last.kernel, last.of, last.stop, last.rows) == key:
                 names = (*last.names, block.name)
                 runs[-1] = Run(kernel, block.of, last.start, block.stop, names)
             else:

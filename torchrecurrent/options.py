@@ -174,11 +174,18 @@ def check_declarations(cls: type, steps: StepSignature, options: inspect.Signatu
         TypeError: an argument of the step, or a stacked parameter, needs an option that
             the class does not have.
     """
+
+    def follows(name: str) -> bool:
+        """Whether the value follows from other options."""
+        return isinstance(getattr(cls, name, None), property)
+
     needs: dict[str, str] = {}
     for argument in steps.arguments:
         match argument.role:
-            case roles.ConstantRole() if isinstance(getattr(cls, argument.name, None), property):
-                pass  # follows from other options
+            case roles.ConstantRole() if follows(argument.name):
+                pass
+            case roles.MapsRole(layers=name) if follows(name):
+                pass
             case roles.ConstantRole() | roles.NonlinearityRole():
                 needs[argument.name] = argument.name
             case roles.ScalarRole():

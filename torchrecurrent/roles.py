@@ -91,12 +91,14 @@ class RawRole(Role):
 class ProductRole(Role):
     """An affine function of the input, of a state, or of both.
 
-    ``of`` names the state; left out, it is the first one.
+    ``of`` names the state; left out, it is the first one. ``rows``: an attribute of the cell;
+    where it is 0, a product of the input alone is the input itself and has no parameter.
     """
 
     input: Kernel | None = None
     recurrent: Kernel | None = None
     of: str | None = None
+    rows: str = "hidden_size"
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,16 @@ class MapsRole(Role):
     """A tuple of affine maps, one for each layer of a step that is a network in itself.
 
     The layers are numbered from 0 to ``layers`` - 1, where ``layers`` is an option of the
-    cell; those before ``first`` have no map. Block ``R2`` of an argument ``R`` is layer 2's.
+    cell or a property of it; those before ``first`` have no map. Block ``R2`` of an argument
+    ``R`` is layer 2's. ``rows``, ``columns`` and ``always_dense`` are those of a single map.
     """
 
     kernel: Kernel
     layers: str = "depth"
     first: int = 0
+    rows: str = "hidden_size"
+    columns: str = "hidden_size"
+    always_dense: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,10 @@ class VectorRole(Role):
 
     kernel: Kernel
     rows: str = "hidden_size"
+
+
+#: The roles that have rows in a stacked parameter.
+Stacked = ProductRole | MapRole | MapsRole | VectorRole
 
 
 @dataclass(frozen=True)

@@ -181,9 +181,15 @@ def derive(
     """
     count = len(graph.nodes)
     gradients: dict[int, int] = {}
+    # Nobody asks for these, and what a number gets from values of two widths has no sum.
+    constant = {
+        k
+        for k, node in enumerate(graph.nodes)
+        if node.op == "number" or (node.leaf is not None and node.leaf.kind == "c")
+    }
 
     def accumulate(node: int, gradient: int | None) -> None:
-        if gradient is not None:
+        if gradient is not None and node not in constant:
             known = gradients.get(node)
             gradients[node] = gradient if known is None else graph.op("add", known, gradient)
 
@@ -202,7 +208,7 @@ def derive(
                 received_by.add(maps[node])
                 argument, product = maps[node]
                 accumulate(argument, graph.leaf("a", product))
-        elif current.op != "number":
+        else:
             rule = RULES[current.op]
             received = rule(graph, node, current.args, gradients[node])
             for arg, part in zip(current.args, received, strict=True):

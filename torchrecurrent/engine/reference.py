@@ -80,12 +80,16 @@ def run(
 
 def project(cell: BaseRecurrentCell, input: Tensor) -> tuple[Tensor, ...]:
     """The affine projection of ``input``, and ``input`` itself if the step asks for it."""
-    raw = (input,) if any(cell.signature.having(roles.RawRole)) else ()
-    if not cell.layout.blocks(INPUT):
+    blocks, layout = cell.layout.projected, cell.layout
+    if not blocks:
         return (input,)
+    raw = (input,) if any(cell.signature.having(roles.RawRole)) or layout.identities else ()
     # By attribute, as in kernels(): what stands there need not be a parameter.
     weight, bias = getattr(cell, "weight_ih"), getattr(cell, "bias_ih")  # noqa: B009
-    if cell.integration == "multiplicative" or INPUT in cell.layout.named_biases:
+    if len(blocks) < len(layout.blocks(INPUT)):
+        rows = blocks[-1].stop
+        weight, bias = weight[:rows], None if bias is None else bias[:rows]
+    if cell.integration == "multiplicative" or INPUT in layout.named_biases:
         bias = None  # added later, by _integrate or by the step
     return (functional.linear(input, weight, bias), *raw)
 
@@ -98,6 +102,7 @@ def update(
     for argument in cell.signature.having(roles.DelayedRole):
         values[argument.name] = values[argument.name][..., : cell.output_size]
     values |= _products(cell, inputs[0], values, kernels)
+    values |= dict.fromkeys(cell.layout.identities, inputs[-1])
     arguments = (
         values[argument.name]
         if argument.name in values
@@ -117,7 +122,7 @@ def _products(
 ) -> dict[str, Tensor]:
     """The affine arguments of the step: W x + b, U s + d, or both added."""
     multiplicative = cell.integration == "multiplicative"
-    blocks = cell.layout.blocks(INPUT)
+    blocks = cell.layout.projected
     sizes = [block.stop - block.start for block in blocks]
     parts = torch.split(projected, sizes, -1) if blocks else ()
     x = {block.name: part for block, part in zip(blocks, parts, strict=True)}
@@ -127,8 +132,8 @@ def _products(
         plain = not multiplicative and run.kernel not in cell.layout.named_biases
         bias = _rows(kernels, run.kernel.bias, run) if plain else None
         assert weight is not None
-        product = recurrent_product(states[run.of], weight, bias, cell.hidden_size)
-        s |= zip(run.names, torch.split(product, cell.hidden_size, -1), strict=True)
+        product = recurrent_product(states[run.of], weight, bias, run.rows)
+        s |= zip(run.names, torch.split(product, run.rows, -1), strict=True)
     if multiplicative:
         return {name: _integrate(cell, name, x.get(name), s.get(name), kernels) for name in x | s}
     return x | s | {name: x[name] + s[name] for name in x if name in s}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .. import roles
 from ..activations import resolve_activation
 from ..layout import MULTIPLICATIVE
-from ..roles import INPUT, Kernel
+from ..roles import Kernel
 from .derive import derive
 from .graph import Graph, Leaf
 from .plan import Map, Plan, Product, Vector
@@ -49,7 +49,7 @@ class _Tracer:
                 raise UntraceableError(f"a delay of more than {_LONGEST_DELAY} steps has no kernel")
             self.line = [f"{argument.name}.{k}" for k in range(steps)]
             self.states |= dict.fromkeys(self.line, cell.output_size)
-        self.columns = {b.name: b.stop - b.start for b in cell.layout.blocks(INPUT)}
+        self.columns = {b.name: b.stop - b.start for b in cell.layout.projected}
         self.inputs = len(self.columns)
         self.products = self._dense_products()
 
@@ -228,6 +228,8 @@ class _Tracer:
         raise UntraceableError(f"the role of {name!r} has no kernel yet")
 
     def _product(self, name: str, role: roles.ProductRole) -> Symbol:
+        if name in self.cell.layout.identities:
+            return self._leaf("x", "input", self.cell.input_size)
         x = None if role.input is None else self._leaf("z", name, self.columns[name])
         value = x
         if role.recurrent is not None:
@@ -270,18 +272,19 @@ class _Tracer:
         return apply
 
     def _grouped_maps(self) -> list[Map]:
-        """Neighbouring rows applied to the same value are one product."""
+        """Neighbouring rows applied to the same value are one product, taken with the first."""
         groups: list[Map] = []
         for each in self.maps:
-            last = groups[-1] if groups else None
-            if (
-                last
-                and last.heads == each.heads == 1
-                and (last.weight, last.argument) == (each.weight, each.argument)
-                and last.start + sum(self.mapped[name] for name in last.names) == each.start
-            ):
-                names = (*last.names, *each.names)
-                groups[-1] = Map(names, last.weight, last.start, last.argument, 1)
+            for place, group in enumerate(groups):
+                end = group.start + sum(self.mapped[name] for name in group.names)
+                if (
+                    group.heads == each.heads == 1
+                    and (group.weight, group.argument) == (each.weight, each.argument)
+                    and end == each.start
+                ):
+                    names = (*group.names, *each.names)
+                    groups[place] = Map(names, group.weight, group.start, group.argument, 1)
+                    break
             else:
                 groups.append(each)
         return groups

@@ -1,0 +1,118 @@
+"""The linear oscillatory state-space model (Rusch and Rus, 2025)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal
+
+from torch import Tensor, nn, relu, sigmoid
+
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import Constant, Input, Kernel, MapRole, Output, Raw, State, VectorRole
+
+__all__ = ["LinOSS", "LinOSSCell"]
+
+Frequency = Annotated[Tensor, VectorRole(Kernel("weight_a", None, "frequency_"))]
+Pace = Annotated[Tensor, VectorRole(Kernel("weight_dt", None, "dt_"))]
+Skip = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
+Readout = Annotated[
+    Callable[[Tensor], Tensor],
+    MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True),
+]
+
+
+def unit_uniform_(tensor: Tensor) -> Tensor:
+    """Fill with U(0, 1)."""
+    return nn.init.uniform_(tensor)
+
+
+def fan_in_uniform_(tensor: Tensor) -> Tensor:
+    r"""Fill a block of shape ``(*, n)`` with :math:`U(\pm 1/\sqrt n)`."""
+    bound = 1 / math.sqrt(tensor.size(-1))
+    return nn.init.uniform_(tensor, -bound, bound)
+
+
+class LinOSSCell(BaseRecurrentCell):
+    r"""Linear oscillatory state-space model, LinOSS [rusch2025oscillatory]_.
+
+    A forest of harmonic oscillators without a coupling, each with a frequency and a time step
+    of its own, driven by the input: stable whatever it learns, as long as :math:`A \ge 0`. Use
+    it as a state-space model is used, in deep stacks with nonlinear layers between, for very
+    long sequences.
+
+    .. math::
+        z_t &= z_{t-1} + \Delta t \odot (-A \odot y_* + B x_t) \\
+        y_t &= y_{t-1} + \Delta t \odot z_t \\
+        o_t &= \operatorname{Re}(C y_t) + D \odot x_t
+
+    where z, y, B and C are complex, :math:`A = \mathrm{relu}(\hat A)`,
+    :math:`\Delta t = \sigma(\hat\Delta)`, and :math:`y_*` is :math:`y_t` in the implicit scheme,
+    IM, which forgets, and :math:`y_{t-1}` in IMEX, which keeps a volume in the space of y and
+    z. The implicit equations are solved: S below is what that takes, with :math:`\theta` = 1; for
+    IMEX it is 0.
+
+    States: y_re and y_im, z_re and z_im, the parts of y and z. The output is as wide as the
+    input. The real part of B is the block b_re of ``weight_ih``, that of C the block C_re of
+    ``weight_out``.
+
+    Args:
+        discretization: ``"IM"`` or ``"IMEX"``.
+        frequency_kernel_init: initialiser of :math:`\hat A`, ``weight_a``.
+        dt_kernel_init: initialiser of :math:`\hat\Delta`, ``weight_dt``.
+        output_kernel_init: initialiser of C, ``weight_out``.
+        skip_kernel_init: initialiser of D, ``weight_skip``.
+
+    Initialisation: :math:`\hat A` and :math:`\hat\Delta` from U(0, 1), B from
+    :math:`U(\pm 1/\sqrt I)` and C from :math:`U(\pm 1/\sqrt H)` in either part, D from N(0, 1).
+    Biases, which the paper does not have, are zero.
+
+    Sources: the authors' repository tk-rusch/linoss, ``models/LinOSS.py``.
+    """
+
+    discretization: Literal["IM", "IMEX"] = "IM"
+    kernel_init: Initializer = fan_in_uniform_
+    frequency_kernel_init: Initializer = unit_uniform_
+    dt_kernel_init: Initializer = unit_uniform_
+    output_kernel_init: Initializer = fan_in_uniform_
+    skip_kernel_init: Initializer = "normal"
+    citation: ClassVar[str] = "rusch2025oscillatory"
+    family: ClassVar[str] = "ODE"
+
+    @property
+    def theta(self) -> float:
+        """1 where the new position drives the velocity, 0 where the old one does."""
+        return float(self.discretization == "IM")
+
+    @staticmethod
+    def step(
+        y_re: State,
+        y_im: State,
+        z_re: State,
+        z_im: State,
+        x: Raw,
+        b_re: Input,
+        b_im: Input,
+        A: Frequency,
+        delta: Pace,
+        C_re: Readout,
+        C_im: Readout,
+        D: Skip,
+        theta: Constant,
+    ) -> tuple[Output, Tensor, Tensor, Tensor, Tensor]:
+        A, dt = relu(A), sigmoid(delta)
+        S = 1 / (1 + theta * dt * dt * A)
+        z_re = S * (z_re + dt * (b_re - A * y_re))
+        z_im = S * (z_im + dt * (b_im - A * y_im))
+        y_re, y_im = y_re + dt * z_re, y_im + dt * z_im
+        return C_re(y_re) - C_im(y_im) + D * x, y_re, y_im, z_re, z_im
+
+    @property
+    def output_size(self) -> int:
+        return self.input_size
+
+
+class LinOSS(RecurrentLayer, cell=LinOSSCell):
+    """Stacked :class:`LinOSSCell`."""

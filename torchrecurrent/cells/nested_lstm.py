@@ -1,0 +1,111 @@
+"""The nested LSTM (Moniz and Krueger, 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, ClassVar
+
+import torch
+from torch import Tensor, sigmoid, tanh
+
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import Gate, Kernel, MapRole, State
+
+__all__ = ["NestedLSTM", "NestedLSTMCell"]
+
+InnerInput = Annotated[
+    Callable[[Tensor], Tensor],
+    MapRole(Kernel("weight_inner_ih", "bias_inner_ih", "inner_")),
+]
+InnerState = Annotated[
+    Callable[[Tensor], Tensor],
+    MapRole(Kernel("weight_inner_hh", "bias_inner_hh", "inner_recurrent_")),
+]
+
+
+class NestedLSTMCell(BaseRecurrentCell):
+    r"""Nested LSTM [moniz2017nested]_.
+
+    The memory of an LSTM is the output of another LSTM inside it, whose own memory changes more
+    slowly: depth in the memory instead of a stack of layers. Use it where an LSTM's
+    memory has to work on two time scales.
+
+    .. math::
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\
+        g_t &= W_g x_t + b_g + U_g h_{t-1} + d_g \\
+        u_t &= i_t \odot g_t, \qquad s_t = f_t \odot c_{t-1} \\
+        \tilde i_t &= \sigma(A_i u_t + a_i + B_i s_t + e_i)
+            \quad\text{and so}\quad \tilde f_t, \tilde o_t \\
+        \tilde g_t &= \tanh(A_g u_t + a_g + B_g s_t + e_g) \\
+        n_t &= \tilde f_t \odot n_{t-1} + \tilde i_t \odot \tilde g_t \\
+        c_t &= \tilde o_t \odot \tanh n_t \\
+        h_t &= o_t \odot \tanh c_t
+
+    States: h, c, and the inner memory n. The inner LSTM has the input u and the state s.
+
+    Args:
+        forget_bias: added to the first values of the biases of both forget gates.
+        inner_bias: whether the maps A have biases; default: as ``bias``.
+        inner_kernel_init: initialiser of A, ``weight_inner_ih``.
+        inner_bias_init: initialiser of ``bias_inner_ih``.
+        inner_recurrent_bias: whether the maps B have biases; default: as ``bias``.
+        inner_recurrent_kernel_init: initialiser of B, ``weight_inner_hh``.
+        inner_recurrent_bias_init: initialiser of ``bias_inner_hh``.
+
+    Initialisation: W Xavier-normal and the other kernels orthogonal, one gate at a time; biases
+    zero, the forget gates' one.
+
+    Sources: hannw/nlstm, ``rnn_cell.py``, a port; the authors' code was not found. It has an
+    option for more than two levels, for peepholes too, and draws each level's kernels as one
+    matrix.
+    """
+
+    forget_bias: float = 1.0
+    inner_bias: bool | None = None
+    inner_recurrent_bias: bool | None = None
+    kernel_init: Initializer = "xavier_normal"
+    recurrent_kernel_init: Initializer = "orthogonal"
+    inner_kernel_init: Initializer = "orthogonal"
+    inner_bias_init: Initializer = "zeros"
+    inner_recurrent_kernel_init: Initializer = "orthogonal"
+    inner_recurrent_bias_init: Initializer = "zeros"
+    citation: ClassVar[str] = "moniz2017nested"
+    family: ClassVar[str] = "LSTM-like"
+
+    @staticmethod
+    def step(
+        h: State,
+        c: State,
+        n: State,
+        i: Gate,
+        f: Gate,
+        g: Gate,
+        o: Gate,
+        A_i: InnerInput,
+        A_f: InnerInput,
+        A_g: InnerInput,
+        A_o: InnerInput,
+        B_i: InnerState,
+        B_f: InnerState,
+        B_g: InnerState,
+        B_o: InnerState,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        u, s = sigmoid(i) * g, sigmoid(f) * c
+        i, f = sigmoid(A_i(u) + B_i(s)), sigmoid(A_f(u) + B_f(s))
+        n = f * n + i * tanh(A_g(u) + B_g(s))
+        c = sigmoid(A_o(u) + B_o(s)) * tanh(n)
+        return sigmoid(o) * tanh(c), c, n
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        if self.bias:
+            self.block("bias_ih", "f").add_(self.forget_bias)
+        if self.inner_bias:
+            self.block("bias_inner_ih", "A_f").add_(self.forget_bias)
+
+
+class NestedLSTM(RecurrentLayer, cell=NestedLSTMCell):
+    """Stacked :class:`NestedLSTMCell`."""
