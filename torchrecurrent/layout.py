@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from . import roles
@@ -104,35 +103,16 @@ class Layout:
                 if len({block.columns for block in blocks}) > 1:
                     raise ValueError(f"{kernel.weight}: its blocks differ in width: {blocks}")
         if cell.integration == "multiplicative":
-            gates = {
-                argument.name: getattr(cell, argument.role.rows)  # type: ignore[attr-defined]
-                for argument in signature.having(roles.ProductRole)
-                if len(kernels_of(argument.role)) == 2
-            }
-            if not gates:
-                raise ValueError(
-                    "integration='multiplicative' multiplies what the input and the state bring to "
-                    f"an argument; {type(cell).__name__} has none with a product of both"
-                )
-            starts = accumulate(gates.values(), initial=0)
-            vectors = [
-                Block(name, start, start + rows, None)
-                for (name, rows), start in zip(gates.items(), starts, strict=False)
-            ]
-            stacks |= dict.fromkeys(MULTIPLICATIVE, vectors)
+            stacks |= dict.fromkeys(MULTIPLICATIVE, _integrating(signature, cell))
         kept = {kernel: tuple(blocks) for kernel, blocks in stacks.items() if blocks}
         named = [argument.name for argument in signature.having(roles.BiasRole)]
         size = cell.hidden_size
         biases = tuple(Block(name, k * size, (k + 1) * size, None) for k, name in enumerate(named))
         owners = [kernel for kernel in (INPUT, RECURRENT) if named and kernel in kept]
         products = [argument.name for argument in signature.having(roles.ProductRole)]
-        inputs = kept.get(INPUT, ())
         laid = {block.name for blocks in kept.values() for block in blocks}
         identities = tuple(name for name in products if name not in laid)
-        projected = tuple(block for block in inputs if block.name in products)
-        if projected != inputs[: len(projected)]:
-            names = ", ".join(block.name for block in inputs)
-            raise ValueError(f"{INPUT.weight}: expected products before maps, got {names}")
+        projected = _before_maps(kept.get(INPUT, ()), products)
         return cls(kept, _runs(kept), projected, identities, dict.fromkeys(owners, biases))
 
     def blocks(self, kernel: Kernel) -> tuple[Block, ...]:
@@ -162,6 +142,31 @@ def _names(name: str, role: roles.Role, cell: BaseRecurrentCell) -> tuple[str, .
     if isinstance(role, roles.MapsRole):
         return tuple(f"{name}{layer}" for layer in range(role.first, getattr(cell, role.layers)))
     return (name,)
+
+
+def _integrating(signature: StepSignature, cell: BaseRecurrentCell) -> list[Block]:
+    """The vectors of multiplicative integration: one for each product of both kinds."""
+    blocks: list[Block] = []
+    for argument in signature.having(roles.ProductRole):
+        if len(kernels_of(argument.role)) == 2:
+            start = blocks[-1].stop if blocks else 0
+            rows = getattr(cell, argument.role.rows)  # type: ignore[attr-defined]
+            blocks.append(Block(argument.name, start, start + rows, None))
+    if not blocks:
+        raise ValueError(
+            "integration='multiplicative' multiplies what the input and the state bring to "
+            f"an argument; {type(cell).__name__} has none with a product of both"
+        )
+    return blocks
+
+
+def _before_maps(inputs: Sequence[Block], products: Sequence[str]) -> tuple[Block, ...]:
+    """The blocks of the input's kernel that are products; maps have to come after them."""
+    found = tuple(block for block in inputs if block.name in products)
+    if found != tuple(inputs[: len(found)]):
+        names = ", ".join(block.name for block in inputs)
+        raise ValueError(f"{INPUT.weight}: expected products before maps, got {names}")
+    return found
 
 
 def _runs(stacks: Mapping[Kernel, Sequence[Block]]) -> tuple[Run, ...]:
