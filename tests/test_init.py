@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from torchrecurrent import BRCell, GRUResetBeforeCell, LSTMCell, MGUCell, RNNCell
+from torchrecurrent import CTRNN, BRCell, CTRNNCell, GRUResetBeforeCell, LSTMCell, MGUCell, RNNCell
 from torchrecurrent.activations import ACTIVATIONS, resolve_activation
-from torchrecurrent.init import INITIALIZERS, chrono, resolve_initializer, ring
+from torchrecurrent.init import INITIALIZERS, chrono, reservoir, resolve_initializer, ring
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -50,6 +50,33 @@ def test_a_ring_is_filled_evenly() -> None:
     for radii in ((-0.1, 1.0), (0.5, 0.5), (0.5, 1.1)):
         with pytest.raises(ValueError, match="ring: expected 0 <= r_min < r_max <= 1, got"):
             ring(*radii)
+
+
+def test_a_reservoir_has_its_radius_and_density() -> None:
+    weight = reservoir(0.8, 0.2)(torch.empty(150, 150, dtype=torch.float64))
+    radius = float(torch.linalg.eigvals(weight).abs().max())
+    assert math.isclose(radius, 0.8, rel_tol=1e-9)
+    # a binomial's five standard deviations
+    assert abs(float((weight != 0).double().mean()) - 0.2) < 5 * math.sqrt(0.16) / 150
+    for size in range(1, 9):  # few of the draws of this size have a cycle
+        assert reservoir(0.5, 0.1)(torch.empty(size, size)).any()
+    with pytest.raises(ValueError, match=r"reservoir: expected a square block .* got \(4,\)"):
+        CTRNNCell(3, 4, recurrence="diagonal", recurrent_kernel_init=reservoir())
+    for given, error in ((-1.0, 0.1), "radius"), ((0.9, 0.0), "density"), ((0.9, 1.5), "density"):
+        with pytest.raises(ValueError, match=f"reservoir: {error} should"):
+            reservoir(*given)
+
+
+def test_an_echo_state_network_forgets_where_it_began_and_trains_its_readout_alone() -> None:
+    layer = CTRNN(2, 60, nonlinearity="tanh", recurrent_kernel_init=reservoir(0.9))
+    layer.double().requires_grad_(False)
+    readout = torch.nn.Linear(60, 1, dtype=torch.float64)
+    input = torch.randn(400, 1, 2, dtype=torch.float64)
+    one, other = (layer(input, torch.randn(1, 1, 60, dtype=torch.float64))[0] for _ in range(2))
+    assert (one[-1] - other[-1]).abs().max() < 1e-3 * (one[0] - other[0]).abs().max()
+    readout(one).sum().backward()
+    assert readout.weight.grad is not None
+    assert all(parameter.grad is None for parameter in layer.parameters())
 
 
 def test_chrono_spreads_time_scales_evenly() -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "chrono",
     "hidden_uniform_",
     "kaiming_uniform_8_",
+    "reservoir",
     "resolve_initializer",
     "ring",
 ]
@@ -100,6 +101,40 @@ def _ring_(tensor: Tensor, low: float, high: float) -> Tensor:
     # Of r squared, which is uniform; in float64, since next to 1 half precision has no numbers.
     square = torch.empty_like(tensor, dtype=torch.float64).uniform_(low, high)
     return tensor.copy_(square.clamp_(1e-12, 1 - 1e-12).log_().mul_(-0.5).log_())
+
+
+def reservoir(radius: float = 0.9, density: float = 0.1) -> Callable[[Tensor], Tensor]:
+    """An initialiser for recurrent kernels that are not trained [jaeger2001echo]_.
+
+    Of the weights, drawn from U(-1, 1), it keeps a part, and scales them to a spectral radius.
+    With less than 1 what a network once saw usually fades, so that its state is an echo of the
+    latest inputs.
+
+    Args:
+        radius: the largest modulus of an eigenvalue.
+        density: how many of the weights are not zero, from 0 to 1.
+
+    Raises:
+        ValueError: a radius that is negative or a density that is not above 0 and at most 1;
+            when called, a block that is not square.
+    """
+    if not radius >= 0:
+        raise ValueError(f"reservoir: radius should not be negative, got {radius}")
+    if not 0 < density <= 1:
+        raise ValueError(f"reservoir: density should be above 0 and at most 1, got {density}")
+    return partial(_reservoir_, radius=radius, density=density)
+
+
+def _reservoir_(tensor: Tensor, radius: float, density: float) -> Tensor:
+    if tensor.dim() != 2 or tensor.size(0) != tensor.size(1):
+        shape = tuple(tensor.shape)
+        raise ValueError(f"reservoir: expected a square block of a dense kernel, got {shape}")
+    largest = 0.0
+    while not largest:  # a small one may come out without a cycle, and so without a radius
+        weights = torch.empty_like(tensor, dtype=torch.float64).uniform_(-1, 1)
+        weights *= torch.rand_like(weights) < density
+        largest = float(torch.linalg.eigvals(weights).abs().max())
+    return tensor.copy_(weights * (radius / largest))
 
 
 def _by_unit(initializer: Callable[[Tensor], object]) -> Callable[[Tensor], object]:

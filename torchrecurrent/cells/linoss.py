@@ -38,10 +38,9 @@ def fan_in_uniform_(tensor: Tensor) -> Tensor:
 class LinOSSCell(BaseRecurrentCell):
     r"""Linear oscillatory state-space model, LinOSS [rusch2025oscillatory]_.
 
-    A forest of harmonic oscillators without a coupling, each with a frequency and a time step
-    of its own, driven by the input: stable whatever it learns, as long as :math:`A \ge 0`. Use
-    it as a state-space model is used, in deep stacks with nonlinear layers between, for very
-    long sequences.
+    Harmonic oscillators that are not coupled, each with a frequency and a time step of its own,
+    driven by the input; IM is stable whatever it learns. Use it as a state-space model is used,
+    in deep stacks with nonlinear layers between, for very long sequences.
 
     .. math::
         z_t &= z_{t-1} + \Delta t \odot (-A \odot y_* + B x_t) \\

@@ -27,8 +27,8 @@ class MogrifierLSTMCell(BaseRecurrentCell):
     r"""Mogrifier LSTM [melis2020mogrifier]_.
 
     Before an LSTM's step input and state gate each other in turn, so that a word is read in its
-    context. Use it for language models, where it is ahead of an LSTM by as much as a larger
-    network would be.
+    context. Use it for language models, the paper's task, where a step may be dear: each round is
+    one more product that waits for another.
 
     .. math::
         x^{(k)} &= 2\,\sigma(Q_k h^{(k-1)} + q_k) \odot x^{(k-2)} \quad\text{for odd } k \le r \\
