@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from torchrecurrent import CTRNN, BRCell, CTRNNCell, GRUResetBeforeCell, LSTMCell, MGUCell, RNNCell
+from torchrecurrent import (
+    CTRNN,
+    BRCell,
+    CIFGLSTMCell,
+    CTRNNCell,
+    GRUResetBeforeCell,
+    LSTMCell,
+    MGUCell,
+    RNNCell,
+)
 from torchrecurrent.activations import ACTIVATIONS, resolve_activation
 from torchrecurrent.init import INITIALIZERS, chrono, reservoir, resolve_initializer, ring
 
@@ -50,6 +60,25 @@ def test_a_ring_is_filled_evenly() -> None:
     for radii in ((-0.1, 1.0), (0.5, 0.5), (0.5, 1.1)):
         with pytest.raises(ValueError, match="ring: expected 0 <= r_min < r_max <= 1, got"):
             ring(*radii)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"bias_ih": 1.5, "bias_hh": 0}),
+        ({"recurrent_bias": False}, {"bias_ih": 1.5}),
+        ({"bias": False, "recurrent_bias": True}, {"bias_hh": 1.5}),
+        ({"bias": False}, {}),
+    ],
+    ids=str,
+)
+def test_a_first_bias_is_added_once(options: dict[str, Any], expected: dict[str, float]) -> None:
+    cell = CIFGLSTMCell(3, 4, forget_bias=1.5, **options)
+    found = {name: cell.block(name, "f") for name in cell.state_dict() if name.startswith("bias")}
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert bool((value == expected[name]).all())
+        assert not cell.block(name, "o").any()
 
 
 def test_a_reservoir_has_its_radius_and_density() -> None:

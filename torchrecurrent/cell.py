@@ -192,6 +192,12 @@ class BaseRecurrentCell(Options):
         for argument in self.signature.having(roles.ScalarRole):
             first = getattr(self, f"{argument.name}_init")
             nn.init.constant_(self.get_parameter(argument.name), first)
+        for name, option in self.first_biases.items():
+            for kernel in self.layout.stacks:  # of two biases, that of the input
+                block = self.layout.bias_block(kernel, name)
+                if kernel.bias and block and (bias := self._parameters[kernel.bias]) is not None:
+                    bias[block.start : block.stop].add_(getattr(self, option))
+                    break
 
     def _initialize(self, blocks: Sequence[Block], name: str, option: str, value: Any) -> None:
         initializer = resolve_initializer(option, value)

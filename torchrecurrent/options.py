@@ -61,6 +61,8 @@ class Options(Numbered):
     signature: ClassVar[StepSignature]
     #: The constructor's arguments that are attributes of the instance.
     option_names: ClassVar[tuple[str, ...]]
+    #: Options that are added to the first values of biases, by the argument whose bias it is.
+    first_biases: ClassVar[Mapping[str, str]] = {}
     #: Where each argument finds its rows in the stacked parameters.
     layout: Layout
     _names: tuple[str, ...]
@@ -167,7 +169,9 @@ def _check(field: inspect.Parameter, value: Any) -> None:
             raise TypeError(f"{name} should be a floating point dtype, got {value}")
 
 
-def check_declarations(cls: type, steps: StepSignature, options: inspect.Signature) -> None:
+def check_declarations(
+    cls: type[Options], steps: StepSignature, options: inspect.Signature
+) -> None:
     """Check that every option that a step relies on is declared by its class.
 
     Raises:
@@ -194,6 +198,14 @@ def check_declarations(cls: type, steps: StepSignature, options: inspect.Signatu
                 needs[name] = argument.name
             case _:
                 pass
+    known = [argument.name for argument in steps.arguments]
+    for name, option in cls.first_biases.items():
+        if name not in known:
+            raise TypeError(
+                f"{cls.__name__}.first_biases: expected arguments of its step "
+                f"({', '.join(known)}), got {name!r}"
+            )
+        needs[option] = name
     for kernel, names in steps.stacked().items():
         needs[kernel.weight_option] = names[0]
         if kernel.bias is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -52,17 +52,11 @@ class CFNCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = small_uniform_
     citation: ClassVar[str] = "laurent2017recurrent"
     family: ClassVar[str] = "additive"
+    first_biases: ClassVar[Mapping[str, str]] = {"theta": "theta_bias", "eta": "eta_bias"}
 
     @staticmethod
     def step(h: State, theta: Gate, eta: Gate, n: Input) -> Tensor:
         return sigmoid(theta) * tanh(h) + sigmoid(eta) * tanh(n)
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "theta").add_(self.theta_bias)
-            self.block("bias_ih", "eta").add_(self.eta_bias)
 
 
 class CFN(RecurrentLayer, cell=CFNCell):

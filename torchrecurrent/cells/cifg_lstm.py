@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -44,18 +44,13 @@ class CIFGLSTMCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "greff2017lstm"
     family: ClassVar[str] = "LSTM-like"
+    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
 
     @staticmethod
     def step(h: State, c: State, f: Gate, g: Gate, o: Gate) -> tuple[Tensor, Tensor]:
         f, g, o = sigmoid(f), tanh(g), sigmoid(o)
         c = f * c + (1 - f) * g
         return o * tanh(c), c
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "f").add_(self.forget_bias)
 
 
 class CIFGLSTM(RecurrentLayer, cell=CIFGLSTMCell):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
@@ -44,17 +43,12 @@ class UGRNNCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "collins2017capacity"
     family: ClassVar[str] = "one-gate"
+    first_biases: ClassVar[Mapping[str, str]] = {"g": "forget_bias"}
 
     @staticmethod
     def step(h: State, c: Gate, g: Gate) -> Tensor:
         c, g = tanh(c), sigmoid(g)
         return g * h + (1 - g) * c
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "g").add_(self.forget_bias)
 
 
 class UGRNN(RecurrentLayer, cell=UGRNNCell):
@@ -98,6 +92,7 @@ class IntersectionRNNCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "collins2017capacity"
     family: ClassVar[str] = "highway"
+    first_biases: ClassVar[Mapping[str, str]] = {"g_y": "forget_bias", "g_h": "forget_bias"}
 
     @staticmethod
     def step(
@@ -122,13 +117,6 @@ class IntersectionRNNCell(BaseRecurrentCell):
                 "input_size has to equal hidden_size, since the gated input is a part of "
                 f"the output, got input_size={self.input_size}, hidden_size={self.hidden_size}"
             )
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "g_y").add_(self.forget_bias)
-            self.block("bias_ih", "g_h").add_(self.forget_bias)
 
 
 class IntersectionRNN(RecurrentLayer, cell=IntersectionRNNCell):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -97,17 +98,12 @@ class minLSTMCell(BaseRecurrentCell):
     bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "feng2024were"
     family: ClassVar[str] = "input-gated"
+    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
 
     @staticmethod
     def step(h: State, n: Input, f: Input, i: Input, nonlinearity: Nonlinearity) -> Tensor:
         f = sigmoid(logsigmoid(f) - logsigmoid(i))  # f / (f + i), where both may underflow
         return f * h + (1 - f) * nonlinearity(n)
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "f").add_(self.forget_bias)
 
 
 class minLSTM(RecurrentLayer, cell=minLSTMCell):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
@@ -101,6 +101,7 @@ class MomentumLSTMCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = "eye"
     citation: ClassVar[str] = "nguyen2020momentumrnn"
     family: ClassVar[str] = "LSTM-like"
+    first_biases: ClassVar[Mapping[str, str]] = {"w_f": "forget_bias", "f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -128,14 +129,6 @@ class MomentumLSTMCell(BaseRecurrentCell):
 
     def check_options(self) -> None:
         check_momentum(self.mu)
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "w_f").add_(self.forget_bias)
-        if self.recurrent_bias:
-            self.block("bias_hh", "f").add_(self.forget_bias)
 
 
 def check_momentum(mu: float) -> None:

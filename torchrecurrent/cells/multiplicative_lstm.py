@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -59,6 +58,7 @@ class MultiplicativeLSTMCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "krause2016multiplicative"
     family: ClassVar[str] = "LSTM-like"
+    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -80,12 +80,6 @@ class MultiplicativeLSTMCell(BaseRecurrentCell):
         g, o = tanh(g + V_g(m)), sigmoid(o + V_o(m))
         c = f * c + i * g
         return o * tanh(c), c
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "f").add_(self.forget_bias)
 
 
 class MultiplicativeLSTM(RecurrentLayer, cell=MultiplicativeLSTMCell):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -73,6 +72,7 @@ class NestedLSTMCell(BaseRecurrentCell):
     inner_recurrent_bias_init: Initializer = "zeros"
     citation: ClassVar[str] = "moniz2017nested"
     family: ClassVar[str] = "LSTM-like"
+    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias", "A_f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -97,14 +97,6 @@ class NestedLSTMCell(BaseRecurrentCell):
         n = f * n + i * tanh(A_g(u) + B_g(s))
         c = sigmoid(A_o(u) + B_o(s)) * tanh(n)
         return sigmoid(o) * tanh(c), c, n
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "f").add_(self.forget_bias)
-        if self.inner_bias:
-            self.block("bias_inner_ih", "A_f").add_(self.forget_bias)
 
 
 class NestedLSTM(RecurrentLayer, cell=NestedLSTMCell):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from ..activations import Activation
@@ -61,6 +61,7 @@ class PeepholeLSTMCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "gers2002learning"
     family: ClassVar[str] = "LSTM-like"
+    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -81,12 +82,6 @@ class PeepholeLSTMCell(BaseRecurrentCell):
         c = f * c + i * nonlinearity(g)
         o = gate_nonlinearity(o + p_o * c)
         return o * nonlinearity(c), c
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "f").add_(self.forget_bias)
 
 
 class PeepholeLSTM(RecurrentLayer, cell=PeepholeLSTMCell):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, ClassVar
 
 import torch
@@ -90,6 +90,7 @@ class SRUCell(BaseRecurrentCell):
     skip_kernel_init: Initializer = unit_variance_
     citation: ClassVar[str] = "lei2018simple"
     family: ClassVar[str] = "input-gated"
+    first_biases: ClassVar[Mapping[str, str]] = {"b_r": "highway_bias"}
 
     @property
     def skip_size(self) -> int:
@@ -123,8 +124,6 @@ class SRUCell(BaseRecurrentCell):
         super().reset_parameters()
         for gate in ("f", "r"):
             self.block("weight_ih", gate).mul_(math.sqrt(0.5))
-        if self.bias:
-            self.block("bias_ih", "b_r").add_(self.highway_bias)
 
 
 class SRU(RecurrentLayer, cell=SRUCell):
