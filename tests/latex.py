@@ -15,7 +15,7 @@ from torch import Tensor
 
 _TOKEN = re.compile(
     r"\\begin\{cases\}|\\end\{cases\}|\\text\{[a-z ]*\}|\\\\|\\tilde\{[a-z]\}_\{t\}|\\Delta t"
-    r"|\\log \\sigma|\\mathrm\{[a-z]+\}(?:_\{(?:[^{}]|\{[^{}]*\})*\})?"
+    r"|\\log \\sigma|\\mathrm\{[A-Za-z]+\}(?:_\{(?:[^{}]|\{[^{}]*\})*\})?"
     r"|(?:\\[A-Za-z]+|[A-Za-z])_\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
     r"|\\[A-Za-z]+|[A-Za-z]|\d+(?:\.\d+)?|[()+\-/^=>{},&]"
 )
@@ -45,7 +45,8 @@ class Evaluator:
     def run(self, line: str) -> None:
         left, right = line.split(" &= ")
         self.tokens = _TOKEN.findall(right)
-        self.values[left] = self._sum()
+        names, value = left.split(r",\; "), self._sum()
+        self.values |= zip(names, value, strict=True) if len(names) > 1 else [(left, value)]
         assert not self.tokens, (line, self.tokens)
 
     def _peek(self) -> str:

@@ -1,7 +1,8 @@
-"""Scientific claims of the papers of RG-LRU, LinOSS, momentum, Mogrifier, nested LSTM and CfC."""
+"""Scientific claims of the papers of RG-LRU, LinOSS, momentum, Mogrifier, CfC and layer norm."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from torchrecurrent import (
     BaseRecurrentCell,
     CfCCell,
     CTRNNCell,
+    LayerNormGRUCell,
+    LayerNormLSTMCell,
+    LayerNormRNNCell,
     LinOSS,
     LinOSSCell,
     LSTMCell,
@@ -222,3 +226,32 @@ def test_cfc_goes_from_one_answer_to_the_other_as_time_passes() -> None:
     assert_same(found[1e3], answers[1])
     cell = randomize(CfCCell(3, 4, dtype=F64))
     assert bool((cell(10 * x, 10 * h).abs() <= 1).all())
+
+
+@pytest.mark.parametrize("cell_class", [LayerNormRNNCell, LayerNormGRUCell, LayerNormLSTMCell])
+def test_layer_normalisation_does_not_see_the_scale_or_the_mean_of_a_kernel(
+    cell_class: Callable[..., Any],
+) -> None:
+    """Of table 1 of the paper: invariant to both for a kernel as a whole; not to one unit's."""
+    cell = randomize(cell_class(3, 4, epsilon=0.0, dtype=F64))
+    x, states = normal(5, 3), tuple(normal(5, 4) for _ in cell.state_names)
+    hx = states if len(states) > 1 else states[0]
+    before = cell(x, hx)
+    names = ["weight_ih", "weight_hh"]
+    with torch.no_grad():
+        for name in names:
+            cell.get_parameter(name).mul_(7.0)  # of both: the simple network adds them first
+            cell.get_parameter(name).add_(normal(1, cell.get_parameter(name).size(1)))
+    # a thousand roundings at size ten
+    assert_same(cell(x, hx), before, 1e-11)
+    with torch.no_grad():
+        cell.get_parameter("weight_ih")[0].mul_(7.0)
+    first, *_ = cell(x, hx) if len(states) > 1 else (cell(x, hx),)
+    assert not torch.allclose(first, before[0] if len(states) > 1 else before, atol=1e-3)
+
+
+def test_layer_normalisation_has_the_mean_0_and_the_variance_1() -> None:
+    cell: Any = LayerNormRNNCell(3, 50, epsilon=0.0, nonlinearity="identity", dtype=F64)
+    h = cell(100 + 30 * normal(8, 3), normal(8, 50))
+    assert_same(h.mean(-1), torch.zeros(8, dtype=F64))
+    assert_same(h.var(-1, correction=0), torch.ones(8, dtype=F64))

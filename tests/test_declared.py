@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,8 +48,13 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
             getattr(argument.role, "kernel", None) is roles.RECURRENT
             for argument in cell.signature.having(roles.MapRole)
         )
-        mixes = recurrence == "dense" and reads_first
+        mixes = (recurrence == "dense" and reads_first) or normalises(cell_class)
         assert bool((value - value.diag().diag()).any()) is mixes
+
+
+def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
+    """Whether an average joins all units, whatever the kernels are."""
+    return any(cell_class.signature.having(roles.NormRole))
 
 
 def test_num_heads_makes_a_block_diagonal_jacobian(cell_class: type[BaseRecurrentCell]) -> None:
@@ -57,6 +63,9 @@ def test_num_heads_makes_a_block_diagonal_jacobian(cell_class: type[BaseRecurren
         torch.nn.init.normal_(parameter)
     value = jacobian(cell, input_for(cell), list(tensors(states_for(cell))))
     half = HIDDEN // 2
+    if normalises(cell_class):
+        assert value[:half, half:].any()
+        return
     assert not value[:half, half:].any()
     assert not value[half:, :half].any()
 
@@ -68,6 +77,13 @@ def test_a_strongly_typed_cell_is_linear_in_its_state() -> None:
     one = jacobian(cell, input, [h, x_prev])
     other = jacobian(cell, input, [10 * torch.randn_like(h), x_prev])
     torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def together(*values: Tensor, epsilon: float) -> Tensor | tuple[Tensor, ...]:
+    """Values normalised as one vector; a single one by itself."""
+    joined = torch.cat(values)
+    normal = torch.nn.functional.layer_norm(joined, joined.shape, eps=epsilon)
+    return normal if len(values) == 1 else normal.chunk(len(values))
 
 
 def linear(weight: Tensor) -> Any:
@@ -119,6 +135,8 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                 values[symbol(name)] = cell.block(kernel.weight, name)
             case roles.ConstantRole() | roles.ScalarRole():
                 values[symbol(name)] = getattr(cell, name)
+            case roles.NormRole(epsilon=epsilon):
+                functions[r"\mathrm{LN}"] = partial(together, epsilon=getattr(cell, epsilon))
             case roles.NonlinearityRole(symbol=printed):
                 functions[printed] = resolve_activation(name, getattr(cell, name))
             case roles.DelayedRole(steps=steps):

@@ -168,6 +168,13 @@ class _Walk:
             case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
                 pairs = zip(names, values, strict=True)
                 self._assign([(n.id, value) for n, value in pairs if isinstance(n, ast.Name)])
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Call() as call):
+                text = self._expression(call).text
+                for target in names:
+                    if isinstance(target, ast.Name):
+                        self.terms[target.id] = _Term(symbol(target.id, "t"))
+                left = r",\; ".join(self._expression(target).text for target in names)
+                self.lines.append(f"{left} &= {text}")
             case ast.Return(value=ast.Tuple(elts=values)):
                 self._return(values)
             case ast.Return(value=ast.expr() as value):
@@ -249,6 +256,8 @@ class _Walk:
         texts = [argument.text for argument in arguments]
         source, layer = self.maps.get(name, (name, ""))
         match self.roles.get(source):
+            case roles.NormRole():
+                return _Term(rf"\mathrm{{LN}}({', '.join(texts)})")
             case roles.NonlinearityRole(symbol=printed):
                 return _Term(f"{printed}({', '.join(texts)})")
             case roles.MapRole(kernel=kernel) | roles.MapsRole(kernel=kernel):

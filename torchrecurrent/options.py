@@ -192,6 +192,8 @@ def check_declarations(
                 pass
             case roles.ConstantRole() | roles.NonlinearityRole():
                 needs[argument.name] = argument.name
+            case roles.NormRole(epsilon=name):
+                needs[name] = argument.name
             case roles.ScalarRole():
                 needs[f"{argument.name}_init"] = argument.name
             case roles.DelayedRole(steps=name) | roles.MapsRole(layers=name):

@@ -14,6 +14,8 @@ from typing import Annotated
 
 from torch import Tensor
 
+from .normalization import Normalize
+
 __all__ = [
     "Bias",
     "CellMap",
@@ -24,6 +26,7 @@ __all__ = [
     "Input",
     "Map",
     "Nonlinearity",
+    "Norm",
     "Output",
     "Raw",
     "Recurrent",
@@ -170,6 +173,13 @@ class NonlinearityRole(Role):
 
 
 @dataclass(frozen=True)
+class NormRole(Role):
+    """Layer normalisation of some values together; ``epsilon``: an option of the cell."""
+
+    epsilon: str = "epsilon"
+
+
+@dataclass(frozen=True)
 class OutputRole(Role):
     """Marks the first value that the step returns as an output that is no state."""
 
@@ -188,4 +198,5 @@ Scalar = Annotated[Tensor, ScalarRole()]
 Constant = Annotated[float, ConstantRole()]
 Nonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole()]
 GateNonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole(r"\sigma")]
+Norm = Annotated[Normalize, NormRole()]
 Output = Annotated[Tensor, OutputRole()]

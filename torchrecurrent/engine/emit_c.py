@@ -35,6 +35,21 @@ typedef struct {
     int64_t T, I, batch, keep, packed;
 } sequence_t;
 """
+_AVERAGE = """\
+/* Of each row, in sixteen partial sums, which a compiler keeps in vector registers. */
+static void average(int64_t rows, int64_t width, const real *from, real *to) {
+    for (int64_t n = 0; n < rows; n++, from += width, to += width) {
+        real parts[16] = {0}, sum = 0;
+        int64_t j = 0;
+        for (; j + 16 <= width; j += 16)
+            for (int64_t k = 0; k < 16; k++) parts[k] += from[j + k];
+        for (; j < width; j++) sum += from[j];
+        for (int64_t k = 0; k < 16; k++) sum += parts[k];
+        sum /= (real)width;
+        for (j = 0; j < width; j++) to[j] = sum;
+    }
+}
+"""
 _ARGUMENTS = "const sequence_t *s, int64_t slice, int64_t n0, int64_t n1"
 _VALUES = "s, slice, s->batch * slice / call->count, s->batch * (slice + 1) / call->count"
 
@@ -90,7 +105,9 @@ class _Writer:
             for name, body in bodies.items()
         )
         counts = f"enum {{ VECTORS = {where.rows} }}; /* rows of a slice's vectors */\n"
-        text = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{counts}{functions}"
+        averages = _AVERAGE if any(each.weight is None for each in plan.maps) else ""
+        head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{averages}"
+        text = f"{head}{counts}{functions}"
         return Source(text, tuple(where.slots), where.rows)
 
     def _forward(self) -> str:
@@ -108,10 +125,13 @@ class _Writer:
             place, inner, outer = self._map(each)
             argument = where.row(f"V.{each.name}", inner)
             body.append(segment(where, [Result(each.argument, place, argument, inner)]))
+            result = where.row(f"M.{each.name}", outer)
+            if each.weight is None:
+                body.append(f"        average(rows, {inner}, {argument}, {result});\n")
+                continue
             body.append(
                 f"        s->blocks(s->packed, {each.heads}, rows, {outer}, {inner}, {argument}, "
-                f"{inner}, {where.slot(f'W.map.{each.name}')}, 0, "
-                f"{where.row(f'M.{each.name}', outer)}, {outer});\n"
+                f"{inner}, {where.slot(f'W.map.{each.name}')}, 0, {result}, {outer});\n"
             )
         results = [
             Result(node, plan.states[name], where.new_state(name), where.state_width(name))
@@ -154,10 +174,13 @@ class _Writer:
                 for k, name in enumerate(each.names)
             ]
             body.append(segment(where, results))
+            passed = where.batch(f"dV.{each.name}", inner)
+            if each.weight is None:  # the average is its own transpose
+                body.append(f"        average(rows, {inner}, {received}, {passed});\n")
+                continue
             body.append(
                 f"        s->blocks(1, {each.heads}, rows, {inner}, {outer}, {received}, {outer}, "
-                f"{where.slot(f'B.map.{each.name}')}, 0, {where.batch(f'dV.{each.name}', inner)}, "
-                f"{inner});\n"
+                f"{where.slot(f'B.map.{each.name}')}, 0, {passed}, {inner});\n"
             )
         results = [
             Result(

@@ -41,8 +41,9 @@ class Parameters:
             rows = plan.units(plan.columns[name] for name in each.columns)
             self.dense.append(Dense(str(k), each.weight, each.start, rows, each.heads))
         for one in plan.maps:
-            rows = plan.units(plan.mapped[name] for name in one.names)
-            self.dense.append(Dense(f"map.{one.name}", one.weight, one.start, rows, one.heads))
+            if one.weight is not None:
+                rows = plan.units(plan.mapped[name] for name in one.names)
+                self.dense.append(Dense(f"map.{one.name}", one.weight, one.start, rows, one.heads))
         self.vectors = [
             (f"v.{leaf}.{k}", name, start * itemsize)
             for leaf, vector in plan.vectors.items()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .graph import Graph, Leaf
 
-__all__ = ["Map", "Plan", "Product", "Vector"]
+__all__ = ["Map", "Plan", "Product", "Vector", "grouped"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,13 @@ class Product:
 
 @dataclass(frozen=True)
 class Map:
-    """Neighbouring rows of a kernel that the step itself applies to one value."""
+    """Neighbouring rows of a kernel that the step itself applies to one value.
+
+    Without a kernel it is the average over the units, for each of them the same number.
+    """
 
     names: tuple[str, ...]  # of what comes out, part by part
-    weight: str
+    weight: str | None
     start: int
     argument: int  # node
     heads: int
@@ -35,6 +38,30 @@ class Map:
     @property
     def name(self) -> str:
         return self.names[0]
+
+
+def grouped(maps: Iterable[Map], rows: Mapping[str, int]) -> list[Map]:
+    """Neighbouring rows applied to the same value are one product, taken with the first.
+
+    Args:
+        maps: each with one result.
+        rows: by the name of its result.
+    """
+    groups: list[Map] = []
+    for each in maps:
+        for place, group in enumerate(groups):
+            if (
+                group.heads == each.heads == 1
+                and each.weight is not None
+                and (group.weight, group.argument) == (each.weight, each.argument)
+                and group.start + sum(rows[name] for name in group.names) == each.start
+            ):
+                names = (*group.names, *each.names)
+                groups[place] = Map(names, group.weight, group.start, group.argument, 1)
+                break
+        else:
+            groups.append(each)
+    return groups
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
     graph = plan.graph
     read = {column: product.state for product in plan.products for column in product.columns}
     arguments = {name: each.argument for each in plan.maps for name in each.names}
+    averages = {each.name for each in plan.maps if each.weight is None}
     values: dict[int, _Value] = {}
     for index in graph.needed((*plan.new_states, *arguments.values())):
         node = graph.nodes[index]
@@ -70,7 +71,9 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
         elif leaf.kind == "z" and leaf.name in read and read[leaf.name] not in passed:
             values[index] = _Value(1, 1)
         elif leaf.kind == "m" and (argument := values[arguments[leaf.name]]).degree:
-            values[index] = _Value(argument.degree, argument.stages + 1)
+            # an average mixes units, but is no product that takes its time
+            stages = max(1, argument.stages + (leaf.name not in averages))
+            values[index] = _Value(argument.degree, stages)
         else:
             values[index] = _Value()
     return values

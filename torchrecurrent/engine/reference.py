@@ -17,6 +17,7 @@ from torch.nn import functional
 from .. import roles
 from ..activations import resolve_activation
 from ..layout import MULTIPLICATIVE, Block, Run
+from ..normalization import average, normalizer
 from ..roles import INPUT, Kernel
 
 if TYPE_CHECKING:
@@ -191,6 +192,8 @@ def _value(
             return inputs[-1]
         case roles.ConstantRole():
             return getattr(cell, name)
+        case roles.NormRole(epsilon=epsilon):
+            return normalizer(average, getattr(cell, epsilon))
         case roles.NonlinearityRole():
             return resolve_activation(name, getattr(cell, name))
         case roles.ScalarRole():

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from .. import roles
 from ..activations import resolve_activation
 from ..layout import MULTIPLICATIVE
+from ..normalization import normalizer
 from ..roles import Kernel
 from .derive import derive
 from .graph import Graph, Leaf
-from .plan import Map, Plan, Product, Vector
+from .plan import Map, Plan, Product, Vector, grouped
 from .trace import Symbol, UntraceableError
 from .widths import node_widths
 
@@ -110,7 +111,7 @@ class _Tracer:
             nodes[0] if output is None else output,
             self._leaf("y", "output", cell.output_size).node,
         )
-        maps = self._grouped_maps()
+        maps = grouped(self.maps, self.mapped)
         groups = {
             graph.leaf("m", name): (each.argument, each.name)
             for each in maps
@@ -222,6 +223,8 @@ class _Tracer:
                 return self._bias(name)
             case roles.MapRole(kernel=kernel):
                 return self._map(name, kernel)
+            case roles.NormRole(epsilon=epsilon):
+                return normalizer(self._average, getattr(self.cell, epsilon))
             case roles.MapsRole(kernel=kernel, layers=layers, first=first):
                 numbers = range(first, getattr(self.cell, layers))
                 return tuple(self._map(f"{name}{number}", kernel) for number in numbers)
@@ -271,20 +274,12 @@ class _Tracer:
 
         return apply
 
-    def _grouped_maps(self) -> list[Map]:
-        """Neighbouring rows applied to the same value are one product, taken with the first."""
-        groups: list[Map] = []
-        for each in self.maps:
-            for place, group in enumerate(groups):
-                end = group.start + sum(self.mapped[name] for name in group.names)
-                if (
-                    group.heads == each.heads == 1
-                    and (group.weight, group.argument) == (each.weight, each.argument)
-                    and end == each.start
-                ):
-                    names = (*group.names, *each.names)
-                    groups[place] = Map(names, group.weight, group.start, group.argument, 1)
-                    break
-            else:
-                groups.append(each)
-        return groups
+    def _average(self, value: Symbol) -> Symbol:
+        """A map without a kernel."""
+        width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+        if width is None:
+            raise UntraceableError("a number is normalised")
+        name = f"average.{len(self.maps)}"
+        self.mapped[name] = width
+        self.maps.append(Map((name,), None, 0, value.node, 1))
+        return self._leaf("m", name, width)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-__all__ = ["blocks_of", "multiply"]
+from .plan import Map
+
+__all__ = ["apply_map", "blocks_of", "multiply"]
 
 
 def blocks_of(kernel: Tensor, heads: int) -> Tensor:
     """The blocks on the diagonal of a kernel: ``(heads, rows / heads, columns)``."""
     return kernel.view(heads, -1, kernel.size(1))
+
+
+def apply_map(
+    each: Map, tensors: Mapping[str, Tensor], a: Tensor, into: Tensor, *, transposed: bool
+) -> None:
+    """Write what a map makes of the rows of ``a``, or its transpose, to ``into``."""
+    if each.weight is None:
+        into.copy_(a.mean(1, keepdim=True).expand_as(into))
+        return
+    blocks = blocks_of(tensors[f"W.map.{each.name}"], each.heads)
+    multiply(a, blocks if transposed else blocks.transpose(1, 2), into, adds=False)
 
 
 def multiply(a: Tensor, blocks: Tensor, into: Tensor, *, adds: bool) -> None:

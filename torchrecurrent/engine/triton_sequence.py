@@ -15,7 +15,7 @@ from .batch import Batch
 from .cuda_graphs import Graphs
 from .plan import Plan
 from .triton_grid import Grid
-from .triton_products import blocks_of, multiply
+from .triton_products import apply_map, blocks_of, multiply
 from .triton_steps import summed_rows
 
 __all__ = ["Steps"]
@@ -88,9 +88,8 @@ class Steps:
         kept = at.rows if keep else slice(0, at.size)
         for each in plan.maps:
             self._launch(f"forward {each.name}", here, numbers, constants)
-            blocks = blocks_of(known[f"W.map.{each.name}"], each.heads).transpose(1, 2)
             argument, result = known[f"V.{each.name}"], known[f"M.{each.name}"]
-            multiply(argument[kept], blocks, result[kept], adds=False)
+            apply_map(each, known, argument[kept], result[kept], transposed=False)
         self._launch("forward", here, numbers, constants)
 
     def backward(
@@ -145,9 +144,8 @@ class Steps:
         here = {**known, **slots}
         for each in reversed(plan.maps):
             self._launch(f"backward {each.name}", here, numbers, constants)
-            blocks = blocks_of(known[f"W.map.{each.name}"], each.heads)
-            received, argument = known[f"dM.{each.name}"], known[f"dV.{each.name}"]
-            multiply(received[at.rows], blocks, argument[: at.size], adds=False)
+            received, passed = known[f"dM.{each.name}"], known[f"dV.{each.name}"]
+            apply_map(each, known, received[at.rows], passed[: at.size], transposed=True)
         self._launch("backward", here, numbers, constants)
         dz = known["dZ"][at.rows]
         for k, product in enumerate(plan.products):

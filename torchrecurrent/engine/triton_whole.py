@@ -11,7 +11,7 @@ from .batch import Batch
 from .lifted import add_lifted, lifted_gradients
 from .plan import Plan
 from .triton_grid import Cut, Grid
-from .triton_products import blocks_of, multiply
+from .triton_products import apply_map
 
 __all__ = ["Loops"]
 
@@ -39,8 +39,8 @@ class Loops:
         cut = self._grid.cut("forward", batch.steps, batch.size, batch.data.device)
         self._loop("forward", batch, tensors, constants, cut, {"KEEP": keep})
         for each in self._plan.maps:
-            blocks = blocks_of(tensors[f"W.map.{each.name}"], each.heads).transpose(1, 2)
-            multiply(tensors[f"V.{each.name}"], blocks, tensors[f"M.{each.name}"], adds=False)
+            argument, result = tensors[f"V.{each.name}"], tensors[f"M.{each.name}"]
+            apply_map(each, tensors, argument, result, transposed=False)
         if self._plan.maps:
             self._rows("readout", batch, tensors, constants)
 
@@ -55,9 +55,8 @@ class Loops:
         plan, sums = self._plan, {}
         for each in plan.maps:
             self._rows(f"backward {each.name}", batch, tensors, constants)
-            blocks = blocks_of(tensors[f"W.map.{each.name}"], each.heads)
             passed = torch.empty_like(tensors[f"V.{each.name}"])
-            multiply(tensors[f"dM.{each.name}"], blocks, passed, adds=False)
+            apply_map(each, tensors, tensors[f"dM.{each.name}"], passed, transposed=True)
             tensors[f"dV.{each.name}"] = passed
         cut = self._grid.cut("backward", batch.steps, batch.size, batch.data.device)
         for name in plan.learned:

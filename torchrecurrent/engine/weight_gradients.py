@@ -55,7 +55,7 @@ def weight_gradients(
         _add_blocks(part[: batch.size], first, one, grads, add)
         if batch.rows > batch.size:
             _add_blocks(part[batch.size :], history[previous], one, grads, add)
-    for each in plan.maps:
+    for each in (each for each in plan.maps if each.weight is not None):
         received, argument = work[f"dM.{each.name}"], tensors[f"V.{each.name}"]
         _add_blocks(received, argument, dense[f"map.{each.name}"], grads, add)
     for leaf in plan.learned:

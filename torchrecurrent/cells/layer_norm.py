@@ -1,0 +1,239 @@
+"""Networks with layer normalisation (Ba et al., 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from torch import Tensor, sigmoid, tanh
+
+from ..activations import Activation
+from ..cell import BaseRecurrentCell
+from ..init import Initializer
+from ..named_layer import RecurrentLayer
+from ..roles import (
+    Bias,
+    Gate,
+    Input,
+    Kernel,
+    Nonlinearity,
+    Norm,
+    Recurrent,
+    State,
+    VectorRole,
+)
+
+__all__ = [
+    "LayerNormGRU",
+    "LayerNormGRUCell",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
+    "LayerNormRNN",
+    "LayerNormRNNCell",
+]
+
+
+Gain = Annotated[Tensor, VectorRole(Kernel("weight_gain", None, "gain_"))]
+Shift = Annotated[Tensor, VectorRole(Kernel("weight_shift", None, "shift_"))]
+
+
+class LayerNormRNNCell(BaseRecurrentCell):
+    r"""Simple recurrent cell with layer normalisation [ba2016layer]_.
+
+    What a step sums up is brought to the mean 0 and the variance 1 over the units, so that
+    neither activations nor gradients can grow from step to step.
+
+    .. math::
+        n_t &= W x_t + U h_{t-1} \\
+        h_t &= \phi(\gamma \odot \mathrm{LN}(n_t) + b)
+
+    where LN subtracts the mean of all units and divides by
+    :math:`\sqrt{\text{variance} + \epsilon}`.
+
+    Args:
+        epsilon: :math:`\epsilon`, which keeps the divisor from zero.
+        nonlinearity: :math:`\phi`.
+        gain_kernel_init: initialiser of :math:`\gamma`, ``weight_gain``.
+
+    Initialisation: W Xavier-uniform, U orthogonal; gains one, biases zero. There is no second
+    bias unless ``recurrent_bias=True``.
+
+    Sources: the paper's equation; :math:`\epsilon` from the authors' repository
+    ryankiros/layer-norm, ``layers.py``, which has the other two cells only.
+    """
+
+    epsilon: float = 1e-5
+    nonlinearity: Activation = "tanh"
+    recurrent_bias: bool | None = False
+    recurrent_kernel_init: Initializer = "orthogonal"
+    gain_kernel_init: Initializer = "ones"
+    citation: ClassVar[str] = "ba2016layer"
+    family: ClassVar[str] = "simple"
+
+    @staticmethod
+    def step(
+        h: State, n: Gate, b: Bias, gamma: Gain, N: Norm, nonlinearity: Nonlinearity
+    ) -> Tensor:
+        (n,) = N(n)
+        return nonlinearity(gamma * n + b)
+
+
+class LayerNormGRUCell(BaseRecurrentCell):
+    r"""GRU with layer normalisation [ba2016layer]_.
+
+    A GRU whose products are normalised, those of the input apart from those of the state. It
+    trains faster than a GRU on long sequences and small batches, at a dearer step.
+
+    .. math::
+        r_t, z_t &= \sigma(\gamma_{rz} \odot \mathrm{LN}(W_{rz} x_t)
+            + \alpha_{rz} \odot \mathrm{LN}(U_{rz} h_{t-1}) + b_{rz}) \\
+        n_t &= \tanh(\gamma_n \odot \mathrm{LN}(W_n x_t) + b_n
+            + r_t \odot (\alpha_n \odot \mathrm{LN}(U_n h_{t-1}) + d)) \\
+        h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot n_t
+
+    where LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + \epsilon}`, of all
+    units of both gates together, and of those of the candidate.
+
+    Args:
+        epsilon: :math:`\epsilon`, which keeps the divisor from zero.
+        gain_kernel_init: initialiser of :math:`\gamma` and :math:`\alpha`, ``weight_gain``.
+        shift_kernel_init: initialiser of d, ``weight_shift``.
+
+    Initialisation: W Xavier-uniform, U orthogonal; gains one, shifts and biases zero. There is no
+    second bias unless ``recurrent_bias=True``.
+
+    Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lngru. There W
+    is drawn from :math:`N(0, 0.01^2)`, and W x has a bias before it is normalised, too.
+    """
+
+    epsilon: float = 1e-5
+    recurrent_bias: bool | None = False
+    recurrent_kernel_init: Initializer = "orthogonal"
+    gain_kernel_init: Initializer = "ones"
+    shift_kernel_init: Initializer = "zeros"
+    citation: ClassVar[str] = "ba2016layer"
+    family: ClassVar[str] = "GRU-like"
+
+    @staticmethod
+    def step(
+        h: State,
+        r: Input,
+        z: Input,
+        n: Input,
+        u_r: Recurrent,
+        u_z: Recurrent,
+        u_n: Recurrent,
+        b_r: Bias,
+        b_z: Bias,
+        b_n: Bias,
+        gamma_r: Gain,
+        gamma_z: Gain,
+        gamma_n: Gain,
+        alpha_r: Gain,
+        alpha_z: Gain,
+        alpha_n: Gain,
+        d: Shift,
+        N: Norm,
+    ) -> Tensor:
+        r, z = N(r, z)
+        u_r, u_z = N(u_r, u_z)
+        (n,) = N(n)
+        (u_n,) = N(u_n)
+        r = sigmoid(gamma_r * r + alpha_r * u_r + b_r)
+        z = sigmoid(gamma_z * z + alpha_z * u_z + b_z)
+        n = tanh(gamma_n * n + b_n + r * (alpha_n * u_n + d))
+        return z * h + (1 - z) * n
+
+
+class LayerNormLSTMCell(BaseRecurrentCell):
+    r"""LSTM with layer normalisation [ba2016layer]_.
+
+    An LSTM whose products are normalised, those of the input apart from those of the state, and
+    so is what it shows of its cell state. It trains faster than an LSTM on long sequences and
+    small batches, at a dearer step.
+
+    .. math::
+        i_t, f_t, o_t &= \sigma(\gamma \odot \mathrm{LN}(W x_t)
+            + \alpha \odot \mathrm{LN}(U h_{t-1}) + b) \\
+        g_t &= \tanh(\gamma_g \odot \mathrm{LN}(W x_t)_g
+            + \alpha_g \odot \mathrm{LN}(U h_{t-1})_g + b_g) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
+        h_t &= o_t \odot \tanh(\kappa \odot \mathrm{LN}(c_t) + d)
+
+    where LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + \epsilon}`, of all
+    units of all four gates together, and of the cell state's. What is carried on is c itself.
+
+    Args:
+        epsilon: :math:`\epsilon`, which keeps the divisor from zero.
+        forget_bias: added to the first value of the forget gate's bias.
+        gain_kernel_init: initialiser of :math:`\gamma`, :math:`\alpha` and :math:`\kappa`,
+            ``weight_gain``.
+        shift_kernel_init: initialiser of d, ``weight_shift``.
+
+    Initialisation: W Xavier-uniform, U orthogonal, one gate at a time; gains one, shifts and
+    biases zero. There is no second bias unless ``recurrent_bias=True``.
+
+    Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lnlstm. There W
+    is drawn from :math:`N(0, 0.01^2)`, and W x has the bias before it is normalised, too. Other
+    packages normalise each gate by itself, or carry the normalised cell state on.
+    """
+
+    epsilon: float = 1e-5
+    forget_bias: float = 0.0
+    recurrent_bias: bool | None = False
+    recurrent_kernel_init: Initializer = "orthogonal"
+    gain_kernel_init: Initializer = "ones"
+    shift_kernel_init: Initializer = "zeros"
+    citation: ClassVar[str] = "ba2016layer"
+    family: ClassVar[str] = "LSTM-like"
+    first_biases: ClassVar[Mapping[str, str]] = {"b_f": "forget_bias"}
+
+    @staticmethod
+    def step(
+        h: State,
+        c: State,
+        i: Input,
+        f: Input,
+        g: Input,
+        o: Input,
+        u_i: Recurrent,
+        u_f: Recurrent,
+        u_g: Recurrent,
+        u_o: Recurrent,
+        b_i: Bias,
+        b_f: Bias,
+        b_g: Bias,
+        b_o: Bias,
+        gamma_i: Gain,
+        gamma_f: Gain,
+        gamma_g: Gain,
+        gamma_o: Gain,
+        alpha_i: Gain,
+        alpha_f: Gain,
+        alpha_g: Gain,
+        alpha_o: Gain,
+        kappa: Gain,
+        d: Shift,
+        N: Norm,
+    ) -> tuple[Tensor, Tensor]:
+        i, f, g, o = N(i, f, g, o)
+        u_i, u_f, u_g, u_o = N(u_i, u_f, u_g, u_o)
+        i = sigmoid(gamma_i * i + alpha_i * u_i + b_i)
+        f = sigmoid(gamma_f * f + alpha_f * u_f + b_f)
+        g = tanh(gamma_g * g + alpha_g * u_g + b_g)
+        o = sigmoid(gamma_o * o + alpha_o * u_o + b_o)
+        c = f * c + i * g
+        (n,) = N(c)
+        return o * tanh(kappa * n + d), c
+
+
+class LayerNormRNN(RecurrentLayer, cell=LayerNormRNNCell):
+    """Stacked :class:`LayerNormRNNCell`."""
+
+
+class LayerNormGRU(RecurrentLayer, cell=LayerNormGRUCell):
+    """Stacked :class:`LayerNormGRUCell`."""
+
+
+class LayerNormLSTM(RecurrentLayer, cell=LayerNormLSTMCell):
+    """Stacked :class:`LayerNormLSTMCell`."""
