@@ -182,8 +182,7 @@ class BaseRecurrentCell(Options):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Initialise every parameter anew, one gate at a time."""
-        stacks = self.layout.stacks
-        for kernel in stacks:
+        for kernel in self.layout.stacks:
             option = kernel.weight_option
             value = "ones" if kernel in MULTIPLICATIVE else getattr(self, option)
             self._initialize(self.layout.blocks(kernel), kernel.weight, option, value)
@@ -194,9 +193,10 @@ class BaseRecurrentCell(Options):
             first = getattr(self, f"{argument.name}_init")
             nn.init.constant_(self.get_parameter(argument.name), first)
         for name, option in self.first_biases.items():
-            owners = [each.bias for each in stacks if self.layout.bias_block(each, name)]
-            found = [bias for bias in owners if bias and self._parameters[bias] is not None]
-            for bias in found[:1]:  # of two, that of the input
+            biases = [
+                each for each in self.layout.biases(name) if self._parameters[each] is not None
+            ]
+            for bias in biases[:1]:  # of two, that of the input
                 self.block(bias, name).add_(getattr(self, option))
 
     def _initialize(self, blocks: Sequence[Block], name: str, option: str, value: Any) -> None:

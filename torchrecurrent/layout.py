@@ -131,6 +131,10 @@ class Layout:
         """The block of the bias of ``kernel`` that belongs to argument ``name``."""
         return next((block for block in self.bias_blocks(kernel) if block.name == name), None)
 
+    def biases(self, name: str) -> list[str]:
+        """The stacked biases with a block that belongs to argument ``name``."""
+        return [each.bias for each in self.stacks if each.bias and self.bias_block(each, name)]
+
     def shape(self, kernel: Kernel) -> tuple[int, ...]:
         """The shape of the stacked parameter."""
         last = self.stacks[kernel][-1]
