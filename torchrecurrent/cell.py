@@ -193,10 +193,10 @@ class BaseRecurrentCell(Options):
             first = getattr(self, f"{argument.name}_init")
             nn.init.constant_(self.get_parameter(argument.name), first)
         for name, option in self.first_biases.items():
-            biases = [
+            found = (
                 each for each in self.layout.biases(name) if self._parameters[each] is not None
-            ]
-            for bias in biases[:1]:  # of two, that of the input
+            )
+            if bias := next(found, None):  # of two, that of the input
                 self.block(bias, name).add_(getattr(self, option))
 
     def _initialize(self, blocks: Sequence[Block], name: str, option: str, value: Any) -> None:
