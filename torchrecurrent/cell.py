@@ -193,11 +193,10 @@ class BaseRecurrentCell(Options):
             first = getattr(self, f"{argument.name}_init")
             nn.init.constant_(self.get_parameter(argument.name), first)
         for name, option in self.first_biases.items():
-            found = (
-                each for each in self.layout.biases(name) if self._parameters[each] is not None
-            )
-            if bias := next(found, None):  # of two, that of the input
-                self.block(bias, name).add_(getattr(self, option))
+            for bias in self.layout.biases(name):  # of two, that of the input
+                if self._parameters[bias] is not None:
+                    self.block(bias, name).add_(getattr(self, option))
+                    break
 
     def _initialize(self, blocks: Sequence[Block], name: str, option: str, value: Any) -> None:
         initializer = resolve_initializer(option, value)
