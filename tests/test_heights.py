@@ -1,4 +1,4 @@
-"""A step whose products differ in height, and that applies the input's kernel itself."""
+"""Steps beyond one width: products of several heights, maps of the input, averages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent import BaseRecurrentCell, Recurrent
+from torchrecurrent import BaseRecurrentCell, LayerNormRNN, Recurrent, backend
+from torchrecurrent.engine.backend import Backend
 from torchrecurrent.roles import (
     INPUT,
     RECURRENT,
@@ -93,3 +94,16 @@ def test_maps_of_the_input_come_after_its_products() -> None:
 
     with pytest.raises(ValueError, match="weight_ih: expected products before maps, got I, n"):
         BackwardsCell(3, 4)
+
+
+@pytest.mark.parametrize("path", ["c", "reference"])
+def test_a_kernel_for_all_epsilons(path: Backend) -> None:
+    """Numbers among the options are handed to a kernel; they are no part of it."""
+    input, found = torch.randn(4, 2, 3, dtype=torch.float64), []
+    for epsilon in (1e-5, 10.0):
+        torch.manual_seed(0)
+        layer = LayerNormRNN(3, 5, epsilon=epsilon, nonlinearity="identity", dtype=torch.float64)
+        with backend(path), torch.no_grad():
+            found.append(layer(input)[0][0].var(-1, correction=0))
+    assert bool((found[0] > 0.9).all())
+    assert bool((found[1] < 0.5).all())

@@ -24,12 +24,12 @@ def average(value: Tensor) -> Tensor:
     return value.mean(-1, keepdim=True).expand_as(value)
 
 
-def normalizer(average: Callable[[Any], Any], epsilon: float) -> Normalize:
+def normalizer(average: Callable[[Any], Any], epsilon: Any) -> Normalize:
     """Layer normalisation, given how to average over the units.
 
     Args:
         average: maps a value, a tensor or what stands for one, to another of the same shape.
-        epsilon: added to the variance.
+        epsilon: a number, or what stands for one, that is added to the variance.
     """
 
     def normalize(*values: Tensor) -> tuple[Tensor, ...]:

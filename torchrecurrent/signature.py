@@ -28,16 +28,18 @@ class StepSignature:
 
     arguments: tuple[Argument, ...]
     has_output: bool
-    #: The states, a delay line last; the names of those that are options of the instance.
+    #: The states, a delay line last; the names of the numbers that are options of the instance.
     states: tuple[Argument, ...] = field(init=False)
     constants: tuple[str, ...] = field(init=False)
     has_delay: bool = field(init=False)
 
     def __post_init__(self) -> None:  # once: they are asked for at every call
         delayed = tuple(self.having(roles.DelayedRole))
-        constants = tuple(argument.name for argument in self.having(roles.ConstantRole))
+        names = [argument.name for argument in self.having(roles.ConstantRole)]
+        norms = [argument.role for argument in self.having(roles.NormRole)]
+        names += [role.epsilon for role in norms if isinstance(role, roles.NormRole)]
         object.__setattr__(self, "states", (*self.having(roles.StateRole), *delayed))
-        object.__setattr__(self, "constants", constants)
+        object.__setattr__(self, "constants", tuple(dict.fromkeys(names)))
         object.__setattr__(self, "has_delay", bool(delayed))
 
     @classmethod

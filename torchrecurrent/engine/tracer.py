@@ -224,7 +224,7 @@ class _Tracer:
             case roles.MapRole(kernel=kernel):
                 return self._map(name, kernel)
             case roles.NormRole(epsilon=epsilon):
-                return normalizer(self._average, getattr(self.cell, epsilon))
+                return normalizer(self._average, self._leaf("c", epsilon, None))
             case roles.MapsRole(kernel=kernel, layers=layers, first=first):
                 numbers = range(first, getattr(self.cell, layers))
                 return tuple(self._map(f"{name}{number}", kernel) for number in numbers)
