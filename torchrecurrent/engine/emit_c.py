@@ -123,7 +123,7 @@ class _Writer:
             body.append(self._product(k, product))
         for each in plan.maps:
             place, inner, outer = self._map(each)
-            argument = where.row(f"V.{each.name}", inner)
+            argument = self._rows(each, f"V.{each.name}", inner)
             body.append(segment(where, [Result(each.argument, place, argument, inner)]))
             result = where.row(f"M.{each.name}", outer)
             if each.weight is None:
@@ -158,12 +158,17 @@ class _Writer:
         place = self.plan.node_widths[each.argument]
         return place, f"w{place}", self.where.result(each.names)
 
+    def _rows(self, each: Map, name: str, width: str) -> str:
+        """What goes into a map: of each step, for the kernel's gradient; an average has none."""
+        where = self.where
+        return where.batch(name, width) if each.weight is None else where.row(name, width)
+
     def _backward(self) -> str:
         plan, where = self.plan, self.where
         body = [where.before()]
         for each in reversed(plan.maps):
             _, inner, outer = self._map(each)
-            received = where.row(f"dM.{each.name}", outer)
+            received = self._rows(each, f"dM.{each.name}", outer)
             results = [
                 Result(
                     self._gradient(Leaf("m", name)),

@@ -75,8 +75,11 @@ class Kernel:
 
         Without ``keep`` there is no backward pass: only the output has a row for each step.
         """
-        kept = batch.rows if keep else batch.size
-        tensors = {name: fresh(batch.data, (kept, width)) for name, width in self.scratch.items()}
+        stays = self.plan.kept() if keep else {}
+        tensors = {
+            name: fresh(batch.data, (batch.rows if name in stays else batch.size, width))
+            for name, width in self.scratch.items()
+        }
         tensors |= forward_buffers(self.plan, batch, states, keep, fresh)
         packed = batch.rows > FEW_ROWS
         parts = self.parameters.packed(weights, self._products.panel) if packed else {}
@@ -114,7 +117,8 @@ class Kernel:
         work |= {name: data.new_zeros(slices, count, widest) for name in ("sum", "lost")}
         work |= {f"G.{name}": g for name, g in zip(plan.states, grad_states, strict=True)}
         for each in plan.maps:
-            work[f"dM.{each.name}"] = fresh(data, (rows, self.scratch[f"M.{each.name}"]))
+            many = batch.size if each.weight is None else rows
+            work[f"dM.{each.name}"] = fresh(data, (many, self.scratch[f"M.{each.name}"]))
             work[f"dV.{each.name}"] = data.new_empty(batch.size, self.scratch[f"V.{each.name}"])
         if (plan.inputs and needs_data) or plan.raw_gradient:
             work["dX"] = grad_data = fresh(data, data.shape)

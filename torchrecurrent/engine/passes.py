@@ -31,14 +31,14 @@ def kept_names(fused: Fused) -> list[str]:
     """What the forward pass keeps for the backward one, besides its inputs and the output."""
     plan = fused.plan
     names = [f"S.{name}" for name in plan.states]
-    return [name for name in (*names, *plan.scratch()) if name != _output_name(fused)]
+    return [name for name in (*names, *plan.kept()) if name != _output_name(fused)]
 
 
 def kept_widths(fused: Fused) -> list[int]:
     """How wide each of these is."""
     plan = fused.plan
     widths = {f"S.{name}": plan.widths[place] for name, place in plan.states.items()}
-    widths |= plan.scratch()
+    widths |= plan.kept()
     return [widths[name] for name in kept_names(fused)]
 
 

@@ -133,6 +133,11 @@ class Plan:
             widths[f"M.{each.name}"] = self.units(self.mapped[name] for name in each.names)
         return widths
 
+    def kept(self) -> dict[str, int]:
+        """Of the scratch memory what the backward pass reads: all but what only was averaged."""
+        passing = {f"V.{each.name}" for each in self.maps if each.weight is None}
+        return {name: width for name, width in self.scratch().items() if name not in passing}
+
     def before(self, column: str) -> list[int]:
         """The places of the widths of the columns to the left of one."""
         names = list(self.columns)
