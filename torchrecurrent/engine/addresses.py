@@ -118,6 +118,11 @@ class Addresses:
         self._kept.clear()
         return found
 
+    def is_average(self, leaf: Leaf) -> bool:
+        """Whether a row of the leaf is one number for all units."""
+        names = {each.name for each in self.plan.maps if each.weight is None}
+        return leaf.kind in "ma" and leaf.name in names
+
     def leaf(self, leaf: Leaf) -> tuple[str, str]:
         """The first row of this step and slice of a leaf, and how far the rows are apart."""
         plan, name = self.plan, leaf.name
@@ -128,6 +133,8 @@ class Addresses:
                 return self.old_state(name), self.state_width(name)
             case "m":
                 group = next(each for each in plan.maps if name in each.names)
+                if group.weight is None:
+                    return self.row(f"M.{name}", "1"), "1"
                 width = self.result(group.names)
                 left = group.names[: group.names.index(name)]
                 return f"{self.row(f'M.{group.name}', width)} + {self.result(left)}", width
@@ -140,8 +147,8 @@ class Addresses:
                 width = f"w{plan.output_width}"
                 return self.step("dY", width), width
             case "a":
-                argument = next(each.argument for each in plan.maps if each.name == name)
-                width = f"w{plan.node_widths[argument]}"
+                group = next(each for each in plan.maps if each.name == name)
+                width = f"w{plan.node_widths[group.argument]}" if group.weight else "1"
                 return self.batch(f"dV.{name}", width), width
             case "v":
                 return f"v{list(plan.vectors).index(name)}", "0"

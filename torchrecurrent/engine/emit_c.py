@@ -38,15 +38,14 @@ typedef struct {
 _AVERAGE = """\
 /* Of each row, in sixteen partial sums, which a compiler keeps in vector registers. */
 static void average(int64_t rows, int64_t width, const real *from, real *to) {
-    for (int64_t n = 0; n < rows; n++, from += width, to += width) {
+    for (int64_t n = 0; n < rows; n++, from += width) {
         real parts[16] = {0}, sum = 0;
         int64_t j = 0;
         for (; j + 16 <= width; j += 16)
             for (int64_t k = 0; k < 16; k++) parts[k] += from[j + k];
         for (; j < width; j++) sum += from[j];
         for (int64_t k = 0; k < 16; k++) sum += parts[k];
-        sum /= (real)width;
-        for (j = 0; j < width; j++) to[j] = sum;
+        to[n] = sum / (real)width;
     }
 }
 """
@@ -125,10 +124,11 @@ class _Writer:
             place, inner, outer = self._map(each)
             argument = self._rows(each, f"V.{each.name}", inner)
             body.append(segment(where, [Result(each.argument, place, argument, inner)]))
-            result = where.row(f"M.{each.name}", outer)
             if each.weight is None:
+                result = where.row(f"M.{each.name}", "1")
                 body.append(f"        average(rows, {inner}, {argument}, {result});\n")
                 continue
+            result = where.row(f"M.{each.name}", outer)
             body.append(
                 f"        s->blocks(s->packed, {each.heads}, rows, {outer}, {inner}, {argument}, "
                 f"{inner}, {where.slot(f'W.map.{each.name}')}, 0, {result}, {outer});\n"
@@ -179,10 +179,11 @@ class _Writer:
                 for k, name in enumerate(each.names)
             ]
             body.append(segment(where, results))
-            passed = where.batch(f"dV.{each.name}", inner)
             if each.weight is None:  # the average is its own transpose
+                passed = where.batch(f"dV.{each.name}", "1")
                 body.append(f"        average(rows, {inner}, {received}, {passed});\n")
                 continue
+            passed = where.batch(f"dV.{each.name}", inner)
             body.append(
                 f"        s->blocks(1, {each.heads}, rows, {inner}, {outer}, {received}, {outer}, "
                 f"{where.slot(f'B.map.{each.name}')}, 0, {passed}, {inner});\n"

@@ -117,9 +117,13 @@ class Kernel:
         work |= {name: data.new_zeros(slices, count, widest) for name in ("sum", "lost")}
         work |= {f"G.{name}": g for name, g in zip(plan.states, grad_states, strict=True)}
         for each in plan.maps:
-            many = batch.size if each.weight is None else rows
-            work[f"dM.{each.name}"] = fresh(data, (many, self.scratch[f"M.{each.name}"]))
-            work[f"dV.{each.name}"] = data.new_empty(batch.size, self.scratch[f"V.{each.name}"])
+            wide, narrow = self.scratch[f"V.{each.name}"], self.scratch[f"M.{each.name}"]
+            if each.weight is None:  # what is averaged backward is as wide as what was forward
+                work[f"dM.{each.name}"] = data.new_empty(batch.size, wide)
+                work[f"dV.{each.name}"] = data.new_empty(batch.size, narrow)
+            else:
+                work[f"dM.{each.name}"] = fresh(data, (rows, narrow))
+                work[f"dV.{each.name}"] = data.new_empty(batch.size, wide)
         if (plan.inputs and needs_data) or plan.raw_gradient:
             work["dX"] = grad_data = fresh(data, data.shape)
         else:

@@ -125,12 +125,13 @@ class Plan:
     def scratch(self) -> dict[str, int]:
         """How wide what a step makes for itself is: Z, arguments and results of maps.
 
-        Only the backward pass needs it of more than one step.
+        Only the backward pass needs it of more than one step. An average is one number a row.
         """
         widths = {"Z": self.units(self.columns.values())}
         for each in self.maps:
             widths[f"V.{each.name}"] = self.widths[self.node_widths[each.argument]]
-            widths[f"M.{each.name}"] = self.units(self.mapped[name] for name in each.names)
+            units = self.units(self.mapped[name] for name in each.names)
+            widths[f"M.{each.name}"] = 1 if each.weight is None else units
         return widths
 
     def kept(self) -> dict[str, int]:

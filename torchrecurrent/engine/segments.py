@@ -117,7 +117,8 @@ def _line(where: Addresses, node: int, current: Node) -> str:
     if current.leaf is not None:
         constant = current.leaf.kind == "c"
         constants = where.plan.constants
-        value = f"c{constants.index(current.leaf.name)}" if constant else f"l{node}[j]"
+        place = "0" if where.is_average(current.leaf) else "j"
+        value = f"c{constants.index(current.leaf.name)}" if constant else f"l{node}[{place}]"
     elif current.op == "number":
         value = f"(real){current.value!r}"
     elif current.op in INFIX:

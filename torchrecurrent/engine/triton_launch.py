@@ -60,7 +60,7 @@ class TritonKernel:
             whole = isinstance(self._run, Loops)
             tensors = {
                 name: data.new_empty((rows if whole or name == "Z" else kept, width))
-                for name, width in plan.scratch().items()
+                for name, width in {**plan.scratch(), **self._averages()}.items()
             }
             tensors |= forward_buffers(plan, batch, states, keep, Tensor.new_empty)
             known = tensors | self._given(weights)
@@ -69,7 +69,16 @@ class TritonKernel:
                 into = tensors["Z"][:, : kernel.size(0)]
                 torch.mm(data.flatten(0, -2), kernel.t(), out=into)
             self._run.forward(batch, known, constants, keep)
-        return tensors
+        return tensors | {name: tensors[name][:, :1].contiguous() for name in self._averages()}
+
+    def _averages(self) -> dict[str, int]:
+        """How wide averages are here: the kernels read a number for each unit."""
+        plan = self.plan
+        return {
+            f"M.{each.name}": plan.widths[plan.mapped[each.name]]
+            for each in plan.maps
+            if each.weight is None
+        }
 
     def backward(
         self,
@@ -97,7 +106,11 @@ class TritonKernel:
                 work[f"dM.{each.name}"] = data.new_empty(batch.rows, width)
             if plan.raw_gradient:
                 work["dX"] = torch.empty_like(data)
-            known = {**tensors, **given, **work}
+            wide = {
+                name: tensors[name].expand(-1, width).contiguous()
+                for name, width in self._averages().items()
+            }
+            known = {**tensors, **wide, **given, **work}
             sums = self._run.backward(batch, known, constants)
             grads = weight_gradients(
                 plan, self.parameters, batch, tensors, work, weights, sums, _add, self.real
