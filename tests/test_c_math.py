@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from torchrecurrent import MogrifierLSTM
 from torchrecurrent.engine.c_math import prelude
 
 Array = NDArray[Any]
@@ -270,3 +271,16 @@ def test_float_loops_are_vectorised(target: str, built: dict[tuple[str, str], Ke
         if "loop vectorized" in line
     }
     assert done >= {*TORCH, *PAIRS} - {*LIBM}
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="nm shows what a library defines")
+def test_a_step_with_many_functions_calls_none(tmp_path: Path) -> None:
+    """A loop with a call is not vectorised."""
+    source, library = tmp_path / "step.c", tmp_path / "step.so"
+    source.write_text(MogrifierLSTM(2, 100).kernel_source(), encoding="utf-8")
+    options = [*FLAGS[:4], *TARGETS["native"], "-shared", "-fPIC", "-o", str(library)]
+    subprocess.run([COMPILER, *options, str(source), "-lm"], check=True)
+    listed = subprocess.run(["nm", str(library)], check=True, capture_output=True, text=True)
+    names = [line.split()[-1] for line in listed.stdout.splitlines()]
+    assert "backward" in names
+    assert not [name for name in names if name.startswith("tr_")]

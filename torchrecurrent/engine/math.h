@@ -23,11 +23,14 @@ typedef uint32_t tr_bits;
 enum { TR_MANTISSA = 23, TR_BIAS = 127 };
 #endif
 
+/* Always: a step with many functions is more than gcc likes to inline, and a loop that calls one is
+   not vectorised. */
+#define TR_INLINE static inline __attribute__((always_inline))
 #define TR_ONE ((tr_bits)TR_BIAS << TR_MANTISSA) /* the bits of 1 */
 
 /* One rounding where the processor has it in hardware. Elsewhere fma() is a slow call, and the
    bounds hold with two roundings too: every ln 2 below is split so that n * HI is exact. */
-static inline real tr_fma(real a, real b, real c)
+TR_INLINE real tr_fma(real a, real b, real c)
 {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
     return TR_LIBM(fma)(a, b, c);
@@ -36,14 +39,14 @@ static inline real tr_fma(real a, real b, real c)
 #endif
 }
 
-static inline tr_bits tr_to_bits(real x)
+TR_INLINE tr_bits tr_to_bits(real x)
 {
     tr_bits b;
     memcpy(&b, &x, sizeof b);
     return b;
 }
 
-static inline real tr_from_bits(tr_bits b)
+TR_INLINE real tr_from_bits(tr_bits b)
 {
     real x;
     memcpy(&x, &b, sizeof x);
@@ -58,7 +61,7 @@ static const real TR_LN2_LOW = 1.90821492927058770002e-10;
 static const real TR_NORMAL = 2.2250738585072014e-308, TR_LIFT = 0x1p54, TR_LIFT_LOG2 = 54.0;
 static const real TR_ROUND = 0x1.8p52, TR_UNIT = 0x1p52;
 
-static inline real tr_exp_tail(real r) /* (exp(r) - 1 - r) / r^2 to 4e-18, |r| <= ln(2) / 2 */
+TR_INLINE real tr_exp_tail(real r) /* (exp(r) - 1 - r) / r^2 to 4e-18, |r| <= ln(2) / 2 */
 {
     real q = 2.500032540167515307276e-8;
     q = tr_fma(q, r, 2.76303797349467592846e-7);
@@ -72,7 +75,7 @@ static inline real tr_exp_tail(real r) /* (exp(r) - 1 - r) / r^2 to 4e-18, |r| <
     return tr_fma(q, r, 0.5000000000000010727479);
 }
 
-static inline real tr_log_tail(real t) /* (log((1+s)/(1-s)) / s - 2) / t to 2e-17, t = s^2 < 0.04 */
+TR_INLINE real tr_log_tail(real t) /* (log((1+s)/(1-s)) / s - 2) / t to 2e-17, t = s^2 < 0.04 */
 {
     real q = 0.1536807767653237657396;
     q = tr_fma(q, t, 0.1525020408935331027337);
@@ -89,7 +92,7 @@ static const real TR_LN2_LOW = -2.12194440054690583e-4f;
 static const real TR_NORMAL = 1.17549435e-38f, TR_LIFT = 0x1p24f, TR_LIFT_LOG2 = 24.0f;
 static const real TR_ROUND = 0x1.8p23f, TR_UNIT = 0x1p23f;
 
-static inline real tr_exp_tail(real r) /* (exp(r) - 1 - r) / r^2 to 3e-9, |r| <= ln(2) / 2 */
+TR_INLINE real tr_exp_tail(real r) /* (exp(r) - 1 - r) / r^2 to 3e-9, |r| <= ln(2) / 2 */
 {
     real q = 1.381451519e-3f;
     q = tr_fma(q, r, 8.368778630e-3f);
@@ -98,7 +101,7 @@ static inline real tr_exp_tail(real r) /* (exp(r) - 1 - r) / r^2 to 3e-9, |r| <=
     return tr_fma(q, r, 0.4999999341f);
 }
 
-static inline real tr_log_tail(real t) /* (log((1+s)/(1-s)) / s - 2) / t to 3e-9, t = s^2 <= 0.04 */
+TR_INLINE real tr_log_tail(real t) /* (log((1+s)/(1-s)) / s - 2) / t to 3e-9, t = s^2 <= 0.04 */
 {
     real q = 0.3036043735f;
     q = tr_fma(q, t, 0.3995783145f);
@@ -106,29 +109,29 @@ static inline real tr_log_tail(real t) /* (log((1+s)/(1-s)) / s - 2) / t to 3e-9
 }
 #endif
 
-static inline real tr_abs(real x) { return TR_LIBM(fabs)(x); }
-static inline real tr_sqrt(real x) { return TR_LIBM(sqrt)(x); }
-static inline real tr_sin(real x) { return TR_LIBM(sin)(x); }
-static inline real tr_cos(real x) { return TR_LIBM(cos)(x); }
+TR_INLINE real tr_abs(real x) { return TR_LIBM(fabs)(x); }
+TR_INLINE real tr_sqrt(real x) { return TR_LIBM(sqrt)(x); }
+TR_INLINE real tr_sin(real x) { return TR_LIBM(sin)(x); }
+TR_INLINE real tr_cos(real x) { return TR_LIBM(cos)(x); }
 /* NaN from either side, as in torch.maximum: where b is NaN, a > b is false. */
-static inline real tr_max(real a, real b) { return ((a > b) | (a != a)) ? a : b; }
-static inline real tr_min(real a, real b) { return ((a < b) | (a != a)) ? a : b; }
-static inline real tr_sign(real x) { return (real)(x > 0) - (real)(x < 0); }
-static inline real tr_relu(real x) { return x < 0 ? 0 : x; }
-static inline real tr_leaky_relu(real x) { return x > 0 ? x : x * (real)0.01; }
+TR_INLINE real tr_max(real a, real b) { return ((a > b) | (a != a)) ? a : b; }
+TR_INLINE real tr_min(real a, real b) { return ((a < b) | (a != a)) ? a : b; }
+TR_INLINE real tr_sign(real x) { return (real)(x > 0) - (real)(x < 0); }
+TR_INLINE real tr_relu(real x) { return x < 0 ? 0 : x; }
+TR_INLINE real tr_leaky_relu(real x) { return x > 0 ? x : x * (real)0.01; }
 
 /* Keeps NaN. Both comparisons are with x: gcc 12 makes a chain of masks of nested ones. */
-static inline real tr_clamp(real x, real low, real high)
+TR_INLINE real tr_clamp(real x, real low, real high)
 {
     const real y = x < low ? low : x;
     return x > high ? high : y;
 }
 
-static inline real tr_hardsigmoid(real x) { return tr_clamp(x + 3, 0, 6) / 6; }
+TR_INLINE real tr_hardsigmoid(real x) { return tr_clamp(x + 3, 0, 6) / 6; }
 
 /* x = n ln 2 + r with n whole: returns exp(r) - 1, of full relative accuracy, and sets
    n + 2 BIAS, which is positive. */
-static inline real tr_exp_reduced(real x, tr_bits *n)
+TR_INLINE real tr_exp_reduced(real x, tr_bits *n)
 {
     const real shifted = tr_fma(x, (real)1.44269504088896340736, TR_ROUND);
     const real whole = shifted - TR_ROUND;
@@ -139,7 +142,7 @@ static inline real tr_exp_reduced(real x, tr_bits *n)
 
 /* exp for LOW <= x <= HIGH. 2^n in two factors, for n may be out of the exponent's range while
    the result, or its rounding to a denormal, is not: only the last product rounds. */
-static inline real tr_exp_within(real x)
+TR_INLINE real tr_exp_within(real x)
 {
     tr_bits n;
     const real p = tr_exp_reduced(x, &n) + 1;
@@ -147,19 +150,19 @@ static inline real tr_exp_within(real x)
     return p * tr_from_bits(half << TR_MANTISSA) * tr_from_bits((n - half) << TR_MANTISSA);
 }
 
-static inline real tr_exp(real x)
+TR_INLINE real tr_exp(real x)
 {
     return tr_exp_within(tr_clamp(x, TR_EXP_LOW, TR_EXP_HIGH));
 }
 
 /* exp(-|x|). */
-static inline real tr_exp_decay(real x)
+TR_INLINE real tr_exp_decay(real x)
 {
     const real a = -tr_abs(x);
     return tr_exp_within(a < TR_EXP_LOW ? TR_EXP_LOW : a);
 }
 
-static inline real tr_expm1_negative(real x) /* exp(x) - 1, x <= 0; below EXPM1_LOW it is -1 */
+TR_INLINE real tr_expm1_negative(real x) /* exp(x) - 1, x <= 0; below EXPM1_LOW it is -1 */
 {
     tr_bits n;
     const real p = tr_exp_reduced(x < TR_EXPM1_LOW ? TR_EXPM1_LOW : x, &n);
@@ -169,14 +172,14 @@ static inline real tr_expm1_negative(real x) /* exp(x) - 1, x <= 0; below EXPM1_
 
 /* log(1 + f) + n ln 2, -0.25 <= f <= 0.5: the series in s = f / (2 + f), arranged so that the
    largest term f is added last. */
-static inline real tr_log_reduced(real f, real n)
+TR_INLINE real tr_log_reduced(real f, real n)
 {
     const real s = f / (2 + f), t = s * s, half = (real)0.5 * f * f;
     const real tail = s * (half + t * tr_log_tail(t)) + n * TR_LN2_LOW;
     return n * TR_LN2_HIGH - ((half - tail) - f);
 }
 
-static inline real tr_log(real x)
+TR_INLINE real tr_log(real x)
 {
     const real y = x < TR_NORMAL ? x * TR_LIFT : x; /* a denormal has no exponent bits */
     const tr_bits bits = tr_to_bits(y), cut = TR_ONE - tr_to_bits((real)0.75);
@@ -188,18 +191,18 @@ static inline real tr_log(real x)
     return ((x > 0) & (x < (real)INFINITY)) ? log : special;
 }
 
-static inline real tr_log1p_unit(real z) /* log(1 + z), 0 <= z <= 1 */
+TR_INLINE real tr_log1p_unit(real z) /* log(1 + z), 0 <= z <= 1 */
 {
     const real f = z > (real)0.5 ? (z - 1) * (real)0.5 : z; /* 1 + z = 2 (1 + f), exactly */
     return tr_log_reduced(f, z > (real)0.5 ? 1 : 0);
 }
 
-static inline real tr_logsigmoid(real x)
+TR_INLINE real tr_logsigmoid(real x)
 {
     return (x < 0 ? x : 0) - tr_log1p_unit(tr_exp_decay(x));
 }
 
-static inline real tr_softplus(real x) /* torch's: beta 1, threshold 20 */
+TR_INLINE real tr_softplus(real x) /* torch's: beta 1, threshold 20 */
 {
     const real y = (x > 0 ? x : 0) + tr_log1p_unit(tr_exp_decay(x));
     return x > 20 ? x : y;
@@ -207,20 +210,20 @@ static inline real tr_softplus(real x) /* torch's: beta 1, threshold 20 */
 
 /* Of z = exp(-|x|): neither side overflows, and the left tail keeps its relative accuracy down to
    denormals, where torch has 0. 1 - z / (1 + z) for 1 / (1 + z) halves the error of the sum. */
-static inline real tr_sigmoid(real x)
+TR_INLINE real tr_sigmoid(real x)
 {
     const real z = tr_exp_decay(x), w = z / (1 + z), scale = x >= 0 ? 1 : z;
     return tr_fma(scale, -w, scale);
 }
 
-static inline real tr_silu(real x) { return x * tr_sigmoid(x); }
+TR_INLINE real tr_silu(real x) { return x * tr_sigmoid(x); }
 /* x >= 0 keeps elu(-0) = -0, which the sum inside expm1 would not. */
-static inline real tr_elu(real x) { return x >= 0 ? x : tr_expm1_negative(x); }
+TR_INLINE real tr_elu(real x) { return x >= 0 ? x : tr_expm1_negative(x); }
 
 #if TR_DOUBLE
 /* Below 0.625 x + x^3 P/Q, above 1 - 2 / (exp(2 x) + 1): the quotient is selected by its parts,
    so there is one division. From 22 on the result is 1. */
-static inline real tr_tanh(real x)
+TR_INLINE real tr_tanh(real x)
 {
     const real a = tr_abs(x) > 22 ? 22 : tr_abs(x), t = a * a;
     real p = -1.990896651658345169637e-4, q = 2.064390912310180603317e-4;
@@ -236,18 +239,18 @@ static inline real tr_tanh(real x)
     return copysign((a < 0.625 ? a : 1) + quotient, x);
 }
 
-static inline real tr_erf(real x) { return erf(x); }
+TR_INLINE real tr_erf(real x) { return erf(x); }
 #else
 /* Of m = exp(-2 |x|) - 1, which keeps the relative accuracy of a small x. At most 1 and monotonic;
    rationals of degree 9/8 and 11/8 were slower, up to 6 ulp off and not monotonic. */
-static inline real tr_tanh(real x)
+TR_INLINE real tr_tanh(real x)
 {
     const real m = tr_expm1_negative(-2 * tr_abs(x));
     return TR_LIBM(copysign)(m / (2 + m), x);
 }
 
 /* Below 0.9275 x P(x^2), above 1 - exp(x R(x)), which is 1 from 4 on. */
-static inline real tr_erf(real x)
+TR_INLINE real tr_erf(real x)
 {
     const real a = tr_abs(x) > 4 ? 4 : tr_abs(x), t = x * x;
     tr_bits n;
@@ -268,9 +271,9 @@ static inline real tr_erf(real x)
 }
 #endif
 
-static inline real tr_normcdf(real x)
+TR_INLINE real tr_normcdf(real x)
 {
     return (real)0.5 * (1 + tr_erf(x * (real)0.70710678118654752440));
 }
 
-static inline real tr_gelu(real x) { return x * tr_normcdf(x); }
+TR_INLINE real tr_gelu(real x) { return x * tr_normcdf(x); }
