@@ -51,7 +51,7 @@ studies: $(VENV)/studies ## run the documentation's studies into build/studies; 
 	$(STUDY) run binary-addition --preset paper --set num_layers=1 --seeds 3 --set curriculum=false --out $(OUT)
 	$(STUDY) run copy-first --preset paper --seeds 3 --set length=5 --out $(OUT)
 	$(STUDY) run copy-first --preset paper --seeds 3 --set length=100 --set steps=12000 $(SMALL) --out $(OUT)
-	$(STUDY) run copy-first --preset paper --seeds 3 --set length=300 --set steps=500 $(SMALL) --out $(OUT)
+	$(STUDY) run copy-first --preset paper --seeds 3 --set length=300 --set steps=3500 $(SMALL) --out $(OUT)
 	$(STUDY) plot --out $(OUT)
 	$(STUDY) report --out $(OUT)
 
