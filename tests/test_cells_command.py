@@ -32,7 +32,9 @@ def test_all_cells_fit(capsys: Capture, monkeypatch: pytest.MonkeyPatch, columns
     assert len([line for line in lines if line]) == len(rows)
     for name in list_cells():
         info = cell_info(name)
-        for fact in (str(info.year), ", ".join(info.states), info.recurrence, info.parameters):
+        states = {"MomentumLSTMCell": "h, c, +4", "LinOSSCell": "y_re, +3"}.get(name)
+        states = states or ", ".join(info.states)
+        for fact in (str(info.year), states, info.recurrence, info.parameters):
             assert f"  {fact}" in rows[name]
         title = info.title or ""
         assert (title in rows[name]) is (columns - 81 >= len(title))

@@ -123,7 +123,9 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                     if block.name.startswith(name):
                         weight = cell.block(kernel.weight, block.name)
                         values[symbol(block.name)] = linear(weight)
-                        values[f"d_{{{symbol(block.name)}}}"] = cell.block(kernel.bias, block.name)
+                        if kernel.bias in cell.state_dict():
+                            bias = cell.block(kernel.bias, block.name)
+                            values[f"d_{{{symbol(block.name)}}}"] = bias
             case roles.MapRole(kernel=kernel):
                 try:
                     values[symbol(name)] = linear(cell.block(kernel.weight, name))

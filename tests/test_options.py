@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis.strategies as st
 import pytest
 import torch
@@ -84,7 +86,8 @@ def test_shapes_of_layers(
     lengths = data.draw(st.none() | st.lists(st.integers(1, steps), min_size=batch, max_size=batch))
     shape = (batch, steps) if batch_first else (steps, batch)
     output, h_n = layer(torch.randn(*shape, width), lengths=lengths)
-    assert output.shape == (*shape, directions * hidden)
+    cell: Any = layer.cells[-1]
+    assert output.shape == (*shape, directions * cell.output_size)
     first = h_n if isinstance(h_n, torch.Tensor) else h_n[0]
     assert first.shape == (num_layers * directions, batch, hidden)
     again, last = layer(torch.randn(*shape, width), h_n)

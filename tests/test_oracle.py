@@ -63,7 +63,7 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (CTRNNCell, {"dt": 0.5, "tau": 0.75}),
     (MomentumLSTMCell, {"mu": 0.5, "epsilon": 0.7}),
     (MogrifierLSTMCell, {"rounds": 1}),
-    (MogrifierLSTMCell, {"rounds": 4}),
+    (MogrifierLSTMCell, {"rounds": 4, "q_bias": True, "r_bias": True}),
     (CfCCell, {"dt": 0.3, "backbone_units": 7, "backbone_layers": 3}),
 ]
 

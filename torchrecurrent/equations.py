@@ -262,7 +262,8 @@ class _Walk:
                 return _Term(f"{printed}({', '.join(texts)})")
             case roles.MapRole(kernel=kernel) | roles.MapsRole(kernel=kernel):
                 letter = symbol(f"{source}{layer}")
-                bias = "" if kernel.bias is None else f" + d_{{{letter}}}"
+                off = kernel.bias is None or getattr(self.cell, kernel.bias_flag, None) is False
+                bias = "" if off else f" + d_{{{letter}}}"
                 return _Term(f"{letter} {arguments[0].within(3)}{bias}", 1 if bias else 2)
         if name == "where":
             condition, then, otherwise = texts

@@ -31,8 +31,8 @@ class MogrifierLSTMCell(BaseRecurrentCell):
     one more product that waits for another.
 
     .. math::
-        x^{(k)} &= 2\,\sigma(Q_k h^{(k-1)} + q_k) \odot x^{(k-2)} \quad\text{for odd } k \le r \\
-        h^{(k)} &= 2\,\sigma(R_k x^{(k-1)} + r_k) \odot h^{(k-2)} \quad\text{for even } k \le r \\
+        x^{(k)} &= 2\,\sigma(Q_k h^{(k-1)}) \odot x^{(k-2)} \quad\text{for odd } k \le r \\
+        h^{(k)} &= 2\,\sigma(R_k x^{(k-1)}) \odot h^{(k-2)} \quad\text{for even } k \le r \\
         i_t &= \sigma(W_i \hat x_t + b_i + U_i \hat h_{t-1} + d_i)
             \quad\text{and so}\quad f_t, o_t \\
         g_t &= \tanh(W_g \hat x_t + b_g + U_g \hat h_{t-1} + d_g) \\
@@ -45,24 +45,23 @@ class MogrifierLSTMCell(BaseRecurrentCell):
 
     Args:
         rounds: r, how often input or state are gated. The paper takes 4 to 6.
-        q_bias: whether the maps Q have biases; default: as ``bias``. The paper has none.
+        q_bias: whether the maps Q have biases; the paper has none, the authors' code has.
         r_bias: the same for R.
         q_kernel_init: initialiser of Q, ``weight_q``.
         q_bias_init: initialiser of ``bias_q``.
         r_kernel_init: initialiser of R, ``weight_r``.
         r_bias_init: initialiser of ``bias_r``.
 
-    Initialisation: Xavier-uniform kernels, one at a time; biases zero, so that the gates start
-    near 1.
+    Initialisation: Xavier-uniform kernels, one at a time; biases zero. The gates start near 1.
 
-    Sources: the authors' repository google-deepmind/lamb, ``lamb/tiled_lstm.py``, which has biases
-    in the gating; there Q and R may be products of two matrices of a low rank, and the input
-    gate is at most 1 - f, which are not here. The number of rounds in the paper is from memory.
+    Sources: the authors' repository google-deepmind/lamb, ``lamb/tiled_lstm.py``. There Q and R
+    may be products of two matrices of a low rank, and the input gate is at most 1 - f, which
+    are not here. The number of rounds in the paper is from memory.
     """
 
     rounds: int = 5
-    q_bias: bool | None = None
-    r_bias: bool | None = None
+    q_bias: bool | None = False
+    r_bias: bool | None = False
     q_kernel_init: Initializer = "xavier_uniform"
     q_bias_init: Initializer = "zeros"
     r_kernel_init: Initializer = "xavier_uniform"

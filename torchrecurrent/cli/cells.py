@@ -16,8 +16,8 @@ from ..info import CellInfo, cell_info
 __all__ = ["arguments", "run"]
 
 _HEADER = ("Cell", "Year", "States", "Recurrence", "Parameters")
-#: Columns that a title needs to say something.
-_TITLE = 20
+#: Columns that a title needs to say something, and those that states may have.
+_TITLE, _STATES = 20, 12
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,4 +71,14 @@ def _table(infos: Sequence[CellInfo], width: int) -> None:
 
 def _row(info: CellInfo) -> tuple[str, ...]:
     year = "" if info.year is None else str(info.year)
-    return info.name, year, ", ".join(info.states), info.recurrence, info.parameters
+    return info.name, year, _states(info.states), info.recurrence, info.parameters
+
+
+def _states(names: Sequence[str]) -> str:
+    """The names; where there is no room for all, the first ones and how many more there are."""
+    text = ", ".join(names)
+    for shown in range(len(names) - 1, 0, -1):
+        if len(text) <= _STATES:
+            break
+        text = ", ".join([*names[:shown], f"+{len(names) - shown}"])
+    return text
