@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
-from torch import Tensor, nn, relu, sigmoid
+from torch import Tensor, relu, sigmoid
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Constant, Input, Kernel, MapRole, Output, Raw, State, VectorRole
+from ..roles import Constant, Input, Kernel, Output, Raw, State, VectorRole
+from .lru import Readout, Skip
 
 __all__ = ["LinOSS", "LinOSSCell"]
 
 Frequency = Annotated[Tensor, VectorRole(Kernel("weight_a", None, "frequency_"))]
 Pace = Annotated[Tensor, VectorRole(Kernel("weight_dt", None, "dt_"))]
-Skip = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
-Readout = Annotated[
-    Callable[[Tensor], Tensor],
-    MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True),
-]
-
-
-def unit_uniform_(tensor: Tensor) -> Tensor:
-    """Fill with U(0, 1)."""
-    return nn.init.uniform_(tensor)
-
-
-def fan_in_uniform_(tensor: Tensor) -> Tensor:
-    r"""Fill a block of shape ``(*, n)`` with :math:`U(\pm 1/\sqrt n)`."""
-    bound = 1 / math.sqrt(tensor.size(-1))
-    return nn.init.uniform_(tensor, -bound, bound)
 
 
 class LinOSSCell(BaseRecurrentCell):
@@ -72,10 +55,10 @@ class LinOSSCell(BaseRecurrentCell):
     """
 
     discretization: Literal["IM", "IMEX"] = "IM"
-    kernel_init: Initializer = fan_in_uniform_
-    frequency_kernel_init: Initializer = unit_uniform_
-    dt_kernel_init: Initializer = unit_uniform_
-    output_kernel_init: Initializer = fan_in_uniform_
+    kernel_init: Initializer = "hidden_uniform_columns"
+    frequency_kernel_init: Initializer = "uniform"
+    dt_kernel_init: Initializer = "uniform"
+    output_kernel_init: Initializer = "hidden_uniform_columns"
     skip_kernel_init: Initializer = "normal"
     citation: ClassVar[str] = "rusch2025oscillatory"
     family: ClassVar[str] = "ODE"

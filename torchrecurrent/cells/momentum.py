@@ -68,7 +68,7 @@ class MomentumLSTMCell(BaseRecurrentCell):
     r"""LSTM with momentum, MomentumLSTM [nguyen2020momentumrnn]_.
 
     An LSTM whose input arrives through momentum, as in :class:`MomentumRNNCell`, a velocity for
-    each gate. The paper finds that it learns images by pixel, speech and text in fewer epochs.
+    each gate. The paper tries it on images by pixel, on speech and on text.
 
     .. math::
         v_t &= \mu\, v_{t-1} + \epsilon\,(W x_t + b)
