@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import cells
-from .bibliography import cite
-from .catalog import list_cells
-from .cell import BaseRecurrentCell
-from .cells import *  # noqa: F403
-from .engine.backend import backend
-from .info import CellInfo, cell_info
-from .layer import Recurrent
-from .named_layer import RecurrentLayer
-from .states import detach_hidden
-from .wrappers import FastSlow, Multiplicative
+
+# Exported programs name this operator, and may be loaded right after the package.
+from .engine import operator as _operator  # noqa: F401
+
+if TYPE_CHECKING:
+    from .bibliography import cite
+    from .catalog import list_cells
+    from .cell import BaseRecurrentCell
+    from .cells import *  # noqa: F403
+    from .engine.backend import backend
+    from .info import CellInfo, cell_info
+    from .layer import Recurrent
+    from .named_layer import RecurrentLayer
+    from .states import detach_hidden
+    from .wrappers import FastSlow, Multiplicative
 
 __version__ = "0.3.0.dev0"
+
+#: Where each name comes from: modules are imported when something of them is used.
+_modules = {
+    "BaseRecurrentCell": "cell",
+    "CellInfo": "info",
+    "FastSlow": "wrappers",
+    "Multiplicative": "wrappers",
+    "Recurrent": "layer",
+    "RecurrentLayer": "named_layer",
+    "backend": "engine.backend",
+    "cell_info": "info",
+    "cite": "bibliography",
+    "detach_hidden": "states",
+    "list_cells": "catalog",
+}
 
 __all__ = [
     "BaseRecurrentCell",
@@ -31,3 +54,18 @@ __all__ = [
     "list_cells",
     *cells.__all__,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _modules:
+        value = getattr(importlib.import_module(f"{__name__}.{_modules[name]}"), name)
+    elif name in cells.__all__:
+        value = getattr(cells, name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -57,11 +57,16 @@ FAMILIES: dict[str, str] = {
 }
 
 
+def _exported() -> list[object]:
+    """All that the modules of the cells export; this imports them."""
+    return [getattr(_cells, name) for name in _cells.__all__]
+
+
 def cells() -> dict[str, type[BaseRecurrentCell]]:
     """Every cell class of this package by its name, aliases left out, in the alphabet's order."""
     found = {
         value.__name__: value
-        for value in vars(_cells).values()
+        for value in _exported()
         if isinstance(value, type) and issubclass(value, BaseRecurrentCell)
     }
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
@@ -73,7 +78,7 @@ def layer_of(cell: type[BaseRecurrentCell]) -> type[RecurrentLayer]:
     Raises:
         LookupError: the cell has none.
     """
-    for value in vars(_cells).values():
+    for value in _exported():
         if isinstance(value, type) and issubclass(value, RecurrentLayer) and value.cell is cell:
             return value
     raise LookupError(

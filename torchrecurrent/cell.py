@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections import namedtuple
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from . import roles
 from .checks import check_cell_states, check_placement, check_width
 from .engine import backend, reference
 from .engine.reference import Kernels
+from .fx_leaf import as_leaf, is_symbolic
 from .init import Initializer, resolve_initializer
 from .layout import MULTIPLICATIVE, Block, Layout
 from .options import (
@@ -23,6 +26,7 @@ from .options import (
     options_repr,
     positional,
 )
+from .per_sample import PerSample, watch
 from .roles import RECURRENT
 from .saved import drop_zero_biases
 from .signature import StepSignature
@@ -100,8 +104,10 @@ class BaseRecurrentCell(Options):
         cls.__signature__ = constructor_signature(cls, BaseRecurrentCell)  # type: ignore[attr-defined]
         names = inspect.signature(cls).parameters
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
+        cls.no_kernel = _why_no_kernel(cls)
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
+            cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])
             check_declarations(cls, cls.signature, inspect.signature(cls))
 
     if not TYPE_CHECKING:  # checkers derive the constructor from the annotations
@@ -170,13 +176,16 @@ class BaseRecurrentCell(Options):
             return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
 
         stacks = self.layout.stacks
-        for kernel in stacks:
-            self.register_parameter(kernel.weight, empty(*self.layout.shape(kernel)))
+        shapes = {kernel.weight: self.layout.shape(kernel) for kernel in stacks}
+        switched_off = set()
         for kernel in (each for each in stacks if each.bias is not None):
-            wanted, rows = getattr(self, kernel.bias_flag), self.layout.bias_blocks(kernel)[-1].stop
-            self.register_parameter(str(kernel.bias), empty(rows) if wanted else None)
-        for argument in self.signature.having(roles.ScalarRole):
-            self.register_parameter(argument.name, empty(1))
+            shapes[str(kernel.bias)] = (self.layout.bias_blocks(kernel)[-1].stop,)
+            if not getattr(self, kernel.bias_flag):
+                switched_off.add(kernel.bias)
+        shapes |= {argument.name: (1,) for argument in self.signature.having(roles.ScalarRole)}
+        for name, shape in shapes.items():
+            self.register_parameter(name, None if name in switched_off else empty(*shape))
+        self.parameter_shapes = shapes
         self._names = tuple(self._parameters)
 
     @torch.no_grad()
@@ -228,9 +237,11 @@ class BaseRecurrentCell(Options):
 
     def kernels(self) -> Kernels:
         """The effective parameters, computed once a sequence."""
+        return {**self._values(), RECURRENT.weight: self.recurrent_kernel()}
+
+    def _values(self) -> Kernels:
         # By attribute: a parametrization or torch.func.functional_call may stand in for it.
-        kernels = {name: getattr(self, name) for name in self._names}
-        return {**kernels, RECURRENT.weight: self.recurrent_kernel()}
+        return {name: getattr(self, name) for name in self._names}
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         """All that a step needs of the input, for any number of time steps at once.
@@ -238,7 +249,7 @@ class BaseRecurrentCell(Options):
         Args:
             input: ``(*, I)``.
         """
-        return reference.project(self, input)
+        return reference.project(self, input, self._values())
 
     def update(
         self, inputs: Sequence[Tensor], states: tuple[Tensor, ...] | None, kernels: Kernels
@@ -270,22 +281,84 @@ class BaseRecurrentCell(Options):
         shape = () if batch_size is None else (batch_size,)
         return _unwrapped(self.initial_states(shape, next(self.parameters())))
 
-    def forward(self, input: Tensor, hx: Tensor | tuple[Tensor, ...] | None = None) -> Any:
-        """One step: the new state, or ``(output, state)`` where they differ."""
-        name = type(self).__name__
-        if input.dim() not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
-        check_width(input, self.input_size)
+    def forward(
+        self,
+        input: Tensor,
+        hx: Tensor | tuple[Tensor, ...] | None = None,
+        *,
+        sequence: bool = False,
+        batch_sizes: Tensor | None = None,
+    ) -> Any:
+        """One step: the new state, or ``(output, state)`` where they differ.
+
+        Args:
+            input: ``(N, I)``, or ``(I,)`` unbatched.
+            hx: the state before, or ``None`` for zeros.
+            sequence: ``input`` is a whole sequence ``(T, N, I)``, as a layer hands it to each of
+                its cells; the output is ``(output, state)``, with the output ``(T, N, *)`` of all
+                steps and the state after the last.
+            batch_sizes: with ``sequence``, how many sequences run at each step; the input and
+                the output are then laid out as :class:`~torch.nn.utils.rnn.PackedSequence` has
+                them.
+        """
+        if is_symbolic(input):
+            return as_leaf(self, input, hx, sequence=sequence, batch_sizes=batch_sizes)
+        rows = self._check_input(input, sequence, batch_sizes)
         weight = next(iter(self._parameters.values()), None)  # quicker than parameters()
         check_placement("input", input, weight)
         if hx is None:
-            states = self.initial_states(input.shape[:-1], input)
+            states = self.initial_states(rows, input)
         else:
-            states = check_cell_states(self.state_names, self.state_widths, input, hx, weight)
-        fused = backend.step(self, input, states)
-        output, states = fused or self.update(self.project(input), states, self.kernels())
+            states = check_cell_states(self.state_names, self.state_widths, rows, hx, weight)
+        watched = self.per_sample
+        if watched is not None and watched.active(self):
+            output, states = self._run_watched(watched, input, batch_sizes, states, rows)
+        elif sequence:
+            output, states = backend.run(self, input, batch_sizes, states)
+        else:
+            output, states = backend.step(self, input, states)
+        if sequence:
+            return output, states[0] if len(states) == 1 else self.state_tuple(*states)
         state = _unwrapped(states)
         return (output, state) if self.signature.has_output else state
+
+    def _check_input(
+        self, input: Tensor, sequence: bool, batch_sizes: Tensor | None
+    ) -> tuple[int, ...]:
+        """The shape of the batch: ``(N,)``, or ``()`` of an unbatched step."""
+        ranks = (2,) if batch_sizes is not None else (3,) if sequence else (1, 2)
+        if input.dim() not in ranks:
+            expected = " or ".join(f"{rank}D" for rank in ranks)
+            raise ValueError(
+                f"{type(self).__name__}: Expected input to be {expected}, got {input.dim()}D "
+                "instead"
+            )
+        check_width(input, self.input_size)
+        if batch_sizes is not None:
+            return (int(batch_sizes[0]),)
+        return tuple(input.shape[:-1][-1:])
+
+    def _run_watched(
+        self,
+        watched: PerSample,
+        input: Tensor,
+        batch_sizes: Tensor | None,
+        states: tuple[Tensor, ...],
+        rows: tuple[int, ...],
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """A sequence or a step with the gradients of each sample by itself."""
+        if batch_sizes is not None or input.dim() == 3:
+            return watched.run(self, input, batch_sizes, states)
+        lead = rows or (1,)
+        many = tuple(state.view(*lead, -1) for state in states)
+        output, many = watched.run(self, input.view(1, *lead, -1), None, many)
+        return output.view(*rows, -1), tuple(state.view(*rows, -1) for state in many)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """As every module's; opacus makes itself known by it."""
+        return super().register_full_backward_hook(watch(self, hook), prepend)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         drop_zero_biases(self, state_dict, prefix)
@@ -293,6 +366,26 @@ class BaseRecurrentCell(Options):
 
     def extra_repr(self) -> str:
         return options_repr(self, inspect.signature(type(self)))
+
+
+def _why_no_kernel(kind: type[BaseRecurrentCell]) -> str:
+    """Why the step is not all that a class of cells does; empty if it is."""
+    for name in ("update", "project", "forward"):
+        if getattr(kind, name) is not getattr(BaseRecurrentCell, name):
+            return f"{kind.__name__} overrides {name}"
+    return ""
+
+
+def _state_tuple(names: Sequence[str]) -> Callable[..., Any]:
+    """The kind of tuple in which a layer's cell hands on its states, each under its name."""
+    kind = namedtuple("State", names)  # type: ignore[misc]
+
+    def clone(self: Any) -> Any:
+        return kind(*(state.clone() for state in self))
+
+    # As a tensor has it: captum clones whatever a module returns besides its output.
+    kind.clone = clone  # type: ignore[attr-defined]
+    return kind
 
 
 def _unwrapped(states: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:

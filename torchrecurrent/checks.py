@@ -26,10 +26,16 @@ def check_width(input: Tensor, input_size: int) -> None:
 
 
 def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
-    """Raise ValueError unless ``value`` has the dtype and the device of the weight ``like``.
+    """Raise ValueError unless ``value`` is dense, with dtype and device of the weight ``like``.
 
-    Under autocast the dtype is torch's affair.
+    Under autocast its dtype may differ.
     """
+    if value.layout is not torch.strided or value.is_nested:
+        kind = "a nested" if value.is_nested else f"one with the layout {value.layout}"
+        raise ValueError(
+            f"{name}: expected a dense tensor, got {kind}"
+            f"{' tensor; pad it, and give lengths' if value.is_nested else ''}"
+        )
     if like is None:
         return
     if value.dtype != like.dtype and not torch.is_autocast_enabled(value.device.type):
@@ -65,11 +71,18 @@ def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor, ...]:
 def check_cell_states(
     names: Sequence[str],
     widths: Sequence[int],
-    input: Tensor,
+    rows: tuple[int, ...],
     hx: object,
     weight: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """The states given to one step of a cell.
+    """The states given to a cell.
+
+    Args:
+        names: what the states are called.
+        widths: of the states.
+        rows: the shape of the batch, ``(N,)`` or ``()``.
+        hx: what was given.
+        weight: a parameter; dtype and device have to agree with it.
 
     Raises:
         TypeError: a wrong number of states.
@@ -77,15 +90,14 @@ def check_cell_states(
         RuntimeError: a wrong width or batch size.
     """
     states = check_state_kind(hx, names)
-    shape = input.shape[:-1]
     for name, width, state in zip(names, widths, states, strict=True):
         label = "hx" if len(states) == 1 else f"hx ({name})"
-        if state.shape == (*shape, width):
+        if state.shape == (*rows, width):
             check_placement(label, state, weight)
             continue
-        if state.dim() != input.dim():
+        if state.dim() != len(rows) + 1:
             raise ValueError(
-                f"{label}: Expected hidden to be {input.dim()}D, as the input is, "
+                f"{label}: Expected hidden to be {len(rows) + 1}D, as the input is, "
                 f"got {state.dim()}D instead"
             )
         if state.size(-1) != width:
@@ -94,7 +106,6 @@ def check_cell_states(
                 f"got {state.size(-1)}, expected {width}"
             )
         raise RuntimeError(
-            f"{label}: Input batch size {input.size(0)} doesn't match "
-            f"hidden batch size {state.size(0)}"
+            f"{label}: Input batch size {rows[0]} doesn't match hidden batch size {state.size(0)}"
         )
     return states

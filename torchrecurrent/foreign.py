@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 
+from .cell import BaseRecurrentCell
 from .checks import is_tensors
+from .engine.backend import NO_STEP
 from .engine.reference import Kernels
 
-__all__ = ["ForeignCell"]
+__all__ = ["ForeignCell", "is_own"]
 
 #: How many states the cells of torch have, so that a given state can be checked.
 _TORCH_STATES = {nn.RNNCell: ("h",), nn.GRUCell: ("h",), nn.LSTMCell: ("h", "c")}
+
+
+def is_own(module: nn.Module) -> TypeGuard[BaseRecurrentCell]:
+    """Whether a cell can be handed whole sequences: one of ours whose ``forward`` is ours."""
+    return (
+        isinstance(module, BaseRecurrentCell) and type(module).forward is BaseRecurrentCell.forward
+    )
 
 
 class ForeignCell:
@@ -36,6 +45,18 @@ class ForeignCell:
         self.state_widths = (
             None if self.state_names is None else (self.output_size,) * len(self.state_names)
         )
+
+    @property
+    def no_kernel(self) -> str:
+        """Why no kernel can run it."""
+        if isinstance(self.module, BaseRecurrentCell):
+            return type(self.module).no_kernel
+        return NO_STEP
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """None that are known."""
+        return {}
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         return (input,)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from .building import CellLike, CellOption, build_cells, check_layer_options
-from .cell import BaseRecurrentCell
 from .checks import check_placement, check_width
 from .engine import backend
-from .foreign import ForeignCell
+from .foreign import ForeignCell, is_own
+from .fx_leaf import as_leaf, is_symbolic
+from .per_sample import tied
 from .saved import rename_torch_keys
 from .sequence import Steps, side_by_side
 from .states import stack_states, unstack_states
@@ -56,7 +58,8 @@ class Recurrent(nn.Module):
           or a :class:`~torch.nn.utils.rnn.PackedSequence`.
         - **hx**: the first state, shaped as the one returned. Default: zeros.
         - **lengths**: the number of valid steps of each sequence of a padded input, a
-          tensor or list of N integers from 1 to T, in any order.
+          tensor or list of N integers from 0 to T, in any order. A sequence of length 0 has
+          an output of zeros, and keeps its first state.
 
     Outputs: output, h_n
         - **output**: ``(T, N, D * H)``, laid out as the input; zero after a sequence's end.
@@ -123,8 +126,7 @@ class Recurrent(nn.Module):
 
     def _steppers(self) -> list[Any]:
         return [
-            cell if isinstance(cell, BaseRecurrentCell) else ForeignCell(cell, self.hidden_size)
-            for cell in self.cells
+            cell if is_own(cell) else ForeignCell(cell, self.hidden_size) for cell in self.cells
         ]
 
     def forward(
@@ -133,16 +135,18 @@ class Recurrent(nn.Module):
         hx: Any = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> Any:
         """The outputs at all time steps, and the last states."""
-        if lengths is not None or isinstance(input, PackedSequence):
+        if is_symbolic(input):
+            return as_leaf(self, input, hx, lengths=lengths)
+        ragged = lengths is not None or isinstance(input, PackedSequence)
+        if ragged and torch.compiler.is_compiling():
             return self._run_untraced(input, hx, lengths)
-        return self._run(input, hx, None)
+        return self._run(input, hx, lengths)
 
     def _run(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
         steps, batch_size = self._read(input, lengths)
-        cells = self._steppers()
-        states = self._first_states(hx, cells, steps, batch_size)
+        states = self._first_states(hx, self._steppers(), steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         output: Tensor | None = None
         for layer in range(self.num_layers):
@@ -150,7 +154,7 @@ class Recurrent(nn.Module):
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
                 source = steps.reversed() if direction else steps
-                data, last = backend.run(cells[k], source.data, source.sizes, states[k])
+                data, last = self._run_cell(k, source, states[k])
                 outputs.append(source.with_data(data))
                 final.append(last)
             if layer + 1 == self.num_layers and not self.return_sequences:
@@ -172,8 +176,52 @@ class Recurrent(nn.Module):
             return (output.squeeze(0) if unbatched else output), h_n
         return self._write(input, steps), h_n
 
-    # Sizes that depend on data are beyond a tracer.
-    _run_untraced: Callable[..., tuple[Any, Any]] = torch.compiler.disable(_run)
+    def _run_untraced(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
+        """Sizes that depend on data are beyond a tracer."""
+        return torch.compiler.disable(self._run)(input, hx, lengths)  # type: ignore[no-any-return]
+
+    def _run_cell(
+        self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """One cell over all sequences, through its ``__call__``, so that its hooks run.
+
+        A hook sees the input ``(T, N, *)``, and ``(output, state)``.
+        """
+        if steps.empty:
+            return self._run_some(k, steps, states)
+        cell = self.cells[k]
+        if not is_own(cell):
+            return backend.run(ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states)
+        assert states is not None
+        hx = states[0] if len(states) == 1 else states
+        if cell.per_sample is not None:
+            cell.per_sample.order = steps.sorted_indices
+        output, state = cell(steps.data, hx=hx, sequence=True, batch_sizes=steps.sizes)
+        last = (state,) if isinstance(state, Tensor) else tuple(state)
+        if cell.per_sample is not None:
+            cell.per_sample.order = None
+            output, last = tied(output, last)
+        return output, last
+
+    def _run_some(
+        self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same where some sequences have no step: their last state is their first."""
+        cell, running = self.cells[k], steps.running
+        if states is None:
+            raise ValueError(
+                f"lengths: expected numbers from 1, since {type(cell).__name__} doesn't tell the "
+                "state of a sequence without steps; pass hx"
+            )
+        if not running:
+            width = self._steppers()[k].output_size
+            return steps.data.new_zeros((0, width)), states
+        some = tuple(state[:running] for state in states)
+        output, last = self._run_cell(k, replace(steps, empty=0), some)
+        return output, tuple(
+            torch.cat([row, state[running:].to(row.dtype)])
+            for row, state in zip(last, states, strict=True)
+        )
 
     def _read(self, input: Sequences, lengths: Lengths) -> tuple[Steps, int | None]:
         """The input in the loop's form, and the batch size, ``None`` if unbatched."""
@@ -213,7 +261,9 @@ class Recurrent(nn.Module):
         check_placement("input", input, self._weight())
 
     def _weight(self) -> Tensor | None:
-        return next(self.parameters(), None)
+        """A parameter beside which inputs have to lie; those that are sharded wait for a hook."""
+        weight = next(self.parameters(), None)
+        return weight if type(weight) is nn.Parameter else None
 
     def _first_states(
         self, hx: Any, cells: Sequence[Any], steps: Steps, batch_size: int | None
@@ -247,7 +297,7 @@ class Recurrent(nn.Module):
         Raises:
             TypeError: the cell has no kernel; the message says why.
         """
-        return backend.kernel_source(self.cells[0], dtype, device)
+        return backend.kernel_source(self._steppers()[0], dtype, device)
 
     def init_hidden(self, batch_size: int | None = None) -> Any:
         """The first state, as ``hx`` takes it.

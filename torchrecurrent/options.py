@@ -13,6 +13,7 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -23,6 +24,7 @@ from .activations import Activation, resolve_activation
 from .engine.numbered import Numbered
 from .init import Initializer, resolve_initializer
 from .layout import Layout
+from .per_sample import PerSample
 from .signature import StepSignature
 
 __all__ = [
@@ -59,12 +61,20 @@ class Options(Numbered):
     step: ClassVar[Callable[..., Any]]
     #: The roles of its arguments.
     signature: ClassVar[StepSignature]
+    #: Makes a named tuple of several states.
+    state_tuple: ClassVar[Callable[..., Any]]
     #: The constructor's arguments that are attributes of the instance.
     option_names: ClassVar[tuple[str, ...]]
     #: Options that are added to the first values of biases, by the argument whose bias it is.
     first_biases: ClassVar[Mapping[str, str]] = {}
     #: Where each argument finds its rows in the stacked parameters.
     layout: Layout
+    #: The shape of every stacked parameter, and of every learned number.
+    parameter_shapes: Mapping[str, tuple[int, ...]]
+    #: Why no kernel can run the cell, whatever its step is; empty if one may.
+    no_kernel: ClassVar[str] = ""
+    #: What is owed to opacus, where it watches the cell.
+    per_sample: PerSample | None = None
     _names: tuple[str, ...]
 
 
@@ -74,17 +84,26 @@ def constructor_signature(cls: type, base: type) -> inspect.Signature:
     for owner in reversed(cls.__mro__):
         if not issubclass(owner, base):
             continue
-        hints = typing.get_type_hints(owner, include_extras=True)
-        for name in inspect.get_annotations(owner):
-            if typing.get_origin(hints[name]) is ClassVar or name.startswith("_"):
-                continue
+        for name, hint in _annotated(owner).items():
             default = getattr(cls, name, inspect.Parameter.empty)
-            field = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+            field = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint)
             if isinstance(default, _Positional):
                 default = default.default
                 field = field.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
             fields[name] = field.replace(default=default)
     return inspect.Signature(sorted(fields.values(), key=lambda field: field.kind))
+
+
+@cache
+def _annotated(owner: Any) -> dict[str, Any]:
+    """What the body of a class annotates as options of its instances."""
+    names = inspect.get_annotations(owner)
+    hints = typing.get_type_hints(owner, include_extras=True) if names else {}
+    return {
+        name: hints[name]
+        for name in names
+        if typing.get_origin(hints[name]) is not ClassVar and not name.startswith("_")
+    }
 
 
 def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

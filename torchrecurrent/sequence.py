@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 __all__ = ["Steps", "side_by_side"]
@@ -18,6 +19,7 @@ class Steps:
 
     ``data`` is ``(T, N, width)`` where all are equally long. Else it is ``(sum(sizes), width)``,
     longest sequence first: ``sizes[t]`` sequences have a step t, whose rows follow those of t - 1.
+    Sequences without any step come last; they have no rows.
     """
 
     data: Tensor
@@ -25,6 +27,8 @@ class Steps:
     #: The caller's index of each sequence, and the reverse; ``None``: unchanged.
     sorted_indices: Tensor | None = None
     unsorted_indices: Tensor | None = None
+    #: How many sequences have no step.
+    empty: int = 0
 
     @classmethod
     def of_packed(cls, packed: PackedSequence) -> Steps:
@@ -36,7 +40,17 @@ class Steps:
         if lengths is None:
             return cls(input)
         counts = _checked_lengths(lengths, input.size(0), input.size(1))
-        return cls.of_packed(pack_padded_sequence(input, counts, enforce_sorted=False))
+        empty = int((counts == 0).sum())
+        if not empty:
+            return cls.of_packed(pack_padded_sequence(input, counts, enforce_sorted=False))
+        order = torch.argsort(counts, descending=True)
+        there, order = order[: len(order) - empty], order.to(input.device)
+        if len(there):
+            packed = pack_padded_sequence(input[:, order[: len(there)]], counts[there])
+            data, sizes = packed.data, packed.batch_sizes
+        else:
+            data, sizes = input[0, :0], counts[:0]
+        return cls(data, sizes, order, torch.argsort(order), empty)
 
     def with_data(self, data: Tensor) -> Steps:
         """The same sequences with another value at each step."""
@@ -49,11 +63,25 @@ class Steps:
         """``(T, N, width)`` in the caller's order, zero after the end of a sequence."""
         if self.sizes is None:
             return self.data
-        return pad_packed_sequence(self.to_packed(), total_length=total_length)[0]
+        if not self.empty:
+            return pad_packed_sequence(self.to_packed(), total_length=total_length)[0]
+        shape = (total_length, self.empty, self.data.size(-1))
+        parts = [self.data.new_zeros(shape)]
+        if self.running:
+            running = PackedSequence(self.data, self.sizes)
+            parts.insert(0, pad_packed_sequence(running, total_length=total_length)[0])
+        return torch.cat(parts, 1)[:, self.unsorted_indices]
+
+    @property
+    def running(self) -> int:
+        """How many sequences have a first step."""
+        if self.sizes is None:
+            return self.data.size(1)
+        return int(self.sizes[0]) if len(self.sizes) else 0
 
     @property
     def batch_size(self) -> int:
-        return self.data.size(1) if self.sizes is None else int(self.sizes[0])
+        return self.running + self.empty
 
     def _rows(self, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of each row its step and sequence; of each sequence its length; where steps begin."""
@@ -61,7 +89,7 @@ class Steps:
         offsets = sizes.cumsum(0) - sizes
         step = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
         sequence = torch.arange(len(step), device=sizes.device) - offsets[step]
-        sequences = torch.arange(self.batch_size, device=sizes.device)
+        sequences = torch.arange(self.running, device=sizes.device)
         lengths = (sizes.unsqueeze(1) > sequences).sum(0)
         return step, sequence, lengths, offsets
 
@@ -74,12 +102,16 @@ class Steps:
         return self.with_data(self.data[source])
 
     def last(self) -> Tensor:
-        """The value at each sequence's own last step, ``(N, width)``, longest first."""
+        """The value at each sequence's own last step, ``(N, width)``, longest first.
+
+        It is zero where a sequence has none.
+        """
         if self.sizes is None:
             return self.data[-1]
         _, _, lengths, offsets = self._rows(self.sizes)
-        sequences = torch.arange(self.batch_size, device=self.data.device)
-        return self.data[offsets[lengths - 1] + sequences]
+        sequences = torch.arange(self.running, device=self.data.device)
+        found = self.data[offsets[lengths - 1] + sequences]
+        return functional.pad(found, (0, 0, 0, self.empty)) if self.empty else found
 
     def sort(self, rows: Tensor) -> Tensor:
         """Rows ``(N, *)`` in the caller's order, put in ours."""
@@ -99,9 +131,9 @@ def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) ->
             f"lengths: expected one for each of the {batch} sequences, "
             f"got shape {tuple(counts.shape)}"
         )
-    if batch and not (int(counts.min()) >= 1 and int(counts.max()) <= steps):
+    if batch and not (int(counts.min()) >= 0 and int(counts.max()) <= steps):
         raise ValueError(
-            f"lengths: expected numbers from 1 to {steps}, the padded length, "
+            f"lengths: expected numbers from 0 to {steps}, the padded length, "
             f"got {int(counts.min())} to {int(counts.max())}"
         )
     return counts.to(torch.int64)

@@ -136,7 +136,7 @@ class Multiplicative(nn.Module):
         _check_input(self, input, self.input_size)
         hx = self.init_hidden(*input.shape[:-1]) if hx is None else hx
         names, widths = self.cell.state_names, self.cell.state_widths
-        h, *rest = check_cell_states(names, widths, input, hx, self.weight_mx)
+        h, *rest = check_cell_states(names, widths, tuple(input.shape[:-1]), hx, self.weight_mx)
         m = functional.linear(input, self.weight_mx) * functional.linear(h, self.weight_mh)
         output, states = _step(self.cell, input, (m, *rest))
         if self.cell.signature.has_output:
@@ -260,7 +260,7 @@ class FastSlow(nn.Module):
         names = (*first.state_names, *(f"slow {name}" for name in self.slow.state_names))
         widths = (*first.state_widths, *self.slow.state_widths)
         weight = next(self.parameters())
-        states = check_cell_states(names, widths, input, hx, weight)
+        states = check_cell_states(names, widths, tuple(input.shape[:-1]), hx, weight)
         fast, slow = states[: len(first.state_names)], states[len(first.state_names) :]
         output, fast = _step(first, input, fast)
         output, slow = _step(self.slow, output, slow)

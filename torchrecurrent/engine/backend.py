@@ -5,34 +5,53 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor
 
 from . import reference
+from .boundary import check_parameters, obstacle
 from .compiler import CompilerError
-from .eager import sequence
+from .eager import join_delay, sequence, split_delay
 from .emit_c import emit_c
 from .emit_triton import NARROW, emit_triton
-from .fused import Fused, fused, fused_by_key
+from .fused import Fused, fused
 from .launch import REALS
 from .lifted import is_elementwise
 from .numbered import numbered
+from .operator import sequence_operator
+from .torch_private import constant_while_compiling
 from .triton_load import refusal
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
-__all__ = ["Backend", "backend", "explain", "kernel_source", "no_kernel", "run"]
+__all__ = ["NO_STEP", "Backend", "backend", "explain", "kernel_source", "no_kernel", "run"]
 
 Backend = Literal["auto", "reference", "c", "triton"]
+
+
+class Cell(reference.Stepper, Protocol):
+    """What the choice of a path asks of a cell."""
+
+    #: Why no kernel can run it, whatever its step is; empty if one may.
+    @property
+    def no_kernel(self) -> str: ...
+
+    #: The shapes of its parameters.
+    @property
+    def parameter_shapes(self) -> Mapping[str, tuple[int, ...]]: ...
+
+    def kernels(self) -> reference.Kernels: ...
+
+
 _CHOICES = ("auto", "reference", "c", "triton")
-_PLAIN = (Tensor, torch.nn.Parameter, type(None))
+#: Why a module of others runs the reference loop.
+NO_STEP = "the cell is a module without a declared step"
 _chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
 _warned: set[str] = set()
 
@@ -69,58 +88,112 @@ def backend(name: Backend) -> Iterator[None]:
 
 
 def run(
-    cell: Any, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
+    cell: Cell, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """A whole sequence, as :func:`torchrecurrent.engine.reference.run`, by the path chosen."""
+    kernels = cell.kernels()
     if torch.compiler.is_compiling():
         key = _key_while_compiling(cell, data)
+        if key is not None:
+            assert states is not None
+            return _run_operator(cast("BaseRecurrentCell", cell), key, data, sizes, states, kernels)
     else:
-        key = _choose(cell, data, states)
-    if key is None:
-        return reference.run(cell, data, sizes, states)
-    assert states is not None
-    return _run_fused(cell, key, data, sizes, states)
+        check_parameters(cell.parameter_shapes, kernels, data)
+        found = _choose(cell, data, states, kernels)
+        if found is not None:
+            assert states is not None
+            return _run_fused(cast("BaseRecurrentCell", cell), found, data, sizes, states, kernels)
+    return _run_reference(cell, data, sizes, states, kernels)
 
 
 def step(
     cell: BaseRecurrentCell, input: Tensor, states: tuple[Tensor, ...]
-) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-    """One step of ``(N, I)`` by the kernel; ``None`` where the cell has to do it itself.
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """One step of ``(N, I)`` or ``(I,)``, by the path chosen.
 
-    That is also where gradients are due: a loop over steps written in Python may want them
-    of any order.
+    The kernel runs where no gradients are due: a loop over steps written in Python may want
+    them of any order.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or input.dim() != 2:
-        return None
-    key = _choose(cell, input, states)
-    if key is None:
-        return None
-    is_c = not fused_by_key(key).is_triton(input.device.type)
-    if is_c and input.dtype in REALS and not cell.signature.has_delay:
-        weights = [w.contiguous() for w in cell.kernels().values() if w is not None]
-        dtype = input.dtype
+    kernels = cell.kernels()
+    if not torch.compiler.is_compiling():
+        check_parameters(cell.parameter_shapes, kernels, input)
+        if not torch.is_grad_enabled() and input.dim() == 2:
+            found = _choose(cell, input, states, kernels)
+            if found is not None:
+                return _step_fused(cell, found, input, states, kernels)
+    given, dtype = input.dtype, _autocast_dtype(input, kernels)
+    if dtype is not None:
+        states = tuple(state.to(dtype) for state in states)
+    output, states = cell.update(cell.project(input), states, kernels)
+    return (output, states) if dtype is None else _narrowed(output, states, given)
+
+
+def _step_fused(
+    cell: BaseRecurrentCell,
+    found: Fused,
+    input: Tensor,
+    states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    dtype = input.dtype
+    is_c = not found.is_triton(input.device.type)
+    if is_c and dtype in REALS and not cell.signature.has_delay:
+        weights = [w.contiguous() for w in kernels.values() if w is not None]
         if all(tensor.dtype is dtype for tensor in (*weights, *states)):
-            found = fused_by_key(key).one_step(dtype)(
+            made = found.one_step(dtype)(
                 input.contiguous(),
                 weights,
                 [state.contiguous() for state in states],
                 [float(getattr(cell, name)) for name in cell.signature.constants],
             )
-            if found is not None:
-                return found
-    output, states = _run_fused(cell, key, input.unsqueeze(0), None, states)
+            if made is not None:
+                return made
+    output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, kernels)
     return output[0], states
 
 
-def _choose(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str | None:
-    """The key of the kernel to run; ``None``: the reference."""
+def _autocast_dtype(data: Tensor, kernels: reference.Kernels) -> torch.dtype | None:
+    """What the states of a reference loop are under autocast; ``None``: there is none."""
+    if not torch.is_autocast_enabled(data.device.type):
+        return None
+    return next((weight.dtype for weight in kernels.values() if weight is not None), None)
+
+
+def _narrowed(
+    output: Tensor, states: tuple[Tensor, ...], dtype: torch.dtype
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Results in the dtype of the input: the rule under autocast, on every path."""
+    return output.to(dtype), tuple(state.to(dtype) for state in states)
+
+
+def _run_reference(
+    cell: Cell,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...] | None,
+    kernels: reference.Kernels,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    given, dtype = data.dtype, _autocast_dtype(data, kernels)
+    if dtype is None or states is None:
+        return reference.run(cell, data, sizes, states, kernels)
+    # Products are autocast's; what is carried from step to step is as precise as the weights.
+    states = tuple(state.to(dtype) for state in states)
+    return _narrowed(*reference.run(cell, data, sizes, states, kernels), given)
+
+
+def _choose(
+    cell: Cell,
+    data: Tensor,
+    states: tuple[Tensor, ...] | None,
+    kernels: reference.Kernels,
+) -> Fused | None:
+    """The kernel to run; ``None``: the reference."""
     chosen = _current()
     if chosen == "reference":
-        found: Fused | str = "the backend 'reference' was chosen"
-    else:
-        found = _usable(cell, data, states, _kind(chosen))
+        return None
+    found = _usable(cell, data, states, kernels, _kind(chosen))
     if isinstance(found, Fused):
-        return found.key
+        return found
     if chosen in ("c", "triton"):
         raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
     return None
@@ -141,21 +214,36 @@ def _key_while_compiling(cell: Any, data: Tensor) -> str | None:
     return key
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_while_compiling
 def _constant_key(
     number: int, dtype: torch.dtype, device_type: str, *structure: object
 ) -> str | None:
-    """What :func:`_choose` says of a cell, for :func:`torch.compile` to keep."""
-    return _choose(numbered(number), torch.empty(1, dtype=dtype, device=device_type), None)
+    """The key of the kernel that a cell has, for :func:`torch.compile` to keep."""
+    chosen, cell = _current(), cast("BaseRecurrentCell", numbered(number))
+    if chosen == "reference" or _exporting_to_onnx():
+        return None
+    kind = _kind(chosen)
+    found = _kernel_of(cell, dtype, torch.device(device_type), kind)
+    if isinstance(found, Fused):
+        return found.key
+    if chosen in ("c", "triton"):
+        raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
+    return None
 
 
-def explain(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
+def _exporting_to_onnx() -> bool:
+    """Whether what is traced has to consist of ONNX's operators."""
+    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
+
+
+def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     """One sentence: which path would run, and why."""
     chosen = _current()
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
-    kind = _kind(chosen)
-    found = _usable(cell, data, states, kind)
+    kind, kernels = _kind(chosen), cell.kernels()
+    check_parameters(cell.parameter_shapes, kernels, data)
+    found = _usable(cell, data, states, kernels, kind)
     if not isinstance(found, Fused):
         return f"reference: {found}"
     if kind == "c" or is_elementwise(found.plan):
@@ -163,13 +251,15 @@ def explain(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     return f"triton: products and fused kernels run each time step in {data.dtype}"
 
 
-def kernel_source(cell: Any, dtype: torch.dtype, device: torch.device | str = "cpu") -> str:
+def kernel_source(
+    cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> str:
     """The text of a cell's kernel: C for the CPU, Triton for ``"cuda"``.
 
     Raises:
         TypeError: it has none; the message says why.
     """
-    kind, reason = torch.device(device).type, _overrides(type(cell))
+    kind, reason = torch.device(device).type, cell.no_kernel
     if kind not in ("cpu", "cuda"):
         reason = reason or f"there are kernels for 'cpu' and 'cuda', not for {kind!r}"
     elif not reason and dtype not in ((*REALS, *NARROW) if kind == "cuda" else REALS):
@@ -186,108 +276,119 @@ def kernel_source(cell: Any, dtype: torch.dtype, device: torch.device | str = "c
 
 def no_kernel(cell: BaseRecurrentCell) -> str:
     """Why no kernel can run a cell, whatever the call; empty if one can."""
-    found = _overrides(type(cell)) or fused(cell)
+    found = cell.no_kernel or fused(cell)
     return found if isinstance(found, str) else ""
 
 
+def _prepared(
+    cell: BaseRecurrentCell,
+    data: Tensor,
+    states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
+    narrow: bool,
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[float]]:
+    """Data, parameters, states and numbers as a kernel takes them.
+
+    Args:
+        narrow: whether the kernel computes bfloat16 and float16 by itself.
+    """
+    weights = [weight for weight in kernels.values() if weight is not None]
+    dtype = weights[0].dtype
+    if dtype in NARROW and (data.dtype != dtype or not narrow):
+        dtype = torch.float32
+    if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
+        data, weights = data.to(dtype), [w.to(dtype) for w in weights]
+        states = tuple(state.to(dtype) for state in states)
+    return (
+        data.contiguous(),
+        [weight.contiguous() for weight in weights],
+        [state.contiguous() for state in split_delay(cell, states)],
+        [float(getattr(cell, name)) for name in cell.signature.constants],
+    )
+
+
 def _run_fused(
+    cell: BaseRecurrentCell,
+    found: Fused,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    narrow = found.is_triton(data.device.type)
+    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
+    output, last = sequence(found, cell, ready, sizes, weights, first, constants)
+    last = join_delay(cell, last)
+    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
+
+
+def _run_operator(
     cell: BaseRecurrentCell,
     key: str,
     data: Tensor,
     sizes: Tensor | None,
     states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    weights = [w for w in cell.kernels().values() if w is not None]
-    given = data.dtype
-    dtype = weights[0].dtype
-    if dtype in NARROW and (given != dtype or not _runs_triton(key, data)):
-        dtype = torch.float32
-    if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
-        data, weights = data.to(dtype), [w.to(dtype) for w in weights]
-        states = tuple(state.to(dtype) for state in states)
-    has_delay = cell.signature.has_delay
-    if has_delay:  # to the kernel each of its steps is a state
-        states = (*states[:-1], *states[-1].split(cell.output_size, -1))
-    output, last = sequence(
-        key,
-        data.contiguous(),
-        sizes,
-        [w.contiguous() for w in weights],
-        [state.contiguous() for state in states],
-        [float(getattr(cell, name)) for name in cell.signature.constants],
+    """The same as one operator of the graph that is being traced."""
+    narrow = data.device.type == "cuda"
+    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
+    keep = torch.is_grad_enabled() and any(
+        tensor.requires_grad for tensor in (ready, *weights, *first)
     )
-    if has_delay:
-        count = len(cell.state_names) - 1
-        last = (*last[:count], torch.cat(last[count:], -1))
-    if dtype != given:
-        output, last = output.to(given), tuple(state.to(given) for state in last)
-    return output, last
-
-
-def _runs_triton(key: str, data: Tensor) -> bool:
-    """Whether the kernel of a key is Triton's, which computes narrow dtypes by itself."""
-    if torch.compiler.is_compiling():
-        return data.device.type == "cuda"
-    return fused_by_key(key).is_triton(data.device.type)
+    output, *rest = sequence_operator(key, ready, sizes, weights, first, constants, keep)
+    last = join_delay(cell, tuple(rest[: len(first)]))
+    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
 
 
 def _usable(
-    cell: Any, data: Tensor, states: tuple[Tensor, ...] | None, kind: Backend
+    cell: Cell,
+    data: Tensor,
+    states: tuple[Tensor, ...] | None,
+    kernels: reference.Kernels,
+    kind: Backend,
 ) -> Fused | str:
     """What would run this call by one kind of kernel, or the reason why nothing does."""
-    reason = _overrides(type(cell)) or _refusal(cell, data, states, kind)
-    if reason:
+    if cell.no_kernel:
+        return cell.no_kernel
+    if data.numel() == 0:
+        return "there is nothing to compute"
+    tensors = [("the input", data), *((f"state {k}", s) for k, s in enumerate(states or ()))]
+    tensors += [(name, weight) for name, weight in kernels.items() if weight is not None]
+    reason = obstacle("cpu" if kind == "c" else data.device.type, tensors)
+    if reason and kind == "c" and data.device.type != "cpu":
+        return _no_device(data.device)
+    return reason or _kernel_of(cast("BaseRecurrentCell", cell), data.dtype, data.device, kind)
+
+
+def _no_device(device: torch.device) -> str:
+    """Why the C kernel does not run on a device; empty if it does."""
+    if device.type == "cuda":
+        return "the Triton kernels have not run on a GPU yet; backend('triton') chooses them"
+    return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
+
+
+def _kernel_of(
+    cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device, kind: Backend
+) -> Fused | str:
+    """What would run a cell by one kind of kernel, whatever the call, or why nothing does."""
+    if cell.no_kernel:
+        return cell.no_kernel
+    if sys.platform == "win32":
+        return "there are no kernels on Windows yet"
+    if dtype not in (*REALS, *NARROW):
+        return f"there is no kernel for {dtype}"
+    if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason
     found = fused(cell)
     if isinstance(found, Fused) and kind == "triton":
-        return found if data.device.type == "cuda" else found.by_triton()
+        return found if device.type == "cuda" else found.by_triton()
     if isinstance(found, Fused):
         try:
-            found.kernel(torch.float32 if data.dtype in NARROW else data.dtype, "cpu")
+            found.kernel(torch.float32 if dtype in NARROW else dtype, "cpu")
         except CompilerError as error:
             if str(error) not in _warned:
                 _warned.add(str(error))
                 warnings.warn(f"torchrecurrent runs without fused kernels: {error}", stacklevel=2)
             return f"no kernel could be compiled: {error}"
     return found
-
-
-def _find_override(kind: type) -> str:
-    """Why the step is not all that a class of cells does."""
-    from ..cell import BaseRecurrentCell
-
-    if not issubclass(kind, BaseRecurrentCell):
-        return "the cell is a module without a declared step"
-    if kind.update is not BaseRecurrentCell.update or kind.project is not BaseRecurrentCell.project:
-        return f"{kind.__name__} overrides update or project"
-    return ""
-
-
-#: Kept, since it is asked at every call.
-_overrides: Callable[[type], str] = cache(_find_override)
-
-
-def _refusal(cell: Any, data: Tensor, states: tuple[Tensor, ...] | None, kind: Backend) -> str:
-    """Why this call can't be fused, whatever the cell's step is."""
-    if sys.platform == "win32":
-        return "there are no kernels on Windows yet"
-    if kind == "triton":
-        if reason := refusal(data.device):
-            return reason
-    elif data.device.type == "cuda":
-        return "the Triton kernels have not run on a GPU yet; backend('triton') chooses them"
-    elif data.device.type != "cpu":
-        return f"there is no C kernel for the device {data.device.type!r}"
-    if data.dtype not in (*REALS, *NARROW):
-        return f"there is no kernel for {data.dtype}"
-    if data.numel() == 0:
-        return "there is nothing to compute"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "a torch.func transformation is active"
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "forward-mode differentiation is active"
-    if not torch.compiler.is_compiling():
-        values = [data, *(states or ()), *cell._parameters.values()]
-        if any(type(value) not in _PLAIN for value in values):
-            return "a tensor is of a subclass"
-    return ""

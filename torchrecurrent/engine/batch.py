@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -28,6 +29,26 @@ class Batch:
     @cached_property
     def rows(self) -> int:
         return self.data.numel() // self.data.size(-1)
+
+    def check_sizes(self) -> None:
+        """Raise RuntimeError unless the sizes say what the rows of the data are."""
+        sizes = self.sizes
+        if sizes is None:
+            return
+        if sizes.dtype != torch.int64 or sizes.device.type != "cpu" or sizes.dim() != 1:
+            raise RuntimeError(
+                "batch_sizes: expected a vector of int64 on the CPU, got "
+                f"{sizes.dim()}-D {sizes.dtype} on {sizes.device}"
+            )
+        counts = sizes.tolist()
+        falls = all(a >= b for a, b in pairwise(counts))
+        if not (counts and counts[0] == self.size and counts[-1] >= 1 and falls):
+            raise RuntimeError(
+                f"batch_sizes: expected numbers that fall from {self.size} to at least 1, "
+                f"got {counts}"
+            )
+        if sum(counts) != self.rows:
+            raise RuntimeError(f"batch_sizes: expected a sum of {self.rows} rows, got {counts}")
 
     def offsets(self) -> Tensor | None:
         return None if self.sizes is None else self.sizes.cumsum(0) - self.sizes

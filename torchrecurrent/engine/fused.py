@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -37,14 +38,21 @@ class Fused:
     """A cell's plan, and its kernels by dtype and device: C on the CPU, Triton on the GPU."""
 
     def __init__(
-        self, key: str, plan: Plan, weights: tuple[str, ...], holds: tuple[Any, ...]
+        self,
+        key: str,
+        plan: Plan,
+        input_size: int,
+        weights: Mapping[str, tuple[int, ...]],
+        holds: tuple[Any, ...],
     ) -> None:
         self.key = key
         self.plan = plan
+        self.input_size = input_size
         #: The class, its step and functions among the options; so their identities stay theirs.
         self.holds = holds
-        #: The parameters that the kernel takes, in this order.
-        self.weights = weights
+        #: The parameters that the kernel takes, in this order, and their shapes.
+        self.weights = tuple(weights)
+        self.shapes = tuple(weights.values())
         self._steps: dict[torch.dtype, OneStep] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
         self._triton: dict[torch.dtype, TritonKernel] = {}
@@ -61,6 +69,11 @@ class Fused:
             self._triton[dtype] = TritonKernel(self.plan, dtype)
         return self._triton[dtype]
 
+    @property
+    def name(self) -> str:
+        """The class of the cell, for profilers."""
+        return str(self.holds[0].__name__)
+
     def is_triton(self, device_type: str) -> bool:
         """Whether Triton's kernels run on a kind of device."""
         return device_type != "cpu" or self.key.startswith(_TRITON)
@@ -68,7 +81,8 @@ class Fused:
     def by_triton(self) -> Fused:
         """The same cell with Triton's kernels on the CPU too, where they are interpreted."""
         key = _TRITON + self.key
-        return _by_key.setdefault(key, Fused(key, self.plan, self.weights, self.holds))
+        weights = dict(zip(self.weights, self.shapes, strict=True))
+        return _by_key.setdefault(key, Fused(key, self.plan, self.input_size, weights, self.holds))
 
     def _c_kernel(self, dtype: torch.dtype) -> Kernel:
         if dtype not in self._kernels:
@@ -118,7 +132,8 @@ def _make(cell: BaseRecurrentCell) -> Fused | str:
     key, holds = _key(cell, weights)
     if key not in _by_key:
         try:
-            _by_key[key] = Fused(key, make_plan(cell), weights, holds)
+            shapes = {name: cell.parameter_shapes[name] for name in weights}
+            _by_key[key] = Fused(key, make_plan(cell), cell.input_size, shapes, holds)
         except UntraceableError as error:
             return str(error)
     return _by_key[key]

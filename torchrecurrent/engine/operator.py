@@ -1,6 +1,7 @@
 """A whole sequence as one operator of torch, with its gradient: what tracers see.
 
 Cells are known to the operator by a key, since it takes strings, numbers and tensors only.
+What runs it is imported when it runs, so that the operator is there as soon as the package is.
 """
 
 from __future__ import annotations
@@ -11,15 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .batch import Batch
-from .fused import fused_by_key
-from .passes import backward_pass, forward_pass, gradients_of, kept_names, kept_widths, outputs
+__all__ = ["sequence_operator"]
 
-__all__ = ["SECOND_DERIVATIVE", "sequence_operator"]
-
-SECOND_DERIVATIVE = (
-    "the fused kernel has no second derivative; use torchrecurrent.backend('reference') "
-    "around the forward pass for create_graph=True"
+_SECOND_DERIVATIVE = (
+    "a compiled or exported sequence has no second derivative; for create_graph=True call the "
+    "layer itself, or trace it under torchrecurrent.backend('reference')"
 )
 
 
@@ -34,6 +31,10 @@ def sequence_operator(
     keep: bool,
 ) -> list[Tensor]:
     """The output at all steps, the last states, and what backward needs besides."""
+    from .batch import Batch
+    from .fused import fused_by_key
+    from .passes import forward_pass, kept_names, outputs
+
     fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
     tensors = forward_pass(fused, batch, weights, states, constants, keep)
     kept = [tensors[name] for name in kept_names(fused)] if keep else []
@@ -50,6 +51,9 @@ def _(
     constants: list[float],
     keep: bool,
 ) -> list[Tensor]:
+    from .fused import fused_by_key
+    from .passes import kept_widths
+
     fused = fused_by_key(key)
     output = data.new_empty((*data.shape[:-1], fused.plan.widths[fused.plan.output_width]))
     rows = data.numel() // data.size(-1)
@@ -72,6 +76,10 @@ def _sequence_backward(
     needs_data: bool,
 ) -> list[Tensor]:
     """Gradients of data, weights and states."""
+    from .batch import Batch
+    from .fused import fused_by_key
+    from .passes import backward_pass
+
     fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
     return backward_pass(
         fused, batch, weights, states, constants, (output, kept), grad_output, grad_states,
@@ -93,6 +101,8 @@ def _(
     grad_states: list[Tensor],
     needs_data: bool,
 ) -> list[Tensor]:
+    from .fused import fused_by_key
+
     gives_data = needs_data or fused_by_key(key).plan.raw_gradient
     grad_data = torch.empty_like(data) if gives_data else data.new_empty(())
     return [grad_data, *(torch.empty_like(each) for each in (*weights, *states))]
@@ -109,7 +119,9 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> N
 
 def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     if torch.is_grad_enabled():
-        raise RuntimeError(SECOND_DERIVATIVE)
+        raise RuntimeError(_SECOND_DERIVATIVE)
+    from .passes import gradients_of
+
     data, sizes, output, *rest = ctx.saved_tensors
     count, states_count = ctx.counts
     weights, states = rest[:count], rest[count : count + states_count]

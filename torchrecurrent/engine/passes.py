@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .batch import Batch
+from .boundary import check_memory
 from .fused import Fused
 from .launch import Kernel
 from .triton_launch import TritonKernel
@@ -46,6 +47,28 @@ def _kernel(fused: Fused, batch: Batch) -> Kernel | TritonKernel:
     return fused.kernel(batch.data.dtype, batch.data.device.type)
 
 
+def _check(fused: Fused, batch: Batch, weights: Sequence[Tensor], states: Sequence[Tensor]) -> None:
+    """Raise RuntimeError unless the kernel may read what it is given."""
+    data, plan = batch.data, fused.plan
+    lead = data.shape[:-1]
+    if batch.sizes is None and (len(lead) != 2 or lead[1] != batch.size):
+        raise RuntimeError(f"input: expected shape (T, {batch.size}, I), got {tuple(data.shape)}")
+    batch.check_sizes()
+    widths = [plan.widths[place] for place in plan.states.values()]
+    check_memory(
+        [
+            ("input", data, (*lead, fused.input_size)),
+            *zip(fused.weights, weights, fused.shapes, strict=True),
+            *(
+                (f"state {name}", state, (batch.size, width))
+                for name, state, width in zip(plan.states, states, widths, strict=True)
+            ),
+        ],
+        data.dtype,
+        data.device.type,
+    )
+
+
 def forward_pass(
     fused: Fused,
     batch: Batch,
@@ -55,6 +78,7 @@ def forward_pass(
     keep: bool,
 ) -> dict[str, Tensor]:
     """All tensors that it makes, under their names in the kernel."""
+    _check(fused, batch, weights, states)
     named = dict(zip(fused.weights, weights, strict=True))
     return _kernel(fused, batch).forward(batch, named, states, constants, keep)
 
@@ -66,8 +90,17 @@ def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: boo
     for state in fused.plan.states:
         history = tensors[f"S.{state}"]
         final.append(history[last].clone() if keep or f"S.{state}" == name else history)
-    output = tensors[name]
-    return [output.view(*batch.data.shape[:-1], output.size(1)), *final]
+    return [_as_base(tensors[name], batch), *final]
+
+
+def _as_base(history: Tensor, batch: Batch) -> Tensor:
+    """The same memory as a tensor that is no view, so that a caller may change it in place.
+
+    Its version is its own: that of ``history`` does not tell whether somebody has.
+    """
+    shape = (*batch.data.shape[:-1], history.size(1))
+    like, base = history.view(shape), history.new_empty(0)
+    return base.set_(history.untyped_storage(), like.storage_offset(), shape, like.stride())
 
 
 def gradients_of(
@@ -79,6 +112,37 @@ def gradients_of(
         for grad, value in zip(grads, (output, *states), strict=True)
     )
     return first, rest
+
+
+def _check_gradients(
+    fused: Fused, batch: Batch, grad_output: Tensor, grad_states: Sequence[Tensor]
+) -> None:
+    data, plan = batch.data, fused.plan
+    width = plan.widths[plan.output_width]
+    check_memory(
+        [
+            ("the gradient of the output", grad_output, (*data.shape[:-1], width)),
+            *(
+                (f"the gradient of state {name}", grad, (batch.size, plan.widths[place]))
+                for (name, place), grad in zip(plan.states.items(), grad_states, strict=True)
+            ),
+        ],
+        data.dtype,
+        data.device.type,
+    )
+
+
+def _check_kept(fused: Fused, batch: Batch, made: tuple[Tensor, Sequence[Tensor]]) -> None:
+    """What was kept may have been through hooks that pack and unpack saved tensors."""
+    data, (output, kept) = batch.data, made
+    names = zip(kept_names(fused), kept, kept_widths(fused), strict=True)
+    width = fused.plan.widths[fused.plan.output_width]
+    for name, tensor, each in (*names, ("output", output, width)):
+        if tensor.numel() != batch.rows * each or tensor.device != data.device:
+            raise RuntimeError(
+                f"{name}, kept for the backward pass: expected {batch.rows} rows of {each} on "
+                f"{data.device}, got {tuple(tensor.shape)} on {tensor.device}"
+            )
 
 
 def backward_pass(
@@ -99,9 +163,14 @@ def backward_pass(
         made: the output and what was kept; ``None``: the forward pass runs again.
         overwrites: what was kept may be used up.
     """
+    grad_output = grad_output.contiguous()
+    grad_states = [grad.clone(memory_format=torch.contiguous_format) for grad in grad_states]
+    _check_gradients(fused, batch, grad_output, grad_states)
     if made is None:
         tensors = forward_pass(fused, batch, weights, states, constants, True)
     else:
+        _check(fused, batch, weights, states)
+        _check_kept(fused, batch, made)
         tensors = dict(zip(kept_names(fused), made[1], strict=True))
         tensors[_output_name(fused)] = made[0].flatten(0, -2)
         tensors |= {f"S0.{name}": s for name, s in zip(fused.plan.states, states, strict=True)}
@@ -111,8 +180,8 @@ def backward_pass(
         tensors,
         dict(zip(fused.weights, weights, strict=True)),
         constants,
-        grad_output.contiguous(),
-        [grad.clone(memory_format=torch.contiguous_format) for grad in grad_states],
+        grad_output,
+        grad_states,
         needs_data,
         overwrites,
     )

@@ -23,7 +23,7 @@ from ..roles import INPUT, Kernel
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
-__all__ = ["Kernels", "Stepper", "project", "run", "update"]
+__all__ = ["Kernels", "Replay", "Stepper", "project", "run", "update"]
 
 #: A cell's effective parameters by name, as they are during one sequence.
 Kernels = Mapping[str, Tensor | None]
@@ -35,15 +35,33 @@ class Stepper(Protocol):
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]: ...
 
-    def kernels(self) -> Kernels: ...
-
     def update(
         self, inputs: Sequence[Tensor], states: States | None, kernels: Kernels
     ) -> tuple[Tensor, States]: ...
 
 
+class Replay:
+    """A cell whose parameters are given, for the derivative of a pass that is over."""
+
+    def __init__(self, cell: BaseRecurrentCell, kernels: Kernels) -> None:
+        self._cell, self._kernels = cell, kernels
+
+    def project(self, input: Tensor) -> tuple[Tensor, ...]:
+        return project(self._cell, input, self._kernels)
+
+    def update(
+        self, inputs: Sequence[Tensor], states: States | None, kernels: Kernels
+    ) -> tuple[Tensor, States]:
+        assert states is not None
+        return update(self._cell, inputs, states, kernels)
+
+
 def run(
-    cell: Stepper, data: Tensor, sizes: Tensor | None, states: States | None
+    cell: Stepper,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: States | None,
+    kernels: Kernels,
 ) -> tuple[Tensor, States]:
     """A whole sequence.
 
@@ -53,11 +71,11 @@ def run(
             the other, ``(sum(sizes), I)``, as in :class:`torch.nn.utils.rnn.PackedSequence`.
         sizes: then how many sequences are still running at each step; never rises.
         states: each ``(N, width)``; ``None`` if the cell makes its own.
+        kernels: its effective parameters.
 
     Returns:
         The outputs, laid out as ``data``, and each sequence's state after its last step.
     """
-    kernels = cell.kernels()
     outputs: list[Tensor] = []
     if sizes is None:
         for parts in zip(*(part.unbind(0) for part in cell.project(data)), strict=True):
@@ -79,14 +97,14 @@ def run(
     return torch.cat(outputs), tuple(torch.cat(rows) for rows in final)
 
 
-def project(cell: BaseRecurrentCell, input: Tensor) -> tuple[Tensor, ...]:
+def project(cell: BaseRecurrentCell, input: Tensor, kernels: Kernels) -> tuple[Tensor, ...]:
     """The affine projection of ``input``, and ``input`` itself if the step asks for it."""
     blocks, layout = cell.layout.projected, cell.layout
     if not blocks:
         return (input,)
     raw = (input,) if any(cell.signature.having(roles.RawRole)) or layout.identities else ()
-    # By attribute, as in kernels(): what stands there need not be a parameter.
-    weight, bias = getattr(cell, "weight_ih"), getattr(cell, "bias_ih")  # noqa: B009
+    weight, bias = kernels[INPUT.weight], kernels.get("bias_ih")
+    assert weight is not None
     if len(blocks) < len(layout.blocks(INPUT)):
         rows = blocks[-1].stop
         weight, bias = weight[:rows], None if bias is None else bias[:rows]

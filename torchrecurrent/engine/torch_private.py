@@ -1,0 +1,122 @@
+"""All that this package uses of torch without a promise that it stays, probed on import.
+
+Where something is missing, :data:`missing` names it, no kernel runs, and ``doctor`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "constant_while_compiling",
+    "interception",
+    "missing",
+    "not_plain",
+    "profiling",
+    "saved_tensors_are_watched",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What a tensor's dispatch keys may be if its data pointer is all there is to it, by device.
+_PLAIN_KEYS: dict[str, Any] = {}
+#: What the dispatcher may be told to include while nobody intercepts its calls.
+_QUIET_KEYS: int = 0
+
+
+def _probe() -> str:
+    """The first private function of torch that is not as it was; empty if all are."""
+    global _QUIET_KEYS
+    try:
+        key, keys = torch._C.DispatchKey, torch._C.DispatchKeySet
+        for device, name in (("cpu", "CPU"), ("cuda", "CUDA")):
+            known = keys(getattr(key, name))
+            for more in (f"Autograd{name}", f"Autocast{name}", "ADInplaceOrView"):
+                known = known | keys(getattr(key, more))
+            _PLAIN_KEYS[device] = known
+        _QUIET_KEYS = (keys(key.BackendSelect) | keys(key.ADInplaceOrView)).raw_repr()
+        tensor = torch.empty(0, device="meta")
+        torch._C._dispatch_keys(tensor).raw_repr()
+        torch._C._dispatch_tls_local_include_set().raw_repr()
+        torch._C._len_torch_function_stack()
+        if not isinstance(torch.autograd.forward_ad._current_level, int):
+            return "torch.autograd.forward_ad._current_level"
+    except (AttributeError, TypeError) as error:
+        return str(error)
+    return ""
+
+
+#: Empty, or why this version of torch can't be asked what the kernels have to know.
+missing: str = _probe()
+
+
+def interception() -> str:
+    """Who would see the operations of a call before they run; empty if nobody would.
+
+    All of torch's tracers, transformations and modes set a key of the dispatcher for their
+    thread, those that are still to be written too; modes over Python functions have a stack of
+    their own, and forward-mode differentiation a level.
+    """
+    if missing:
+        return f"this version of torch hides what a kernel has to know: {missing}"
+    found = torch._C._dispatch_tls_local_include_set()
+    if found.raw_repr() & ~_QUIET_KEYS:
+        return f"operations are being traced, transformed or watched ({_names(found)})"
+    if torch._C._len_torch_function_stack() and _has_function_mode():
+        return "a TorchFunctionMode is active"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active"
+    return ""
+
+
+def _names(keys: Any) -> str:
+    """The keys that are not always there."""
+    known = torch._C.DispatchKeySet.from_raw_repr(keys.raw_repr() & ~_QUIET_KEYS)
+    return str(known).removeprefix("DispatchKeySet(").removesuffix(")")
+
+
+def _has_function_mode() -> bool:
+    """Whether one is active that does more than choose the device of new tensors."""
+    from torch.utils._device import DeviceContext
+
+    modes = (
+        torch._C._get_function_stack_at(k) for k in range(torch._C._len_torch_function_stack())
+    )
+    return any(type(mode) is not DeviceContext for mode in modes)
+
+
+def not_plain(tensor: Tensor, device_type: str) -> str:
+    """What makes a tensor more than memory of a device with a shape and strides; empty if nothing.
+
+    Its dispatch keys tell: those of negative and conjugate views, of sparse, quantised, nested
+    and zero tensors, and of whatever a transformation wraps are not among those of plain memory.
+    """
+    kind = type(tensor)
+    if kind is not Tensor and kind is not torch.nn.Parameter:
+        return f"it is of the subclass {kind.__name__}"
+    plain, keys = _PLAIN_KEYS.get(device_type), torch._C._dispatch_keys(tensor)
+    if keys == plain or (plain is not None and (keys | plain) == plain):
+        return ""
+    return f"it is no plain memory of the device {device_type!r} ({keys})"
+
+
+def profiling() -> bool:
+    """Whether a profiler is listening, to whom names are worth their time."""
+    ask = getattr(torch._C._autograd, "_profiler_enabled", None)
+    return ask is not None and bool(ask())
+
+
+def saved_tensors_are_watched() -> bool:
+    """Whether hooks take away what is saved for a backward pass, as checkpoints do."""
+    ask = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return ask is None or ask(True) is not None
+
+
+def constant_while_compiling(function: F) -> F:
+    """As :func:`torch.compiler.assume_constant_result`, which imports the compiler at once."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function

@@ -1,0 +1,33 @@
+"""Under :func:`torch.fx.symbolic_trace` a cell or layer is one node, as those of torch.nn are."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+from torch import nn
+from torch.fx import Proxy
+
+__all__ = ["as_leaf", "is_symbolic"]
+
+
+def is_symbolic(input: object) -> TypeGuard[Proxy]:
+    """Whether the input is a symbol of :mod:`torch.fx`."""
+    return isinstance(input, Proxy)
+
+
+def as_leaf(module: nn.Module, input: Proxy, *args: Any, **kwargs: Any) -> Proxy:
+    """The result of a module on a symbol, left to the module.
+
+    Raises:
+        TypeError: the module itself is what is traced, so that there is nothing to call it.
+    """
+    tracer: Any = input.tracer
+    path = tracer.path_of_module(module)
+    if not path:
+        name = type(module).__name__
+        raise TypeError(
+            f"torch.fx.symbolic_trace can't trace {name} itself, whose loop depends on the length "
+            f"of its input; trace a module that contains it, where it stays a call of {name}, or "
+            "use torch.export.export"
+        )
+    return tracer.create_proxy("call_module", path, (input, *args), kwargs)  # type: ignore[no-any-return]
