@@ -11,7 +11,8 @@ from torch import Tensor
 
 from torchrecurrent import backend
 from torchrecurrent.catalog import cells
-from torchrecurrent.engine.backend import Backend, run
+from torchrecurrent.engine.backend import Backend
+from torchrecurrent.engine.call import run
 
 __all__ = ["LIMIT", "SHAPE", "all_cells", "ratio"]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +24,7 @@ from torchrecurrent import (
     backend,
     tauGRU,
 )
+from torchrecurrent.engine import torch_private
 from torchrecurrent.engine.backend import Backend
 from torchrecurrent.engine.fused import Fused, fused
 from torchrecurrent.roles import Gate, Map, Raw, State
@@ -61,7 +64,7 @@ def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
         (Recurrent(OddCell, 3, 5), "the function 'erf' has no rule"),
         (Recurrent(BranchingCell, 3, 5), "the tensor attribute 'sum' has no rule"),
         (Recurrent(SteepCell, 3, 5), "'softplus' with 2 arguments has no rule"),
-        (Recurrent(OverridingCell, 3, 5), "OverridingCell overrides update or project"),
+        (Recurrent(OverridingCell, 3, 5), "OverridingCell overrides update"),
         (Recurrent(torch.nn.LSTMCell, 3, 5), "a module without a declared step"),
         (tauGRU(3, 5, delay=33), "a delay of more than 32 steps has no kernel"),
     ]
@@ -90,12 +93,58 @@ def test_transformations_of_torch() -> None:
     step = 1e-6
     difference = (layer(x + step)[0] - layer(x - step)[0]) / (2 * step)
     assert_same(tangent, difference, 1e-7)  # the difference's own error is of order step ** 2
-    leaf = x.clone().requires_grad_()
-    output = layer(leaf)[0].sum()
-    with pytest.raises(RuntimeError, match="the fused kernel has no second derivative; use"):
-        torch.autograd.grad(output, leaf, create_graph=True)
+
+
+def test_a_torch_that_hides_what_it_must_tell_runs_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch_private, "missing", "torch._C has no attribute '_dispatch_keys'")
+    layer, x = BR(3, 5), torch.randn(4, 2, 3)
+    assert "reference: this version of torch hides what a kernel has to know" in layer.explain(x)
     with backend("reference"):
-        assert torch.autograd.gradgradcheck(lambda one: layer(one)[0], leaf)
+        expected = layer(x)
+    assert_same(layer(x), expected, 0)
+
+
+def test_a_cell_with_a_forward_of_its_own_is_called_step_by_step() -> None:
+    class LoudCell(LSTMCell):
+        def forward(self, input: Tensor, hx: Any = None, **_: Any) -> Any:
+            calls.append(input.shape)
+            return super().forward(input, hx)
+
+    calls: list[Any] = []
+    layer = Recurrent(LoudCell, 3, 5)
+    x = torch.randn(4, 2, 3)
+    assert "reference: LoudCell overrides forward" in layer.explain(x)
+    with torch.no_grad():
+        layer(x)
+    assert calls == [(2, 3)] * 4
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripting_is_refused_in_a_sentence() -> None:
+    for module in (LSTM(3, 5), LSTMCell(3, 5)):
+        with pytest.raises(RuntimeError, match=r"can't be scripted; use torch.jit.trace"):
+            torch.jit.script(module)
+
+
+def test_importing_the_package_is_quick_and_quiet() -> None:
+    """Nothing that torch itself has not imported comes with it, and nothing is said."""
+    code = (
+        "import sys, torch\n"
+        "sys.modules['numpy'] = None\n"  # as where it is missing
+        "before = set(sys.modules)\n"
+        "import torchrecurrent\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "assert new <= {'torchrecurrent', *sys.stdlib_module_names}, new\n"
+        "from torchrecurrent import LSTM\n"
+        "LSTM(3, 5)(torch.randn(4, 2, 3), lengths=[2, 4])\n"
+        "heavy = ['torch._dynamo', 'sympy', 'triton', 'torch._inductor']\n"
+        "found = [name for name in heavy if name in sys.modules and name not in before]\n"
+        "assert not found, found\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 
 
 def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:

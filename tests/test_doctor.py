@@ -15,7 +15,7 @@ from torch import Tensor
 
 from torchrecurrent import __version__
 from torchrecurrent.cli import _machine, _selfcheck, main
-from torchrecurrent.engine import backend, compiler
+from torchrecurrent.engine import backend, compiler, torch_private
 from torchrecurrent.roles import MapRole, StateRole
 
 Capture = pytest.CaptureFixture[str]
@@ -74,6 +74,16 @@ def command(**changes: str) -> tuple[int, str]:
     )
     assert done.stderr == ""
     return done.returncode, done.stdout
+
+
+def test_a_torch_that_hides_what_it_must_tell(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_private, "missing", "torch._C has no attribute 'DispatchKey'")
+    status, output = doctor(capsys)
+    assert status == 0
+    assert "no kernels: torch._C has no attribute 'DispatchKey'" in output
+    assert "All is well, but the plain loop runs, which is slower: this version of" in words(output)
 
 
 def test_with_the_loop_chosen() -> None:

@@ -97,9 +97,9 @@ CASES: dict[str, Case] = {
     "length too long": (
         lambda: BR(I, H)(X, lengths=[5, 6]),
         ValueError,
-        "lengths: expected numbers from 1 to 5, the padded length, got 5 to 6",
+        "lengths: expected numbers from 0 to 5, the padded length, got 5 to 6",
     ),
-    "length zero": (lambda: BR(I, H)(X, lengths=[0, 5]), ValueError, "got 0 to 5"),
+    "length below zero": (lambda: BR(I, H)(X, lengths=[-1, 5]), ValueError, "got -1 to 5"),
     "lengths too few": (
         lambda: BR(I, H)(X, lengths=[5]),
         ValueError,

@@ -15,7 +15,7 @@ from torchrecurrent import (
     RecurrentLayer,
 )
 
-from .making import assert_same, gradients, input_for, make, randomize
+from .making import assert_same, gradients, input_for, make, randomize, tensors
 
 I, H = 3, 4
 LENGTHS = [2, 5, 1, 4]
@@ -144,3 +144,54 @@ def check_padding(layer: Any) -> None:
     assert all(g.isfinite().all() for g in gradients(layer, output, h_n).values())
     assert padded.grad is not None
     assert padded.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("lengths", [[2, 0, 5, 0], [0, 0, 0, 0]], ids=str)
+def test_a_sequence_without_steps_keeps_its_state(
+    layer_class: type[RecurrentLayer], lengths: list[int]
+) -> None:
+    """Its output is zero, its last state is its first, and so is the gradient."""
+    layer = make(layer_class, bidirectional=True)
+    input = input_for(layer, 5, 4)
+    first = [torch.rand_like(each) + 0.1 for each in tensors(layer(input)[1])]
+    leaves = [each.requires_grad_() for each in (input, *first)]
+    hx = leaves[1] if len(first) == 1 else tuple(leaves[1:])
+    output, last = layer(leaves[0], hx, lengths=lengths)
+    present = [n for n, length in enumerate(lengths) if length]
+    absent = [n for n, length in enumerate(lengths) if not length]
+    assert not output[:, absent].any()
+    assert_same([each[:, absent] for each in tensors(last)], [each[:, absent] for each in first], 0)
+    found = torch.autograd.grad(
+        torch.stack([each.sin().sum() for each in tensors((output, last))]).sum(),
+        leaves,
+        materialize_grads=True,
+    )
+    assert not found[0][:, absent].any()
+    assert_same(
+        [grad[:, absent] for grad in found[1:]], [each[:, absent].cos() for each in first], 0
+    )
+    if present:
+        rest = [state[:, present] for state in leaves[1:]]
+        some = layer(
+            leaves[0][:, present],
+            rest[0] if len(rest) == 1 else tuple(rest),
+            lengths=[lengths[n] for n in present],
+        )
+        pairs = [output[:, present], *(each[:, present] for each in tensors(last))]
+        assert_same(pairs, list(tensors(some)))
+        expected = torch.autograd.grad(
+            torch.stack([each.sin().sum() for each in tensors(some)]).sum(),
+            leaves,
+            materialize_grads=True,
+        )
+        assert_same([g[:, present] for g in found], [g[:, present] for g in expected])
+
+
+def test_a_sequence_without_steps_in_a_stack_of_any_cells() -> None:
+    layer = randomize(Recurrent([nn.LSTMCell, nn.LSTMCell], 3, 4, return_sequences=False)).double()
+    output, (h, _) = layer(torch.randn(5, 2, 3, dtype=torch.float64), lengths=[3, 0])
+    assert not output[1].any()
+    assert not h[:, 1].any()
+    unknown = Recurrent(Leaky, 3, 4)
+    with pytest.raises(ValueError, match="Leaky doesn't tell the state of a sequence without"):
+        unknown(torch.randn(5, 2, 3, dtype=torch.float64), lengths=[3, 0])

@@ -75,7 +75,7 @@ def test_a_cell_that_raises_is_named_and_its_error_kept() -> None:
     class RaisingCell(SoundCell):
         """Fails at its first step."""
 
-        def forward(self, input: Tensor, hx: Any = None) -> Any:
+        def forward(self, input: Tensor, hx: Any = None, **_: Any) -> Any:
             raise RuntimeError("out of order")
 
     with pytest.raises(CellCheckError, match="it raised RuntimeError: out of order") as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,8 @@ from torch.utils.hooks import RemovableHandle
 
 from . import roles
 from .checks import check_cell_states, check_placement, check_width
-from .engine import backend, reference
+from .engine import call, reference
 from .engine.reference import Kernels
-from .fx_leaf import as_leaf, is_symbolic
 from .init import Initializer, resolve_initializer
 from .layout import MULTIPLICATIVE, Block, Layout
 from .options import (
@@ -30,6 +29,7 @@ from .per_sample import PerSample, watch
 from .roles import RECURRENT
 from .saved import drop_zero_biases
 from .signature import StepSignature
+from .tracing import as_leaf, is_symbolic, refuse_scripting
 
 __all__ = ["BaseRecurrentCell", "Integration", "Recurrence"]
 
@@ -314,9 +314,9 @@ class BaseRecurrentCell(Options):
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
         elif sequence:
-            output, states = backend.run(self, input, batch_sizes, states)
+            output, states = call.run(self, input, batch_sizes, states)
         else:
-            output, states = backend.step(self, input, states)
+            output, states = call.step(self, input, states)
         if sequence:
             return output, states[0] if len(states) == 1 else self.state_tuple(*states)
         state = _unwrapped(states)
@@ -358,7 +358,10 @@ class BaseRecurrentCell(Options):
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """As every module's; opacus makes itself known by it."""
-        return super().register_full_backward_hook(watch(self, hook), prepend)
+        return watch(self, hook) or super().register_full_backward_hook(hook, prepend)
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        refuse_scripting(self)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         drop_zero_biases(self, state_dict, prefix)

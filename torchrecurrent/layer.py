@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,12 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .building import CellLike, CellOption, build_cells, check_layer_options
 from .checks import check_placement, check_width
-from .engine import backend
+from .engine import backend, call
 from .foreign import ForeignCell, is_own
-from .fx_leaf import as_leaf, is_symbolic
-from .per_sample import tied
 from .saved import rename_torch_keys
 from .sequence import Steps, side_by_side
 from .states import stack_states, unstack_states
+from .tracing import as_leaf, is_symbolic, refuse_scripting
 
 __all__ = ["Recurrent"]
 
@@ -191,17 +190,15 @@ class Recurrent(nn.Module):
             return self._run_some(k, steps, states)
         cell = self.cells[k]
         if not is_own(cell):
-            return backend.run(ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states)
+            return call.run(ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states)
         assert states is not None
         hx = states[0] if len(states) == 1 else states
         if cell.per_sample is not None:
             cell.per_sample.order = steps.sorted_indices
         output, state = cell(steps.data, hx=hx, sequence=True, batch_sizes=steps.sizes)
-        last = (state,) if isinstance(state, Tensor) else tuple(state)
         if cell.per_sample is not None:
             cell.per_sample.order = None
-            output, last = tied(output, last)
-        return output, last
+        return output, (state,) if isinstance(state, Tensor) else tuple(state)
 
     def _run_some(
         self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
@@ -323,6 +320,9 @@ class Recurrent(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Do nothing; :class:`torch.nn.LSTM` has it for cuDNN."""
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        refuse_scripting(self)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rename_torch_keys(state_dict, prefix, self.num_directions)

@@ -81,6 +81,7 @@ class Options(Numbered):
 def constructor_signature(cls: type, base: type) -> inspect.Signature:
     """The signature that the annotated attributes of ``cls``, down from ``base``, describe."""
     fields: dict[str, inspect.Parameter] = {}
+    owner: Any
     for owner in reversed(cls.__mro__):
         if not issubclass(owner, base):
             continue

@@ -8,6 +8,7 @@ what opacus collects. It runs the reference loop then.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
     from .cell import BaseRecurrentCell
 
-__all__ = ["PerSample", "tied", "watch"]
+__all__ = ["PerSample", "watch"]
 
 States = tuple[Tensor, ...]
 
 
-def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> Callable[..., Any]:
-    """The backward hook to register for ``hook``; if it is opacus', the cell does its part.
+def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> RemovableHandle | None:
+    """Take a backward hook over if it is opacus'; ``None`` if it is not.
 
     Raises:
         NotImplementedError: a way of opacus that needs a module's gradients in another form.
@@ -33,7 +35,7 @@ def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> Callable[..., An
     watcher = getattr(getattr(hook, "func", None), "__self__", None)
     samplers = getattr(watcher, "GRAD_SAMPLERS", None)
     if not isinstance(hook, partial) or "loss_reduction" not in hook.keywords or samplers is None:
-        return hook
+        return None
     if not hook.func.__qualname__.startswith("GradSampleHooks."):
         raise NotImplementedError(
             f"{type(watcher).__name__}: {type(cell).__name__} has gradients for each sample with "
@@ -41,14 +43,8 @@ def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> Callable[..., An
         )
     samplers.setdefault(type(cell), _collect)
     cell.register_forward_pre_hook(_state_by_keyword, with_kwargs=True)
-    cell.per_sample = PerSample(watcher, hook.keywords["loss_reduction"] == "mean")
-
-    def without_gaps(module: nn.Module, grad_input: Any, grad_output: Any) -> Any:
-        """opacus reads the first output's gradient, which a loss of the others leaves out."""
-        there = next(grad for grad in grad_output if grad is not None)
-        return hook(module, grad_input, (there, *grad_output[1:]))
-
-    return without_gaps
+    cell.per_sample = PerSample(watcher, hook)
+    return cell.per_sample.handle
 
 
 def _state_by_keyword(
@@ -65,11 +61,17 @@ class PerSample:
 
     Args:
         watcher: opacus' hooks.
-        mean: whether the loss is a mean over samples, whose gradients are then scaled.
+        hook: the one that is to be called in the backward pass.
     """
 
-    def __init__(self, watcher: Any, mean: bool) -> None:
-        self._watcher, self._mean = watcher, mean
+    def __init__(self, watcher: Any, hook: partial[Any]) -> None:
+        self._watcher = watcher
+        #: The hook, until its handle removes it.
+        self._hooks: OrderedDict[int, partial[Any]] = OrderedDict()
+        self.handle = RemovableHandle(self._hooks)
+        self._hooks[self.handle.id] = hook
+        #: Whether the loss is a mean over samples, whose gradients are then scaled.
+        self._mean = hook.keywords["loss_reduction"] == "mean"
         #: Those whose hooks are still to come.
         self.calls: list[Call] = []
         #: The caller's index of each sequence, where a layer has sorted them.
@@ -78,9 +80,13 @@ class PerSample:
     def active(self, cell: BaseRecurrentCell) -> bool:
         """Whether opacus takes notice of a call."""
         trainable = any(parameter.requires_grad for parameter in cell.parameters())
-        return bool(
-            self._watcher.hooks_enabled and cell.training and torch.is_grad_enabled() and trainable
-        )
+        listens = self._hooks and self._watcher.hooks_enabled
+        return bool(listens and cell.training and torch.is_grad_enabled() and trainable)
+
+    def fire(self, cell: BaseRecurrentCell, grad_output: Tensor) -> None:
+        """Call the hook, as a module would."""
+        for hook in list(self._hooks.values()):
+            hook(cell, (None,), (grad_output,))
 
     def run(
         self, cell: BaseRecurrentCell, data: Tensor, sizes: Tensor | None, states: States
@@ -108,7 +114,9 @@ class PerSample:
         out_dims: Any = (1, dims)
         each = torch.func.vmap(one, in_dims=(0, 1, 1, dims), out_dims=out_dims)
         output, last = each(copies, padded, mask, states)
-        return (output if sizes is None else output[mask]), last
+        output = output if sizes is None else output[mask]
+        output, *rest = _Watched.apply(self, cell, output, *last)  # type: ignore[no-untyped-call]
+        return output, tuple(rest)
 
 
 class Call:
@@ -178,22 +186,23 @@ class _Alone(nn.Module):
         return torch.stack(outputs), states
 
 
-class _Tied(torch.autograd.Function):
-    """Tensors that get gradients together: zeros for those that have none."""
+class _Watched(torch.autograd.Function):
+    """Results whose gradients opacus is told of, whichever of them the loss depends on.
+
+    A module's own backward hooks look at an output alone, not at a tuple of states within it.
+    """
 
     @staticmethod
-    def forward(_: Any, *values: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, owner: PerSample, cell: BaseRecurrentCell, *values: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.owner, ctx.cell = owner, cell
         return tuple(value.view_as(value) for value in values)
 
     @staticmethod
-    def backward(_: Any, *grads: Tensor) -> tuple[Tensor, ...]:
-        return grads
-
-
-def tied(output: Tensor, states: States) -> tuple[Tensor, States]:
-    """The same results, whose hook opacus calls for a loss of the last states alone too."""
-    output, *rest = _Tied.apply(output, *states)  # type: ignore[no-untyped-call]
-    return output, tuple(rest)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        ctx.owner.fire(ctx.cell, grads[0])
+        return (None, None, *grads)
 
 
 class _Copies(torch.autograd.Function):

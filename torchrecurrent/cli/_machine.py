@@ -10,7 +10,7 @@ import sys
 import torch
 
 from .. import __version__
-from ..engine import compiler
+from ..engine import compiler, torch_private
 
 __all__ = ["facts"]
 
@@ -29,6 +29,7 @@ def facts() -> list[tuple[str, str]]:
         ("version", f"torchrecurrent {__version__}, Python {platform.python_version()}"),
         ("platform", system),
         ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} CPUs"),
+        *([("", f"no kernels: {torch_private.missing}")] if torch_private.missing else []),
         ("CPU", _cpu()),
         *_compiler(),
         ("cache", _cache()),

@@ -16,21 +16,29 @@ from torch import Tensor
 from . import reference
 from .boundary import check_parameters, obstacle
 from .compiler import CompilerError
-from .eager import join_delay, sequence, split_delay
 from .emit_c import emit_c
 from .emit_triton import NARROW, emit_triton
 from .fused import Fused, fused
 from .launch import REALS
 from .lifted import is_elementwise
 from .numbered import numbered
-from .operator import sequence_operator
 from .torch_private import constant_while_compiling
 from .triton_load import refusal
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
-__all__ = ["NO_STEP", "Backend", "backend", "explain", "kernel_source", "no_kernel", "run"]
+__all__ = [
+    "NO_STEP",
+    "Backend",
+    "Cell",
+    "backend",
+    "choose",
+    "explain",
+    "kernel_source",
+    "key_while_compiling",
+    "no_kernel",
+]
 
 Backend = Literal["auto", "reference", "c", "triton"]
 
@@ -87,101 +95,7 @@ def backend(name: Backend) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def run(
-    cell: Cell, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """A whole sequence, as :func:`torchrecurrent.engine.reference.run`, by the path chosen."""
-    kernels = cell.kernels()
-    if torch.compiler.is_compiling():
-        key = _key_while_compiling(cell, data)
-        if key is not None:
-            assert states is not None
-            return _run_operator(cast("BaseRecurrentCell", cell), key, data, sizes, states, kernels)
-    else:
-        check_parameters(cell.parameter_shapes, kernels, data)
-        found = _choose(cell, data, states, kernels)
-        if found is not None:
-            assert states is not None
-            return _run_fused(cast("BaseRecurrentCell", cell), found, data, sizes, states, kernels)
-    return _run_reference(cell, data, sizes, states, kernels)
-
-
-def step(
-    cell: BaseRecurrentCell, input: Tensor, states: tuple[Tensor, ...]
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One step of ``(N, I)`` or ``(I,)``, by the path chosen.
-
-    The kernel runs where no gradients are due: a loop over steps written in Python may want
-    them of any order.
-    """
-    kernels = cell.kernels()
-    if not torch.compiler.is_compiling():
-        check_parameters(cell.parameter_shapes, kernels, input)
-        if not torch.is_grad_enabled() and input.dim() == 2:
-            found = _choose(cell, input, states, kernels)
-            if found is not None:
-                return _step_fused(cell, found, input, states, kernels)
-    given, dtype = input.dtype, _autocast_dtype(input, kernels)
-    if dtype is not None:
-        states = tuple(state.to(dtype) for state in states)
-    output, states = cell.update(cell.project(input), states, kernels)
-    return (output, states) if dtype is None else _narrowed(output, states, given)
-
-
-def _step_fused(
-    cell: BaseRecurrentCell,
-    found: Fused,
-    input: Tensor,
-    states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    dtype = input.dtype
-    is_c = not found.is_triton(input.device.type)
-    if is_c and dtype in REALS and not cell.signature.has_delay:
-        weights = [w.contiguous() for w in kernels.values() if w is not None]
-        if all(tensor.dtype is dtype for tensor in (*weights, *states)):
-            made = found.one_step(dtype)(
-                input.contiguous(),
-                weights,
-                [state.contiguous() for state in states],
-                [float(getattr(cell, name)) for name in cell.signature.constants],
-            )
-            if made is not None:
-                return made
-    output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, kernels)
-    return output[0], states
-
-
-def _autocast_dtype(data: Tensor, kernels: reference.Kernels) -> torch.dtype | None:
-    """What the states of a reference loop are under autocast; ``None``: there is none."""
-    if not torch.is_autocast_enabled(data.device.type):
-        return None
-    return next((weight.dtype for weight in kernels.values() if weight is not None), None)
-
-
-def _narrowed(
-    output: Tensor, states: tuple[Tensor, ...], dtype: torch.dtype
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Results in the dtype of the input: the rule under autocast, on every path."""
-    return output.to(dtype), tuple(state.to(dtype) for state in states)
-
-
-def _run_reference(
-    cell: Cell,
-    data: Tensor,
-    sizes: Tensor | None,
-    states: tuple[Tensor, ...] | None,
-    kernels: reference.Kernels,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    given, dtype = data.dtype, _autocast_dtype(data, kernels)
-    if dtype is None or states is None:
-        return reference.run(cell, data, sizes, states, kernels)
-    # Products are autocast's; what is carried from step to step is as precise as the weights.
-    states = tuple(state.to(dtype) for state in states)
-    return _narrowed(*reference.run(cell, data, sizes, states, kernels), given)
-
-
-def _choose(
+def choose(
     cell: Cell,
     data: Tensor,
     states: tuple[Tensor, ...] | None,
@@ -204,7 +118,7 @@ def _kind(chosen: Backend) -> Backend:
     return "triton" if chosen == "triton" else "c"
 
 
-def _key_while_compiling(cell: Any, data: Tensor) -> str | None:
+def key_while_compiling(cell: Any, data: Tensor) -> str | None:
     if not hasattr(cell, "_number"):
         return None
     # What the kernel depends on is handed over, so that a change of it compiles anew.
@@ -278,67 +192,6 @@ def no_kernel(cell: BaseRecurrentCell) -> str:
     """Why no kernel can run a cell, whatever the call; empty if one can."""
     found = cell.no_kernel or fused(cell)
     return found if isinstance(found, str) else ""
-
-
-def _prepared(
-    cell: BaseRecurrentCell,
-    data: Tensor,
-    states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
-    narrow: bool,
-) -> tuple[Tensor, list[Tensor], list[Tensor], list[float]]:
-    """Data, parameters, states and numbers as a kernel takes them.
-
-    Args:
-        narrow: whether the kernel computes bfloat16 and float16 by itself.
-    """
-    weights = [weight for weight in kernels.values() if weight is not None]
-    dtype = weights[0].dtype
-    if dtype in NARROW and (data.dtype != dtype or not narrow):
-        dtype = torch.float32
-    if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
-        data, weights = data.to(dtype), [w.to(dtype) for w in weights]
-        states = tuple(state.to(dtype) for state in states)
-    return (
-        data.contiguous(),
-        [weight.contiguous() for weight in weights],
-        [state.contiguous() for state in split_delay(cell, states)],
-        [float(getattr(cell, name)) for name in cell.signature.constants],
-    )
-
-
-def _run_fused(
-    cell: BaseRecurrentCell,
-    found: Fused,
-    data: Tensor,
-    sizes: Tensor | None,
-    states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    narrow = found.is_triton(data.device.type)
-    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
-    output, last = sequence(found, cell, ready, sizes, weights, first, constants)
-    last = join_delay(cell, last)
-    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
-
-
-def _run_operator(
-    cell: BaseRecurrentCell,
-    key: str,
-    data: Tensor,
-    sizes: Tensor | None,
-    states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The same as one operator of the graph that is being traced."""
-    narrow = data.device.type == "cuda"
-    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
-    keep = torch.is_grad_enabled() and any(
-        tensor.requires_grad for tensor in (ready, *weights, *first)
-    )
-    output, *rest = sequence_operator(key, ready, sizes, weights, first, constants, keep)
-    last = join_delay(cell, tuple(rest[: len(first)]))
-    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
 
 
 def _usable(

@@ -1,13 +1,17 @@
-"""Under :func:`torch.fx.symbolic_trace` a cell or layer is one node, as those of torch.nn are."""
+"""What a cell or layer is to torch's older tracers.
+
+Under :func:`torch.fx.symbolic_trace` it is one node, as the modules of torch.nn are;
+:func:`torch.jit.script` is refused.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 from torch import nn
 from torch.fx import Proxy
 
-__all__ = ["as_leaf", "is_symbolic"]
+__all__ = ["as_leaf", "is_symbolic", "refuse_scripting"]
 
 
 def is_symbolic(input: object) -> TypeGuard[Proxy]:
@@ -31,3 +35,11 @@ def as_leaf(module: nn.Module, input: Proxy, *args: Any, **kwargs: Any) -> Proxy
             "use torch.export.export"
         )
     return tracer.create_proxy("call_module", path, (input, *args), kwargs)  # type: ignore[no-any-return]
+
+
+def refuse_scripting(module: nn.Module) -> NoReturn:
+    """Raise RuntimeError: what a step is made of is found out at run time."""
+    raise RuntimeError(
+        f"{type(module).__name__} can't be scripted; use torch.jit.trace for a fixed length, or "
+        "torch.export.export"
+    )
