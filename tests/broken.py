@@ -29,7 +29,7 @@ class SoundCell(BaseRecurrentCell):
 class Shapes(SoundCell):
     """Makes a row up where a batch has none."""
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
+    def forward(self, input: Tensor, hx: Any = None, **_: Any) -> Any:
         if input.dim() == 2 and input.size(0) == 0:
             return input.new_zeros(1, self.hidden_size)
         return super().forward(input, hx)
@@ -45,7 +45,7 @@ class InitialState(SoundCell):
 class Unbatched(SoundCell):
     """Treats a large batch in its own way."""
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
+    def forward(self, input: Tensor, hx: Any = None, **_: Any) -> Any:
         result = super().forward(input, hx)
         return result / 2 if input.dim() == 2 and input.size(0) > 4 else result
 
@@ -59,10 +59,11 @@ class Dtype(SoundCell):
 
 
 class Gradients(SoundCell):
-    """Passes no gradient on to the state that it is given."""
+    """Passes half a gradient on to the input of a step by itself."""
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
-        return super().forward(input, None if hx is None else hx.detach())
+    def project(self, input: Tensor) -> tuple[Tensor, ...]:
+        halved = (input + input.detach()) / 2
+        return super().project(input if input.dim() == 3 else halved)
 
 
 class FunctionalCall(SoundCell):
@@ -131,10 +132,12 @@ class ExtraRepr(SoundCell):
 
 
 class OneStep(SoundCell):
-    """Does by itself what it does not do in a layer."""
+    """Does with a pair of sequences by itself what it does not do in a layer."""
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
-        return super().forward(input, hx) * 1.001
+    def project(self, input: Tensor) -> tuple[Tensor, ...]:
+        parts = super().project(input)
+        is_pair = input.dim() == 2 and input.size(0) == 2
+        return tuple(part * 1.001 for part in parts) if is_pair else parts
 
 
 class TwoHalves(SoundCell):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from torchrecurrent import __version__
 from torchrecurrent.cli import _machine, _selfcheck, main
-from torchrecurrent.engine import backend, compiler, torch_private
+from torchrecurrent.engine import backend, call, compiler, torch_private
 from torchrecurrent.roles import MapRole, StateRole
 
 Capture = pytest.CaptureFixture[str]
@@ -150,14 +150,14 @@ def test_a_broken_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of diagonal cells only: the others are still checked."""
-    real = backend.run
+    real = call.run
 
     def broken(cell: Any, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         output, last = real(cell, *args)
         is_kernel = backend._current() != "reference"
         return (fault(output) if is_kernel and cell.recurrence == "diagonal" else output), last
 
-    monkeypatch.setattr(backend, "run", broken)
+    monkeypatch.setattr(call, "run", broken)
     status, output = doctor(capsys)
     assert status == 1
     lines = output.splitlines()

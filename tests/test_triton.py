@@ -200,7 +200,7 @@ def test_explain_says_which_kernel_runs() -> None:
     with backend("triton"):
         assert "triton: one fused kernel runs" in BR(3, 5, device=DEVICE).explain(x)
         assert "triton: products and fused kernels" in LSTM(3, 5, device=DEVICE).explain(x)
-        cell = BR(3, 5).cells[0]
+        cell: Any = BR(3, 5).cells[0]
         assert explain(cell, x.to(torch.int32), None).startswith("reference: there is no kernel")
 
 
