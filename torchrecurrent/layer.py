@@ -191,8 +191,9 @@ class Recurrent(nn.Module):
         cell = self.cells[k]
         if not is_own(cell):
             return call.run(ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states)
-        assert states is not None
-        hx = states[0] if len(states) == 1 else states
+        hx: Any = states  # left out, the cell's own zeros
+        if states is not None and len(states) == 1:
+            hx = states[0]
         if cell.per_sample is not None:
             cell.per_sample.order = steps.sorted_indices
         output, state = cell(steps.data, hx=hx, sequence=True, batch_sizes=steps.sizes)
@@ -205,6 +206,8 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The same where some sequences have no step: their last state is their first."""
         cell, running = self.cells[k], steps.running
+        if states is None and is_own(cell):
+            states = cell.initial_states((steps.batch_size,), steps.data)
         if states is None:
             raise ValueError(
                 f"lengths: expected numbers from 1, since {type(cell).__name__} doesn't tell the "
@@ -266,7 +269,10 @@ class Recurrent(nn.Module):
         self, hx: Any, cells: Sequence[Any], steps: Steps, batch_size: int | None
     ) -> list[tuple[Tensor, ...] | None]:
         if hx is None:
-            return [cell.initial_states((steps.batch_size,), steps.data) for cell in cells]
+            return [
+                None if is_own(cell) else cell.initial_states((steps.batch_size,), steps.data)
+                for cell in cells
+            ]
         names = [cell.state_names for cell in cells]
         widths = [cell.state_widths for cell in cells]
         rows = unstack_states(hx, names, widths, batch_size, self._weight())

@@ -27,12 +27,7 @@ def obstacle(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
         device_type: where the kernel runs.
         tensors: all that it would read, with their names.
     """
-    if reason := interception():
-        return reason
-    for name, tensor in tensors:
-        if reason := not_plain(tensor, device_type):
-            return f"{name} can't be read by a kernel: {reason}"
-    return ""
+    return interception() or not_plain(device_type, tensors)
 
 
 def check_parameters(
@@ -75,12 +70,14 @@ def check_memory(
 
     This is asked last, of all that a kernel reads: parameters, data, states and gradients.
     """
+    seen = []
     for name, tensor, shape in tensors:
         if tensor.shape != shape:
             raise RuntimeError(f"{name}: expected shape {tuple(shape)}, got {tuple(tensor.shape)}")
         if tensor.dtype is not dtype:
             raise RuntimeError(f"{name}: expected dtype {dtype}, got {tensor.dtype}")
-        if reason := not_plain(tensor, device_type):
-            raise RuntimeError(f"{name} can't be read by a kernel: {reason}")
         if not tensor.is_contiguous():
             raise RuntimeError(f"{name}: expected a contiguous tensor, got {tensor.stride()}")
+        seen.append((name, tensor))
+    if reason := not_plain(device_type, seen):
+        raise RuntimeError(reason)

@@ -21,6 +21,8 @@ def forward_buffers(
 ) -> dict[str, Tensor]:
     """The data, the first states, the states and the output, by the names of the kernels' slots.
 
+    ``output`` is what the caller gets: the same memory as the output's rows, laid out as the data.
+
     Args:
         plan: of the step.
         batch: the sequences.
@@ -30,13 +32,18 @@ def forward_buffers(
         empty: makes an uninitialised tensor like another, of some shape.
     """
     data, rows = batch.data, batch.rows
-    buffers = {"X": data}
+    output = empty(data, (*data.shape[:-1], plan.widths[plan.output_width]))
+    history = output.view(rows, output.size(-1))
+    buffers = {"X": data, "output": output}
     for k, ((name, place), state) in enumerate(zip(plan.states.items(), states, strict=True)):
         is_output = k == 0 and plan.output is None
         buffers[f"S0.{name}"] = state
-        buffers[f"S.{name}"] = (
-            empty(data, (rows, plan.widths[place])) if keep or is_output else state.clone()
-        )
+        if is_output:
+            buffers[f"S.{name}"] = history
+        elif keep:
+            buffers[f"S.{name}"] = empty(data, (rows, plan.widths[place]))
+        else:
+            buffers[f"S.{name}"] = state.clone()
     if plan.output is not None:
-        buffers["Y"] = empty(data, (rows, plan.widths[plan.output_width]))
+        buffers["Y"] = history
     return buffers

@@ -17,7 +17,7 @@ from . import reference
 from .batch import Batch
 from .boundary import obstacle
 from .fused import Fused
-from .passes import backward_pass, forward_pass, gradients_of, kept_names, outputs
+from .passes import backward_pass, check_given, check_kept, forward_pass, gradients_of, outputs
 from .torch_private import profiling, saved_tensors_are_watched
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class _Sequence(torch.autograd.Function):
         with _named(fused.name):
             tensors = forward_pass(fused, batch, weights, states, constants, True)
         results = outputs(fused, batch, tensors, True)
-        kept = [tensors[name] for name in kept_names(fused)]
+        kept = [tensors[name] for name in fused.kept]
         if saved_tensors_are_watched():
             # Nothing may be held besides; so torch itself tells whether the output was changed.
             ctx.seen, output = None, results[0]
@@ -86,12 +86,16 @@ class _Sequence(torch.autograd.Function):
         given = [("a gradient", grad) for grad in grads if grad is not None]
         if torch.is_grad_enabled() or obstacle(data.device.type, given):
             return (*(None,) * 5, *_replayed(ctx, data, sizes, weights, states, grads, needs))
+        batch = Batch(data, states[0].size(0), sizes)
+        if ctx.seen is None:
+            check_given(ctx.fused, batch, weights, states)
+            check_kept(ctx.fused, batch, output, kept)
         changed = ctx.seen is not None and ctx.seen[0]._version != ctx.seen[1]
         with _named(f"{ctx.fused.name}Backward"):
             results: list[Tensor | None] = [
                 *backward_pass(
                     ctx.fused,
-                    Batch(data, states[0].size(0), sizes),
+                    batch,
                     weights,
                     states,
                     ctx.constants,
@@ -168,6 +172,8 @@ def sequence(
     constants: list[float],
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a kernel over a sequence: its output, and its last states."""
+    batch = Batch(data, states[0].size(0), sizes)
+    batch.check_sizes()
     results: Sequence[Tensor]
     if torch.is_grad_enabled() and any(
         tensor.requires_grad for tensor in (data, *weights, *states)
@@ -176,7 +182,6 @@ def sequence(
             fused, cell, sizes, constants, len(weights), data, *weights, *states
         )
     else:
-        batch = Batch(data, states[0].size(0), sizes)
         with _named(fused.name):
             tensors = forward_pass(fused, batch, weights, states, constants, False)
         results = outputs(fused, batch, tensors, False)

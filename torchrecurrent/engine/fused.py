@@ -53,6 +53,12 @@ class Fused:
         #: The parameters that the kernel takes, in this order, and their shapes.
         self.weights = tuple(weights)
         self.shapes = tuple(weights.values())
+        #: Which of the forward pass's tensors is the output, and what it keeps besides for the
+        #: backward pass, with the width of each.
+        states = {f"S.{name}": plan.widths[place] for name, place in plan.states.items()}
+        self.output = next(iter(states)) if plan.output is None else "Y"
+        widths = {**states, **plan.kept()}
+        self.kept = {name: width for name, width in widths.items() if name != self.output}
         self._steps: dict[torch.dtype, OneStep] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
         self._triton: dict[torch.dtype, TritonKernel] = {}

@@ -33,11 +33,12 @@ def sequence_operator(
     """The output at all steps, the last states, and what backward needs besides."""
     from .batch import Batch
     from .fused import fused_by_key
-    from .passes import forward_pass, kept_names, outputs
+    from .passes import check_given, forward_pass, outputs
 
     fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
+    check_given(fused, batch, weights, states)
     tensors = forward_pass(fused, batch, weights, states, constants, keep)
-    kept = [tensors[name] for name in kept_names(fused)] if keep else []
+    kept = [tensors[name] for name in fused.kept] if keep else []
     return [*outputs(fused, batch, tensors, keep), *kept]
 
 
@@ -52,12 +53,11 @@ def _(
     keep: bool,
 ) -> list[Tensor]:
     from .fused import fused_by_key
-    from .passes import kept_widths
 
     fused = fused_by_key(key)
     output = data.new_empty((*data.shape[:-1], fused.plan.widths[fused.plan.output_width]))
     rows = data.numel() // data.size(-1)
-    kept = [data.new_empty((rows, width)) for width in kept_widths(fused)] if keep else []
+    kept = [data.new_empty((rows, width)) for width in fused.kept.values()] if keep else []
     return [output, *(torch.empty_like(state) for state in states), *kept]
 
 
@@ -78,9 +78,11 @@ def _sequence_backward(
     """Gradients of data, weights and states."""
     from .batch import Batch
     from .fused import fused_by_key
-    from .passes import backward_pass
+    from .passes import backward_pass, check_given, check_kept
 
     fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
+    check_given(fused, batch, weights, states)
+    check_kept(fused, batch, output, kept)
     return backward_pass(
         fused, batch, weights, states, constants, (output, kept), grad_output, grad_states,
         needs_data, False,

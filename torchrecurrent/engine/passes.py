@@ -15,32 +15,12 @@ from .triton_launch import TritonKernel
 
 __all__ = [
     "backward_pass",
+    "check_given",
+    "check_kept",
     "forward_pass",
     "gradients_of",
-    "kept_names",
-    "kept_widths",
     "outputs",
 ]
-
-
-def _output_name(fused: Fused) -> str:
-    plan = fused.plan
-    return f"S.{next(iter(plan.states))}" if plan.output is None else "Y"
-
-
-def kept_names(fused: Fused) -> list[str]:
-    """What the forward pass keeps for the backward one, besides its inputs and the output."""
-    plan = fused.plan
-    names = [f"S.{name}" for name in plan.states]
-    return [name for name in (*names, *plan.kept()) if name != _output_name(fused)]
-
-
-def kept_widths(fused: Fused) -> list[int]:
-    """How wide each of these is."""
-    plan = fused.plan
-    widths = {f"S.{name}": plan.widths[place] for name, place in plan.states.items()}
-    widths |= plan.kept()
-    return [widths[name] for name in kept_names(fused)]
 
 
 def _kernel(fused: Fused, batch: Batch) -> Kernel | TritonKernel:
@@ -78,29 +58,18 @@ def forward_pass(
     keep: bool,
 ) -> dict[str, Tensor]:
     """All tensors that it makes, under their names in the kernel."""
-    _check(fused, batch, weights, states)
     named = dict(zip(fused.weights, weights, strict=True))
     return _kernel(fused, batch).forward(batch, named, states, constants, keep)
 
 
 def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: bool) -> list[Tensor]:
     """The output at all steps, and the states after each sequence's last."""
-    name, last = _output_name(fused), batch.last_rows()
+    name, last = fused.output, batch.last_rows()
     final = []
     for state in fused.plan.states:
         history = tensors[f"S.{state}"]
         final.append(history[last].clone() if keep or f"S.{state}" == name else history)
-    return [_as_base(tensors[name], batch), *final]
-
-
-def _as_base(history: Tensor, batch: Batch) -> Tensor:
-    """The same memory as a tensor that is no view, so that a caller may change it in place.
-
-    Its version is its own: that of ``history`` does not tell whether somebody has.
-    """
-    shape = (*batch.data.shape[:-1], history.size(1))
-    like, base = history.view(shape), history.new_empty(0)
-    return base.set_(history.untyped_storage(), like.storage_offset(), shape, like.stride())
+    return [tensors["output"], *final]
 
 
 def gradients_of(
@@ -132,13 +101,14 @@ def _check_gradients(
     )
 
 
-def _check_kept(fused: Fused, batch: Batch, made: tuple[Tensor, Sequence[Tensor]]) -> None:
-    """What was kept may have been through hooks that pack and unpack saved tensors."""
-    data, (output, kept) = batch.data, made
-    names = zip(kept_names(fused), kept, kept_widths(fused), strict=True)
+def check_kept(fused: Fused, batch: Batch, output: Tensor, kept: Sequence[Tensor]) -> None:
+    """Raise RuntimeError unless what was kept for the backward pass is what it was."""
+    data = batch.data
+    names = zip(fused.kept, kept, fused.kept.values(), strict=True)
     width = fused.plan.widths[fused.plan.output_width]
     for name, tensor, each in (*names, ("output", output, width)):
-        if tensor.numel() != batch.rows * each or tensor.device != data.device:
+        fits = tensor.numel() == batch.rows * each and tensor.is_contiguous()
+        if not fits or (tensor.device, tensor.dtype) != (data.device, data.dtype):
             raise RuntimeError(
                 f"{name}, kept for the backward pass: expected {batch.rows} rows of {each} on "
                 f"{data.device}, got {tuple(tensor.shape)} on {tensor.device}"
@@ -169,10 +139,8 @@ def backward_pass(
     if made is None:
         tensors = forward_pass(fused, batch, weights, states, constants, True)
     else:
-        _check(fused, batch, weights, states)
-        _check_kept(fused, batch, made)
-        tensors = dict(zip(kept_names(fused), made[1], strict=True))
-        tensors[_output_name(fused)] = made[0].flatten(0, -2)
+        tensors = dict(zip(fused.kept, made[1], strict=True))
+        tensors[fused.output] = made[0].flatten(0, -2)
         tensors |= {f"S0.{name}": s for name, s in zip(fused.plan.states, states, strict=True)}
         tensors["X"] = batch.data
     grad_data, grads, grad_first = _kernel(fused, batch).backward(

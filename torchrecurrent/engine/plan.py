@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .graph import Graph, Leaf
 
@@ -96,17 +97,17 @@ class Plan:
     gradients: dict[Leaf, int]
     line: int  # how many of the states, the last ones, are a delay line
 
-    @property
+    @cached_property
     def learned(self) -> tuple[str, ...]:
         """The vectors whose gradient the kernel sums up itself."""
         return tuple(name for name in self.vectors if Leaf("v", name) in self.gradients)
 
-    @property
+    @cached_property
     def raw_gradient(self) -> bool:
         """Whether the step itself passes a gradient to the input."""
         return Leaf("x", "input") in self.gradients
 
-    @property
+    @cached_property
     def output_width(self) -> int:
         """The place of the output's width."""
         if self.output is not None:

@@ -5,7 +5,7 @@ Where something is missing, :data:`missing` names it, no kernel runs, and ``doct
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import torch
@@ -89,19 +89,21 @@ def _has_function_mode() -> bool:
     return any(type(mode) is not DeviceContext for mode in modes)
 
 
-def not_plain(tensor: Tensor, device_type: str) -> str:
-    """What makes a tensor more than memory of a device with a shape and strides; empty if nothing.
+def not_plain(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Which tensor is more than memory of a device with a shape and strides; empty if none is.
 
     Its dispatch keys tell: those of negative and conjugate views, of sparse, quantised, nested
     and zero tensors, and of whatever a transformation wraps are not among those of plain memory.
     """
-    kind = type(tensor)
-    if kind is not Tensor and kind is not torch.nn.Parameter:
-        return f"it is of the subclass {kind.__name__}"
-    plain, keys = _PLAIN_KEYS.get(device_type), torch._C._dispatch_keys(tensor)
-    if keys == plain or (plain is not None and (keys | plain) == plain):
-        return ""
-    return f"it is no plain memory of the device {device_type!r} ({keys})"
+    plain, keys_of = _PLAIN_KEYS.get(device_type), torch._C._dispatch_keys
+    for name, tensor in tensors:
+        kind = type(tensor)
+        if kind is not torch.nn.Parameter and kind is not Tensor:
+            return f"{name} is of the subclass {kind.__name__}"
+        keys = keys_of(tensor)
+        if keys != plain and (plain is None or (keys | plain) != plain):
+            return f"{name} is no plain memory of the device {device_type!r} ({keys})"
+    return ""
 
 
 def profiling() -> bool:
