@@ -27,8 +27,14 @@ def _kernel(fused: Fused, batch: Batch) -> Kernel | TritonKernel:
     return fused.kernel(batch.data.dtype, batch.data.device.type)
 
 
-def _check(fused: Fused, batch: Batch, weights: Sequence[Tensor], states: Sequence[Tensor]) -> None:
-    """Raise RuntimeError unless the kernel may read what it is given."""
+def check_given(
+    fused: Fused, batch: Batch, weights: Sequence[Tensor], states: Sequence[Tensor]
+) -> None:
+    """Raise RuntimeError unless the kernel may read what it is given.
+
+    For calls that don't come from a cell, which checks its own: of the operator, and those whose
+    tensors were in the hands of hooks meanwhile.
+    """
     data, plan = batch.data, fused.plan
     lead = data.shape[:-1]
     if batch.sizes is None and (len(lead) != 2 or lead[1] != batch.size):
