@@ -71,7 +71,7 @@ class Trial:
         self.input = torch.randn(*shape, self.layer.input_size, dtype=torch.float64)
         self.lengths: list[int] | None = None
         if batch is not None and rng.random() < 0.3:
-            self.lengths = [rng.randint(1, steps) for _ in range(batch)]
+            self.lengths = [rng.randint(0, steps) for _ in range(batch)]
         #: The first state of the layer, and those of single steps of its first cell.
         self.hx: Any = None
         if rng.random() < 0.7:
