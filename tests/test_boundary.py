@@ -26,8 +26,8 @@ def traces(test: Any) -> Any:
     The tracer warns of checks of shapes, whose outcome it keeps; outside tests torch itself
     silences it for packages whose names begin as its own.
     """
-    for category in ("DeprecationWarning", "torch.jit.TracerWarning"):
-        test = pytest.mark.filterwarnings(f"ignore::{category}")(test)
+    for ignored in (":DeprecationWarning", ":FutureWarning:torch", ":torch.jit.TracerWarning"):
+        test = pytest.mark.filterwarnings(f"ignore:{ignored}")(test)
     return test
 
 

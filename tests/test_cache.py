@@ -21,6 +21,8 @@ import torchrecurrent
 from torchrecurrent.engine import cache, compiler
 from torchrecurrent.engine.compiler import Compiler, CompilerError, HangError
 
+from .processes import in_foreground
+
 REAL = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang") or ""
 TWICE = "double twice(double x) { return 2 * x; }\n"
 
@@ -33,8 +35,7 @@ package = types.ModuleType("torchrecurrent")
 package.__path__ = [{str(Path(torchrecurrent.__file__).parent)!r}]
 package.__version__ = "test"
 sys.modules["torchrecurrent"] = package
-import ctypes, os, signal, threading, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+import ctypes, os, threading, time
 from torchrecurrent.engine import cache
 from torchrecurrent.engine.compiler import CompilerError
 
@@ -82,13 +83,14 @@ class Sandbox:
         return {**os.environ, **own, **changes}
 
     def start(self, script: str = ONCE, *around: str, **changes: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*around, sys.executable, "-c", SCRIPT + script],
-            env=self.environment(**changes),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with in_foreground():
+            return subprocess.Popen(
+                [*around, sys.executable, "-c", SCRIPT + script],
+                env=self.environment(**changes),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
 
     def run(self, script: str = ONCE, *around: str, **changes: str) -> str:
         """What a process says: the answer is 42.0; warnings come after it."""

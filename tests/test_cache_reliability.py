@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ import pytest
 
 from torchrecurrent.engine import cache
 
+from .processes import in_background, interrupt
 from .test_cache import REAL, TWICE, Sandbox, answer, wait_until
 
 pytestmark = pytest.mark.skipif(not REAL, reason="there is no C compiler here")
@@ -71,18 +71,19 @@ def test_threads_share_one_build(
     assert box.calls == 1
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_build_killed_half_way(box: Sandbox, sent: signal.Signals) -> None:
+@pytest.mark.parametrize("end", [subprocess.Popen.kill, interrupt], ids=["SIGKILL", "SIGINT"])
+def test_build_killed_half_way(box: Sandbox, end: Callable[[subprocess.Popen[str]], None]) -> None:
     started = box.root / "started"
     box.write_compiler(f"touch {started}; sleep 5")
-    process = box.start()
+    with in_background():
+        process = box.start()
     wait_until(started.exists)
     assert box.files("*.lock")
-    process.send_signal(sent)
+    end(process)
     process.communicate(timeout=30)
     assert box.files("*.so") == []
     left = box.files(".torchrecurrent-build-*")
-    assert len(left) == (1 if sent == signal.SIGKILL else 0)
+    assert len(left) == (0 if end is interrupt else 1)
     box.write_compiler()
     assert box.run() == "42.0\n"  # without waiting: the lock died with its holder
     for path in left:

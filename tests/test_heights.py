@@ -14,6 +14,7 @@ from torchrecurrent.engine.backend import Backend
 from torchrecurrent.roles import (
     INPUT,
     RECURRENT,
+    Constant,
     Gate,
     Kernel,
     MapRole,
@@ -38,6 +39,7 @@ class HourglassCell(BaseRecurrentCell):
     """Products of two heights, a number used at either, and maps of the input in the step."""
 
     narrow: int = 2
+    scale: float = 1.0
     wide_kernel_init: str = "xavier_uniform"
 
     @property
@@ -46,10 +48,19 @@ class HourglassCell(BaseRecurrentCell):
 
     @staticmethod
     def step(
-        h: State, a: Narrow, b: Gate, c: Gate, d: Narrow, v: Value, W: Widened, I: InputMap, x: Raw
+        h: State,
+        a: Narrow,
+        b: Gate,
+        c: Gate,
+        d: Narrow,
+        v: Value,
+        W: Widened,
+        I: InputMap,
+        x: Raw,
+        scale: Constant,
     ) -> Tensor:
-        thin = 2 * torch.tanh(a) + 2 * torch.sigmoid(d)
-        return torch.sigmoid(b) * h + 2 * torch.tanh(c + W(thin) + I(x)) * v
+        thin = (1 + scale) * torch.tanh(a) + 2 * torch.sigmoid(d)
+        return torch.sigmoid(b) * h + (1 + scale) * torch.tanh(c + W(thin) + I(x)) * v
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
 import re
@@ -28,6 +27,7 @@ from torchrecurrent.studies.store import read_result
 from torchrecurrent.studies.sweep import SweepError
 
 from .broken import SoundCell
+from .processes import in_background, in_foreground, interrupt_this
 from .running import config
 
 SMOKE = ["study", "run", "copy-first", "--preset", "smoke", "--seeds", "2"]
@@ -108,12 +108,13 @@ def test_after_ctrl_c_the_cluster_is_free(
         until = time.monotonic() + SECONDS
         while len(list(tmp_path.rglob("progress"))) < 2 and time.monotonic() < until:
             time.sleep(0.02)
-        _thread.interrupt_main()
+        interrupt_this()
 
     thread = threading.Thread(target=press)
     thread.start()
     words = [*SMOKE, "--set", "steps=1000000", "--out", str(tmp_path), "--dask", address]
-    assert main(words) == 130
+    with in_background(), in_foreground():
+        assert main(words) == 130
     thread.join()
     assert "goes on from here" in capsys.readouterr().out
     with connected(address, None) as cluster:

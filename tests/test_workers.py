@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchrecurrent import GRU, Recurrent, backend
 
 from .making import assert_same, gradients, input_for
+from .processes import status_of_child
 from .test_engine import build
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
-    # Python 3.12 warns of what is tested here.
+    # Python 3.12 warns of what is tested here, also where a DataLoader forks.
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
@@ -105,19 +105,6 @@ def test_in_a_child_with_several_threads(two_threads: None) -> None:
             return torch.get_num_threads() == 2 and torch.equal(layer(input)[0], expected)
 
     assert status_of_child(same) == 0
-
-
-def status_of_child(work: Callable[[], bool]) -> int:
-    """0 if ``work`` returned true in a forked child, and did so within a minute."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)  # whose signal ends the child
-        status = 1
-        try:
-            status = int(not work())
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1]
 
 
 SCRIPT = """

@@ -181,12 +181,13 @@ def derive(
     """
     count = len(graph.nodes)
     gradients: dict[int, int] = {}
-    # Nobody asks for these, and what a number gets from values of two widths has no sum.
-    constant = {
-        k
-        for k, node in enumerate(graph.nodes)
-        if node.op == "number" or (node.leaf is not None and node.leaf.kind == "c")
-    }
+    # Nobody asks for the gradients of numbers, and of what is computed of them only; and what
+    # one gets from values of two widths has no sum.
+    constant: set[int] = set()
+    for k, each in enumerate(graph.nodes):
+        # A number has no arguments; a leaf has none either.
+        if each.leaf.kind == "c" if each.leaf else constant.issuperset(each.args):
+            constant.add(k)
 
     def accumulate(node: int, gradient: int | None) -> None:
         if gradient is not None and node not in constant:

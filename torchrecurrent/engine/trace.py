@@ -71,6 +71,8 @@ class Symbol:
     def __getattr__(self, name: str) -> Callable[..., Symbol]:
         if name not in _NAMES:
             raise UntraceableError(f"the tensor attribute {name!r} has no rule")
+        if name == "where":  # as a method of the value, not of the condition
+            return lambda condition, other: self._apply("where", condition, self, other)
         return lambda *args: self._apply(_NAMES[name], self, *args)
 
     def __bool__(self) -> bool:
