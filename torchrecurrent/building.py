@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from .activations import Activation
+from .foreign import output_size
 from .options import expected
 
 if TYPE_CHECKING:
@@ -45,10 +46,7 @@ def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object])
             if one is module:
                 _check_instance(module, width, options)
         cells += built
-        width = sum(
-            int(getattr(module, "output_size", getattr(module, "hidden_size", layer.hidden_size)))
-            for module in built
-        )
+        width = sum(output_size(module, layer.hidden_size) for module in built)
     return cells
 
 

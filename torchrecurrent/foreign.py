@@ -10,10 +10,15 @@ from torch import Tensor, nn
 from .checks import is_tensors
 from .engine.reference import Kernels
 
-__all__ = ["ForeignCell"]
+__all__ = ["ForeignCell", "output_size"]
 
 #: How many states the cells of torch have, so that a given state can be checked.
 _TORCH_STATES = {nn.RNNCell: ("h",), nn.GRUCell: ("h",), nn.LSTMCell: ("h", "c")}
+
+
+def output_size(module: nn.Module, hidden_size: int) -> int:
+    """Width of the output of a cell of any kind, in a layer of this ``hidden_size``."""
+    return int(getattr(module, "output_size", getattr(module, "hidden_size", hidden_size)))
 
 
 class ForeignCell:
@@ -31,8 +36,7 @@ class ForeignCell:
         self.state_names = next(
             (names for kind, names in _TORCH_STATES.items() if isinstance(module, kind)), None
         )
-        size = getattr(module, "output_size", getattr(module, "hidden_size", hidden_size))
-        self.output_size = int(size)
+        self.output_size = output_size(module, hidden_size)
         self.state_widths = (
             None if self.state_names is None else (self.output_size,) * len(self.state_names)
         )

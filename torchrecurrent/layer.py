@@ -15,7 +15,7 @@ from .building import CellLike, CellOption, build_cells, check_layer_options
 from .cell import BaseRecurrentCell
 from .checks import check_placement, check_width
 from .engine import backend
-from .foreign import ForeignCell
+from .foreign import ForeignCell, output_size
 from .saved import rename_torch_keys
 from .sequence import Steps, side_by_side
 from .states import stack_states, unstack_states
@@ -59,8 +59,8 @@ class Recurrent(nn.Module):
           tensor or list of N integers from 1 to T, in any order.
 
     Outputs: output, h_n
-        - **output**: ``(T, N, D * H)``, laid out as the input; zero after a sequence's end.
-          ``(N, D * H)`` with ``return_sequences=False``.
+        - **output**: ``(T, N, output_size)``, D * H for most cells, laid out as the input; zero
+          after a sequence's end. ``(N, output_size)`` with ``return_sequences=False``.
         - **h_n**: ``(L * D, N, H)``, each sequence's state after its own last step. A tuple
           of them for a cell with several states. Where a state has another width in each
           layer, a list of L * D tensors; for a stack of cells with different states, a
@@ -120,6 +120,12 @@ class Recurrent(nn.Module):
     @property
     def num_directions(self) -> int:
         return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Width of the output's last dimension, over all directions."""
+        last = self.cells[-self.num_directions :]
+        return sum(output_size(cell, self.hidden_size) for cell in last)
 
     def _steppers(self) -> list[Any]:
         return [
