@@ -16,6 +16,7 @@ from .cell import BaseRecurrentCell
 from .checks import check_placement, check_width
 from .engine import backend
 from .foreign import ForeignCell, output_size
+from .published import LayerNames
 from .saved import rename_torch_keys
 from .sequence import Steps, side_by_side
 from .states import stack_states, unstack_states
@@ -26,16 +27,17 @@ Sequences = Tensor | PackedSequence
 Lengths = Tensor | Sequence[int] | None
 
 
-class Recurrent(nn.Module):
+class Recurrent(nn.Module, LayerNames):
     r"""A stack of cells over a sequence.
 
     Args:
-        cell: a class of cells, or a factory called as ``cell(input_size, hidden_size,
-            ...)``, once for each layer and direction; an instance, for a single layer; or a
-            list with one of these for each layer (a mixed stack), and a pair of instances
-            for each layer if bidirectional. A cell is one of this package, one of
-            :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
-            or any module with ``forward(input, state)`` (see :ref:`foreign`).
+        cell: a class of cells, or a factory called as ``cell(input_size, hidden_size, ...)``,
+            once for each layer and direction; an instance, for a single layer; or a list with
+            one of these for each layer (a mixed stack). Backwards an instance is a copy of it,
+            initialised anew; a pair of instances is one for each direction. A cell is one of
+            this package, one of :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`,
+            :class:`torch.nn.RNNCell`, or any module with ``forward(input, state)`` (see
+            :ref:`foreign`).
         input_size: width I of the input.
         hidden_size: width H of the state.
         num_layers: L; each layer reads the outputs of the one before.
@@ -271,14 +273,6 @@ class Recurrent(nn.Module):
         if any(state is None for state in states):
             raise TypeError("init_hidden: the cell's states are not known; pass hx=None instead")
         return stack_states(states)
-
-    def reset_parameters(self) -> None:
-        """Initialise every cell anew."""
-        for cell in self.cells:
-            getattr(cell, "reset_parameters")()  # noqa: B009 - a module of any kind
-
-    def flatten_parameters(self) -> None:
-        """Do nothing; :class:`torch.nn.LSTM` has it for cuDNN."""
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rename_torch_keys(state_dict, prefix, self.num_directions)

@@ -241,7 +241,7 @@ class FastSlow(nn.Module):
 
     def reset_parameters(self) -> None:
         """Initialise every parameter anew."""
-        for cell in (*self.fast_cells, self.slow):
+        for cell in (self.fast_cells[0], self.slow, *self.fast_cells[1:]):
             cell.reset_parameters()
 
     def init_hidden(self, batch_size: int | None = None) -> States:
