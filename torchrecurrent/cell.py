@@ -23,6 +23,7 @@ from .options import (
     options_repr,
     positional,
 )
+from .published import CellNames
 from .roles import RECURRENT
 from .saved import drop_zero_biases
 from .signature import StepSignature
@@ -33,7 +34,7 @@ Recurrence = Literal["dense", "diagonal"]
 Integration = Literal["additive", "multiplicative"]
 
 
-class BaseRecurrentCell(Options):
+class BaseRecurrentCell(Options, CellNames):
     r"""One step of a recurrent network, from a pure function.
 
     A subclass writes its mathematics as a static method ``step`` whose arguments
@@ -45,8 +46,7 @@ class BaseRecurrentCell(Options):
         input_size: width I of the input.
         hidden_size: width H of the state.
         bias: if ``False`` the cell has no bias at all.
-        recurrent_bias: whether the recurrent products have a bias of their own;
-            default: as ``bias``.
+        recurrent_bias: whether recurrent products have a bias of their own; default: as ``bias``.
         kernel_init: initialiser of ``weight_ih``, called once a gate: a name from
             :data:`torchrecurrent.init.INITIALIZERS` or a function that fills a tensor.
         recurrent_kernel_init: the same for ``weight_hh``.
@@ -169,10 +169,9 @@ class BaseRecurrentCell(Options):
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
 
-        stacks = self.layout.stacks
-        for kernel in stacks:
+        for kernel in self.layout.stacks:
             self.register_parameter(kernel.weight, empty(*self.layout.shape(kernel)))
-        for kernel in (each for each in stacks if each.bias is not None):
+        for kernel in (each for each in self.layout.stacks if each.bias is not None):
             wanted, rows = getattr(self, kernel.bias_flag), self.layout.bias_blocks(kernel)[-1].stop
             self.register_parameter(str(kernel.bias), empty(rows) if wanted else None)
         for argument in self.signature.having(roles.ScalarRole):

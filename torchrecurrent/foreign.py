@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .checks import is_tensors
 from .engine.reference import Kernels
 
-__all__ = ["ForeignCell", "output_size"]
+__all__ = ["ForeignCell", "output_size", "state_names"]
 
 #: How many states the cells of torch have, so that a given state can be checked.
 _TORCH_STATES = {nn.RNNCell: ("h",), nn.GRUCell: ("h",), nn.LSTMCell: ("h", "c")}
@@ -21,25 +21,32 @@ def output_size(module: nn.Module, hidden_size: int) -> int:
     return int(getattr(module, "output_size", getattr(module, "hidden_size", hidden_size)))
 
 
+def state_names(module: nn.Module) -> tuple[str, ...] | None:
+    """The states of a cell of any kind; ``None``: unknown before it has run."""
+    declared: Any = getattr(module, "state_names", None)
+    if declared is not None and hasattr(module, "state_widths"):
+        return tuple(declared)
+    return next((names for kind, names in _TORCH_STATES.items() if isinstance(module, kind)), None)
+
+
 class ForeignCell:
     """What the loop asks of a cell, asked of a module that is not one of ours.
 
     The module is called as ``module(input, state)``: ``state`` is ``None`` at first (or what
     its ``init_hidden(batch_size)`` gives, if it has that), then what it returned. It returns
     the new state, a tensor or a tuple whose first tensor is the output; or ``(output,
-    state)`` with ``state`` a tuple.
+    state)`` with ``state`` a tuple. Its ``state_names`` and ``state_widths``, if it has both,
+    say what a given state has to be.
     """
 
     def __init__(self, module: nn.Module, hidden_size: int) -> None:
         self.module = module
-        #: ``None``: unknown before the module has run.
-        self.state_names = next(
-            (names for kind, names in _TORCH_STATES.items() if isinstance(module, kind)), None
-        )
         self.output_size = output_size(module, hidden_size)
-        self.state_widths = (
-            None if self.state_names is None else (self.output_size,) * len(self.state_names)
-        )
+        self.state_names = names = state_names(module)
+        self.state_widths: tuple[int, ...] | None = None
+        if names is not None:
+            same = (self.output_size,) * len(names)
+            self.state_widths = tuple(getattr(module, "state_widths", same))
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         return (input,)
@@ -49,10 +56,13 @@ class ForeignCell:
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
         """The states before the first step; ``None``: the module makes its own."""
-        if self.state_widths is not None:
-            return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
         init_hidden = getattr(self.module, "init_hidden", None)
-        return None if init_hidden is None else self._states(init_hidden(shape[0]))
+        if init_hidden is not None:
+            states = self._states(init_hidden(shape[0] if shape else 1))
+            return states if shape else tuple(state.squeeze(0) for state in states)
+        if self.state_widths is None:
+            return None
+        return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
 
     def update(
         self, inputs: Sequence[Tensor], states: tuple[Tensor, ...] | None, kernels: Kernels
