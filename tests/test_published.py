@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import torchrecurrent
 from torchrecurrent import (
@@ -184,3 +184,28 @@ def test_so_it_is_of_cells_made_of_cells() -> None:
     check_initialised(Multiplicative(LSTMCell, 3, 4))
     check_initialised(FastSlow(LSTMCell, RNNCell, 3, 4))
     check_initialised(Recurrent([Leaky, nn.GRUCell], 3, 4))
+
+
+def test_the_ones_that_a_cell_once_saved_are_dropped(layer_class: type[RecurrentLayer]) -> None:
+    layer = make(layer_class, 2)
+    saved: dict[str, Tensor] = {key: value + 1 for key, value in layer.state_dict().items()}
+    ones = {f"cells.{k}.t_ones": torch.ones(HIDDEN) for k in range(2)}
+    layer.load_state_dict(saved | ones, strict=True)
+    assert_same(layer.state_dict().values(), saved.values(), 0)
+    layer.cells[1].load_state_dict(
+        dict(layer.cells[1].state_dict()) | {"t_ones": torch.ones(HIDDEN)},
+        strict=True,
+    )
+    ones["cells.1.t_ones"][2] = 0.5
+    with pytest.raises(RuntimeError, match=r"Unexpected key\(s\) in state_dict: \"cells.1.t_ones"):
+        layer.load_state_dict(saved | ones, strict=True)
+
+
+def test_a_buffer_of_that_name_is_loaded() -> None:
+    cell = BRCell(3, 4)
+    cell.register_buffer("t_ones", torch.zeros(4))
+    cell.load_state_dict(BRCell(3, 4).state_dict() | {"t_ones": torch.ones(4)}, strict=True)
+    assert_same(cell.get_buffer("t_ones"), torch.ones(4), 0)
+    model = nn.Sequential(Multiplicative(LSTMCell, 3, 4))
+    saved = model.state_dict() | {"0.cell.t_ones": torch.ones(4)}
+    assert not model.load_state_dict(saved, strict=True).unexpected_keys

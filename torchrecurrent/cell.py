@@ -25,7 +25,7 @@ from .options import (
 )
 from .published import CellNames
 from .roles import RECURRENT
-from .saved import drop_zero_biases
+from .saved import drop_buffers
 from .signature import StepSignature
 
 __all__ = ["BaseRecurrentCell", "Integration", "Recurrence"]
@@ -287,7 +287,7 @@ class BaseRecurrentCell(Options, CellNames):
         return (output, state) if self.signature.has_output else state
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        drop_zero_biases(self, state_dict, prefix)
+        drop_buffers(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
