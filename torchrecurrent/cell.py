@@ -64,7 +64,7 @@ class BaseRecurrentCell(Options, CellNames):
     Inputs: input, hx
         - **input**: ``(N, I)``, or ``(I,)`` unbatched.
         - **hx**: the state, ``(N, H)`` or ``(H,)``, or a tuple of them for a cell with
-          several states. Default: zeros.
+          several states, where ``None`` stands for zeros. Default: zeros.
 
     Outputs:
         The new state, shaped as ``hx``. A cell whose output is not its state returns

@@ -16,6 +16,13 @@ def is_tensors(value: object) -> TypeGuard[Sequence[Tensor]]:
     return isinstance(value, tuple | list) and all(isinstance(item, Tensor) for item in value)
 
 
+def _may_be_states(value: object) -> TypeGuard[Sequence[Tensor | None]]:
+    """The same, or ``None`` for some of the tensors."""
+    return isinstance(value, tuple | list) and all(
+        item is None or isinstance(item, Tensor) for item in value
+    )
+
+
 def check_width(input: Tensor, input_size: int) -> None:
     """Raise RuntimeError unless the last dimension of ``input`` is ``input_size``."""
     if input.size(-1) != input_size:
@@ -45,15 +52,15 @@ def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
         )
 
 
-def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor, ...]:
-    """The states in ``hx`` as a tuple.
+def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor | None, ...]:
+    """The states in ``hx`` as a tuple; ``None`` in a tuple is left in its place.
 
     Raises:
         TypeError: a single tensor where several states are due, or the reverse.
     """
     if len(names) == 1 and isinstance(hx, Tensor):
         return (hx,)
-    if len(names) > 1 and is_tensors(hx) and len(hx) == len(names):
+    if len(names) > 1 and _may_be_states(hx) and len(hx) == len(names):
         return tuple(hx)
     wanted = "a Tensor" if len(names) == 1 else f"a tuple of {len(names)} Tensors"
     given = type(hx).__name__
@@ -69,19 +76,24 @@ def check_cell_states(
     hx: object,
     weight: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """The states given to one step of a cell.
+    """The states given to one step of a cell, with zeros in place of ``None``.
 
     Raises:
         TypeError: a wrong number of states.
         ValueError: a wrong rank, dtype or device.
         RuntimeError: a wrong width or batch size.
     """
-    states = check_state_kind(hx, names)
+    given = check_state_kind(hx, names)
     shape = input.shape[:-1]
-    for name, width, state in zip(names, widths, states, strict=True):
-        label = "hx" if len(states) == 1 else f"hx ({name})"
+    states: list[Tensor] = []
+    for name, width, state in zip(names, widths, given, strict=True):
+        if state is None:
+            states.append(input.new_zeros((*shape, width)))
+            continue
+        label = "hx" if len(given) == 1 else f"hx ({name})"
         if state.shape == (*shape, width):
             check_placement(label, state, weight)
+            states.append(state)
             continue
         if state.dim() != input.dim():
             raise ValueError(
@@ -97,4 +109,4 @@ def check_cell_states(
             f"{label}: Input batch size {input.size(0)} doesn't match "
             f"hidden batch size {state.size(0)}"
         )
-    return states
+    return tuple(states)

@@ -19,7 +19,7 @@ from .foreign import ForeignCell, output_size
 from .published import LayerNames
 from .saved import rename_torch_keys
 from .sequence import Steps, side_by_side
-from .states import stack_states, unstack_states
+from .states import first_states, stack_states
 
 __all__ = ["Recurrent"]
 
@@ -56,7 +56,8 @@ class Recurrent(nn.Module, LayerNames):
     Inputs: input, hx, lengths
         - **input**: ``(T, N, I)``, ``(N, T, I)`` with ``batch_first``, ``(T, I)`` unbatched,
           or a :class:`~torch.nn.utils.rnn.PackedSequence`.
-        - **hx**: the first state, shaped as the one returned. Default: zeros.
+        - **hx**: the first state, shaped as the one returned. Default: zeros, as is ``None``
+          in the place of a tensor.
         - **lengths**: the number of valid steps of each sequence of a padded input, a
           tensor or list of N integers from 1 to T, in any order.
 
@@ -65,7 +66,7 @@ class Recurrent(nn.Module, LayerNames):
           after a sequence's end. ``(N, output_size)`` with ``return_sequences=False``.
         - **h_n**: ``(L * D, N, H)``, each sequence's state after its own last step. A tuple
           of them for a cell with several states. Where a state has another width in each
-          layer, a list of L * D tensors; for a stack of cells with different states, a
+          layer, a tuple of L * D tensors; for a stack of cells with different states, a
           list with the state of each cell.
 
     Raises:
@@ -226,12 +227,7 @@ class Recurrent(nn.Module, LayerNames):
     def _first_states(
         self, hx: Any, cells: Sequence[Any], steps: Steps, batch_size: int | None
     ) -> list[tuple[Tensor, ...] | None]:
-        if hx is None:
-            return [cell.initial_states((steps.batch_size,), steps.data) for cell in cells]
-        names = [cell.state_names for cell in cells]
-        widths = [cell.state_widths for cell in cells]
-        rows = unstack_states(hx, names, widths, batch_size, self._weight())
-        return [tuple(steps.sort(state) for state in states) for states in rows]
+        return first_states(hx, cells, steps, batch_size, self._weight())
 
     def explain(
         self,

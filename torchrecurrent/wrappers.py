@@ -176,7 +176,7 @@ class FastSlow(nn.Module, CellNames):
     Inputs: input, hx
         - **input**: ``(N, I)``, or ``(I,)`` unbatched.
         - **hx**: a tuple of the states of the fast cells, then those of the slow one, each
-          ``(N, width)`` or ``(width,)``. Default: zeros.
+          ``(N, width)`` or ``(width,)``; ``None`` stands for zeros. Default: zeros.
 
     Outputs: ``(output, states)``
         The last fast cell's output, and all states, as ``hx`` has them.
