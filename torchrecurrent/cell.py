@@ -23,6 +23,7 @@ from .options import (
     options_repr,
     positional,
 )
+from .own_code import OwnForward
 from .published import CellNames
 from .roles import RECURRENT
 from .saved import drop_buffers
@@ -34,7 +35,7 @@ Recurrence = Literal["dense", "diagonal"]
 Integration = Literal["additive", "multiplicative"]
 
 
-class BaseRecurrentCell(Options, CellNames):
+class BaseRecurrentCell(Options, CellNames, OwnForward):
     r"""One step of a recurrent network, from a pure function.
 
     A subclass writes its mathematics as a static method ``step`` whose arguments

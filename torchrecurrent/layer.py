@@ -16,6 +16,7 @@ from .cell import BaseRecurrentCell
 from .checks import check_placement, check_width
 from .engine import backend
 from .foreign import ForeignCell, output_size
+from .own_code import OwnForward
 from .published import LayerNames
 from .saved import rename_torch_keys
 from .sequence import Steps, side_by_side
@@ -27,7 +28,7 @@ Sequences = Tensor | PackedSequence
 Lengths = Tensor | Sequence[int] | None
 
 
-class Recurrent(nn.Module, LayerNames):
+class Recurrent(nn.Module, LayerNames, OwnForward):
     r"""A stack of cells over a sequence.
 
     Args:
