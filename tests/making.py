@@ -36,7 +36,7 @@ def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **opt
     try:
         module = kind(INPUT, HIDDEN, *args, **options)
     except ValueError as error:
-        if "input_size has to equal hidden_size" not in str(error):
+        if "input_size == hidden_size is needed" not in str(error):
             raise
         module = kind(HIDDEN, HIDDEN, *args, **options)
     return randomize(module)

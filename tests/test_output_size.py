@@ -53,7 +53,7 @@ def test_of_every_layer(
     try:
         layer = make(layer_class, num_layers, bidirectional=bidirectional)
     except ValueError as error:  # the second layer of a cell as wide as its input would be wider
-        assert "input_size has to equal hidden_size" in str(error)  # noqa: PT017
+        assert "input_size == hidden_size is needed" in str(error)  # noqa: PT017
         assert num_layers == 2
         assert bidirectional
         return

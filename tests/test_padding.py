@@ -99,7 +99,7 @@ def test_padding_changes_nothing(
     except ValueError:  # the second layer of a cell as wide as its input would be twice as wide
         assert options["num_layers"] == 2
         assert options["bidirectional"]
-        with pytest.raises(ValueError, match="input_size has to equal hidden_size"):
+        with pytest.raises(ValueError, match="input_size == hidden_size is needed"):
             make(layer_class, **options)
         return
     check_padding(layer)
