@@ -16,7 +16,9 @@ from torchrecurrent import (
     GRU,
     JANET,
     LSTM,
+    QRNN,
     TGRU,
+    TLSTM,
     BaseRecurrentCell,
     BRCell,
     FastSlow,
@@ -156,15 +158,30 @@ def shapes(state: Any) -> Any:
     return (type(state).__name__, [shapes(item) for item in state])
 
 
-def test_states_of_different_widths_come_in_tuples() -> None:
-    layer = TGRU(I, H, 2)
-    input = torch.randn(T, N, I)
-    _, (h, x_prev) = layer(input)
-    assert h.shape == (2, N, H)
-    assert isinstance(x_prev, tuple)
-    assert [tuple(row.shape) for row in x_prev] == [(N, I), (N, H)]
-    for given in ((h, x_prev), (h, list(x_prev)), [h, x_prev]):
-        assert_same(layer(input, given), layer(input, (h, x_prev)), 0)
+@pytest.mark.parametrize("kind", [TGRU, TLSTM, QRNN])
+def test_a_state_as_wide_as_the_input_is_a_tuple(kind: type[RecurrentLayer]) -> None:
+    for width, layers, bidirectional in itertools.product((I, H), (1, 2), (False, True)):
+        layer = kind(width, H, layers, bidirectional=bidirectional)
+        input = torch.randn(T, N, width)
+        _, (first, x_prev) = layer(input)
+        assert first.shape == (len(layer.cells), N, H)
+        assert isinstance(x_prev, tuple)
+        expected = [(N, cell.input_size) for cell in layer.cells]
+        assert [tuple(row.shape) for row in x_prev] == expected
+        again = layer(input, (first, x_prev))
+        assert_same(layer(input, [first, list(x_prev)]), again, 0)
+        if len(set(expected)) == 1:
+            assert_same(layer(input, (first, torch.stack(x_prev))), again, 0)
+
+
+def test_a_flat_list_of_states_is_taken_by_a_layer_of_one_cell(
+    layer_class: type[RecurrentLayer],
+) -> None:
+    layer = make(layer_class)
+    input = input_for(layer, T, N)
+    state = layer(input)[1]
+    flat = tuple(tensors(state))
+    assert_same(layer(input, flat[0] if len(flat) == 1 else flat), layer(input, state), 0)
 
 
 def test_one_state_of_different_widths_is_a_tuple() -> None:

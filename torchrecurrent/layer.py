@@ -66,9 +66,9 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         - **output**: ``(T, N, output_size)``, D * H for most cells, laid out as the input; zero
           after a sequence's end. ``(N, output_size)`` with ``return_sequences=False``.
         - **h_n**: ``(L * D, N, H)``, each sequence's state after its own last step. A tuple
-          of them for a cell with several states. Where a state has another width in each
-          layer, a tuple of L * D tensors; for a stack of cells with different states, a
-          list with the state of each cell.
+          of them for a cell with several states. A state as wide as its cell's input, and one
+          of another width in each layer, is a tuple of L * D tensors ``(N, width)``; a stack of
+          cells with different states has a list with the state of each cell.
 
     Raises:
         TypeError: an unknown option, one of the wrong type, a state of the wrong kind.
@@ -173,10 +173,11 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
                 steps = steps.with_data(functional.dropout(steps.data, self.dropout, self.training))
         unbatched = batch_size is None
         h_n = stack_states(
+            cells,
             [
                 tuple(row.squeeze(0) if unbatched else steps.unsort(row) for row in rows)
                 for rows in final
-            ]
+            ],
         )
         if output is not None:
             return (output.squeeze(0) if unbatched else output), h_n
@@ -266,10 +267,11 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         shape = () if batch_size is None else (batch_size,)
         weight = self._weight()
         like = torch.empty(0) if weight is None else weight
-        states = [cell.initial_states(shape, like) for cell in self._steppers()]
+        cells = self._steppers()
+        states = [cell.initial_states(shape, like) for cell in cells]
         if any(state is None for state in states):
             raise TypeError("init_hidden: the cell's states are not known; pass hx=None instead")
-        return stack_states(states)
+        return stack_states(cells, states)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rename_torch_keys(state_dict, prefix, self.num_directions)

@@ -1,10 +1,11 @@
 """The state of a stack: stacked as :mod:`torch.nn` does, unstacked for each cell.
 
 A stack of L layers in D directions has L * D cells. Where all of them have the same
-states, state k is one tensor ``(L * D, N, width)``, or a tuple of L * D tensors
-``(N, width)`` if their widths differ. Cells with different states make a list with one
-entry a cell. A state that is given may have a list where a tuple is due, or the reverse,
-and ``None`` in place of a tensor of zeros.
+states, state k is one tensor ``(L * D, N, width)``. It is a tuple of L * D tensors
+``(N, width)`` if their widths differ, or if it is as wide as the input of its cell, which is
+another one in the first layer. Cells with different states make a list with one entry a
+cell. A state that is given may have a list where a tuple is due, or the reverse, and
+``None`` in place of a tensor of zeros.
 """
 
 from __future__ import annotations
@@ -61,15 +62,26 @@ def detach_hidden(state: T) -> T:
     return cast("T", detached)
 
 
-def stack_states(cells: Sequence[States]) -> Any:
+def stack_states(cells: Sequence[Stateful], rows: Sequence[States]) -> Any:
     """One state for the stack from the states of its cells, each ``(N, width)``."""
-    if len({len(states) for states in cells}) > 1:
-        return [states[0] if len(states) == 1 else states for states in cells]
+    if len({len(states) for states in rows}) > 1:
+        return [states[0] if len(states) == 1 else states for states in rows]
     columns = [
-        torch.stack(column) if all(state.shape == column[0].shape for state in column) else column
-        for column in zip(*cells, strict=True)
+        column
+        if _is_apart(cells, k) or any(state.shape != column[0].shape for state in column)
+        else torch.stack(column)
+        for k, column in enumerate(zip(*rows, strict=True))
     ]
     return columns[0] if len(columns) == 1 else tuple(columns)
+
+
+def _is_apart(cells: Sequence[Stateful], k: int) -> bool:
+    """Whether state k is as wide as the input of its cell."""
+    return any(
+        getattr(cell.signature.states[k].role, "width", None) == "input_size"
+        for cell in cells
+        if hasattr(cell, "signature")
+    )
 
 
 def first_states(
@@ -167,7 +179,9 @@ def _of_like_cells(hx: Any, cells: Sequence[Stateful], call: _Call) -> Sequence[
     per_state = []
     for k, (label, column) in enumerate(zip(_labels("hx", count), columns, strict=True)):
         widths = [None if cell.state_widths is None else cell.state_widths[k] for cell in cells]
-        apart = len(set(widths)) > 1
+        apart = len(set(widths)) > 1 or _is_apart(cells, k)
+        if apart and len(cells) == 1 and _are_rows([column], call):
+            column = (column,)  # as a flat list of all states has it
         # Elsewhere a tuple among several may well be a layer's (h, c), and is refused.
         in_rows = apart or count == 1 or None in widths
         found = _column(label, column, widths, in_rows, call)
