@@ -36,7 +36,7 @@ def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **opt
     try:
         module = kind(INPUT, HIDDEN, *args, **options)
     except ValueError as error:
-        if "input_size has to equal hidden_size" not in str(error):
+        if "input_size == hidden_size is needed" not in str(error):
             raise
         module = kind(HIDDEN, HIDDEN, *args, **options)
     return randomize(module)
@@ -87,6 +87,13 @@ def tensors(value: Any) -> Iterator[Tensor]:
     else:
         for item in value:
             yield from tensors(item)
+
+
+def rebuilt(like: Any, values: Iterator[Tensor]) -> Any:
+    """The next of ``values`` in the nesting of ``like``, tensor for tensor."""
+    if isinstance(like, Tensor):
+        return next(values)
+    return type(like)(rebuilt(item, values) for item in like)
 
 
 def assert_same(ours: Any, theirs: Any, atol: float = 1e-12) -> None:

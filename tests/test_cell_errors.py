@@ -163,7 +163,7 @@ CASES: dict[str, Case] = {
     "sizes that differ": (
         lambda: IntersectionRNNCell(I, H),
         ValueError,
-        "input_size has to equal hidden_size.*got input_size=3, hidden_size=4",
+        "input_size == hidden_size is needed.*got input_size=3, hidden_size=4",
     ),
     "dtype of integers": (
         lambda: BRCell(I, H, dtype=torch.int64),

@@ -105,7 +105,6 @@ def test_repr_says_what_is_not_default(cell_class: type[BaseRecurrentCell]) -> N
 
 
 def test_compiles_whole(cell_class: type[BaseRecurrentCell]) -> None:
-    torch.compiler.reset()  # all cells share forward's code, and its limit of recompilations
     cell = make(cell_class)
     input, hx = input_for(cell, 2), states_for(cell, 2)
     compiled: Any = torch.compile(cell, fullgraph=True, backend="aot_eager")

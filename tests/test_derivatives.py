@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchrecurrent import RecurrentLayer, backend
 
-from .making import assert_same, input_for, make, states_for, tensors
+from .making import assert_same, input_for, make, rebuilt, tensors
 
 T, N = 3, 2
 
@@ -17,12 +17,14 @@ T, N = 3, 2
 def leaves_of(layer: Any) -> tuple[list[Tensor], Any]:
     """Input, first states and parameters, and the function of them that the layer is."""
     names = [name for name, _ in layer.named_parameters()]
-    first = [state[None] for state in tensors(states_for(layer.cells[0], N))]
-    values = [input_for(layer, T, N), *first, *layer.parameters()]
+    input = input_for(layer, T, N)
+    like = layer(input)[1]
+    first = [torch.rand_like(each) + 0.1 for each in tensors(like)]
+    values = [input, *first, *layer.parameters()]
     leaves = [value.detach().clone().requires_grad_() for value in values]
 
     def function(*values: Tensor) -> tuple[Tensor, ...]:
-        hx = values[1] if len(first) == 1 else values[1 : 1 + len(first)]
+        hx = rebuilt(like, iter(values[1:]))
         parameters = dict(zip(names, values[1 + len(first) :], strict=True))
         called = torch.func.functional_call(layer, parameters, (values[0], hx))
         return tuple(tensors(called))

@@ -161,10 +161,10 @@ CASES: dict[str, Case] = {
         TypeError,
         "cell: one instance of BRCell can't serve 2 layers",
     ),
-    "an instance for two directions": (
-        lambda: Recurrent([BRCell(I, H)], I, H, bidirectional=True),
+    "an instance for two layers of two directions": (
+        lambda: Recurrent(BRCell(I, H), I, H, 2, bidirectional=True),
         TypeError,
-        "one instance of BRCell can't serve two directions",
+        "cell: one instance of BRCell can't serve 2 layers",
     ),
     "an option for an instance": (
         lambda: Recurrent(BRCell(I, H), I, H, bias=False),

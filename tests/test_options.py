@@ -79,7 +79,7 @@ def test_shapes_of_layers(
             width, hidden, num_layers, bidirectional=bidirectional, batch_first=batch_first
         )
     except ValueError as error:  # a cell as wide as its input, in one direction only
-        assert "input_size has to equal hidden_size" in str(error)  # noqa: PT017
+        assert "input_size == hidden_size is needed" in str(error)  # noqa: PT017
         layer, width, bidirectional = layer_of(kind)(hidden, hidden, num_layers), hidden, False
         batch_first = False
     directions = 1 + bidirectional

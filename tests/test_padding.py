@@ -15,7 +15,7 @@ from torchrecurrent import (
     RecurrentLayer,
 )
 
-from .making import assert_same, gradients, input_for, make, randomize, tensors
+from .making import assert_same, gradients, input_for, make, randomize, rebuilt, tensors
 
 I, H = 3, 4
 LENGTHS = [2, 5, 1, 4]
@@ -99,7 +99,7 @@ def test_padding_changes_nothing(
     except ValueError:  # the second layer of a cell as wide as its input would be twice as wide
         assert options["num_layers"] == 2
         assert options["bidirectional"]
-        with pytest.raises(ValueError, match="input_size has to equal hidden_size"):
+        with pytest.raises(ValueError, match="input_size == hidden_size is needed"):
             make(layer_class, **options)
         return
     check_padding(layer)
@@ -153,38 +153,37 @@ def test_a_sequence_without_steps_keeps_its_state(
     """Its output is zero, its last state is its first, and so is the gradient."""
     layer = make(layer_class, bidirectional=True)
     input = input_for(layer, 5, 4)
-    first = [torch.rand_like(each) + 0.1 for each in tensors(layer(input)[1])]
+    like = layer(input)[1]
+    first = [torch.rand_like(each) + 0.1 for each in tensors(like)]
     leaves = [each.requires_grad_() for each in (input, *first)]
-    hx = leaves[1] if len(first) == 1 else tuple(leaves[1:])
-    output, last = layer(leaves[0], hx, lengths=lengths)
-    present = [n for n, length in enumerate(lengths) if length]
-    absent = [n for n, length in enumerate(lengths) if not length]
+    output, last = layer(leaves[0], rebuilt(like, iter(leaves[1:])), lengths=lengths)
+    present = torch.tensor([n for n, length in enumerate(lengths) if length], dtype=torch.int64)
+    absent = torch.tensor([n for n, length in enumerate(lengths) if not length])
+
+    def of(rows: Tensor, values: Any) -> list[Tensor]:
+        """Some sequences of tensors ``(*, N, width)``."""
+        return [each.index_select(-2, rows) for each in tensors(values)]
+
     assert not output[:, absent].any()
-    assert_same([each[:, absent] for each in tensors(last)], [each[:, absent] for each in first], 0)
+    assert_same(of(absent, last), of(absent, first), 0)
     found = torch.autograd.grad(
         torch.stack([each.sin().sum() for each in tensors((output, last))]).sum(),
         leaves,
         materialize_grads=True,
     )
     assert not found[0][:, absent].any()
-    assert_same(
-        [grad[:, absent] for grad in found[1:]], [each[:, absent].cos() for each in first], 0
-    )
-    if present:
-        rest = [state[:, present] for state in leaves[1:]]
-        some = layer(
-            leaves[0][:, present],
-            rest[0] if len(rest) == 1 else tuple(rest),
-            lengths=[lengths[n] for n in present],
-        )
-        pairs = [output[:, present], *(each[:, present] for each in tensors(last))]
-        assert_same(pairs, list(tensors(some)))
+    assert_same(of(absent, found[1:]), [each.cos() for each in of(absent, first)], 0)
+    if len(present):
+        rest = rebuilt(like, iter(of(present, leaves[1:])))
+        kept = [length for length in lengths if length]
+        some = layer(leaves[0][:, present], rest, lengths=kept)
+        assert_same(of(present, (output, last)), list(tensors(some)))
         expected = torch.autograd.grad(
             torch.stack([each.sin().sum() for each in tensors(some)]).sum(),
             leaves,
             materialize_grads=True,
         )
-        assert_same([g[:, present] for g in found], [g[:, present] for g in expected])
+        assert_same(of(present, found), of(present, expected))
 
 
 def test_a_sequence_without_steps_in_a_stack_of_any_cells() -> None:

@@ -81,7 +81,7 @@ def test_a_cell_that_raises_is_named_and_its_error_kept() -> None:
     with pytest.raises(CellCheckError, match="it raised RuntimeError: out of order") as caught:
         check_cell(RaisingCell)
     assert isinstance(caught.value.__cause__, RuntimeError)
-    with pytest.raises(CellCheckError, match="input_size has to equal hidden_size"):
+    with pytest.raises(CellCheckError, match="input_size == hidden_size is needed"):
         check_cell(IntersectionRNNCell, input_size=3)
     with pytest.raises(CellCheckError, match="BaseRecurrentCell as its base, got: GRUCell"):
         check_cell(lambda *sizes, **options: nn.GRUCell(*sizes, **options))  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from .activations import Activation
+from .foreign import output_size
+from .fresh import fresh_copy
 from .options import expected
 
 if TYPE_CHECKING:
@@ -29,12 +31,13 @@ def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object])
     """One cell for each layer and direction, in the order of torch's states.
 
     Raises:
-        TypeError: an option that the cell does not know, or an instance where several
-            cells are needed.
+        TypeError: an option that the cell does not know, an instance where several cells
+            are needed, or one of which there can't be a copy initialised anew.
         ValueError: a list of the wrong length, an instance of the wrong size.
     """
     stack = _stack(layer, cell)
     cells: list[nn.Module] = []
+    copies: dict[nn.Module, nn.Module] = {}  # so that layers share what they share forwards
     width = layer.input_size
     for directions in stack:
         built = [
@@ -44,25 +47,27 @@ def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object])
         for one, module in zip(directions, built, strict=True):
             if one is module:
                 _check_instance(module, width, options)
+        if len(built) < layer.num_directions:
+            (forwards,) = built
+            if forwards not in copies:
+                copies[forwards] = fresh_copy(forwards)
+            built.append(copies[forwards])
         cells += built
-        width = sum(
-            int(getattr(module, "output_size", getattr(module, "hidden_size", layer.hidden_size)))
-            for module in built
-        )
+        width = sum(output_size(module, layer.hidden_size) for module in built)
     return cells
 
 
 def _stack(layer: Recurrent, cell: CellLike) -> list[Sequence[OneCell]]:
-    """For each layer, what makes the cell of each direction."""
+    """For each layer, what makes the cell of each direction, or the instance for all of them."""
     directions = layer.num_directions
     entries: Sequence[OneCell | tuple[OneCell, OneCell]]
     if isinstance(cell, list | tuple):
         entries = cell
     else:
-        if isinstance(cell, nn.Module) and layer.num_layers * directions > 1:
+        if isinstance(cell, nn.Module) and layer.num_layers > 1:
             raise TypeError(
                 f"cell: one instance of {type(cell).__name__} can't serve {layer.num_layers} "
-                f"layers in {directions} direction(s); expected a class, a factory or a list"
+                "layers; expected a class, a factory or a list"
             )
         entries = [cast("OneCell", cell)] * layer.num_layers
     if len(entries) != layer.num_layers:
@@ -72,12 +77,10 @@ def _stack(layer: Recurrent, cell: CellLike) -> list[Sequence[OneCell]]:
         )
     stack: list[Sequence[OneCell]] = []
     for entry in entries:
+        if isinstance(entry, nn.Module):
+            stack.append((entry,))
+            continue
         each = entry if isinstance(entry, list | tuple) else (entry,) * directions
-        if isinstance(entry, nn.Module) and directions == 2:
-            raise TypeError(
-                f"cell: one instance of {type(entry).__name__} can't serve two directions; "
-                "expected a pair of instances, a class or a factory"
-            )
         if len(each) != directions:
             raise ValueError(f"cell: expected {directions} cell(s) for a layer, got {len(each)}")
         for one in each:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import namedtuple
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,19 +25,21 @@ from .options import (
     options_repr,
     positional,
 )
+from .own_code import OwnForward
 from .per_sample import PerSample, watch
+from .published import CellNames
 from .roles import RECURRENT
-from .saved import drop_zero_biases
+from .saved import drop_buffers
 from .signature import StepSignature
 from .tracing import as_leaf, is_symbolic, refuse_scripting
 
-__all__ = ["BaseRecurrentCell", "Integration", "Recurrence"]
+__all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "is_own"]
 
 Recurrence = Literal["dense", "diagonal"]
 Integration = Literal["additive", "multiplicative"]
 
 
-class BaseRecurrentCell(Options):
+class BaseRecurrentCell(Options, CellNames, OwnForward):
     r"""One step of a recurrent network, from a pure function.
 
     A subclass writes its mathematics as a static method ``step`` whose arguments
@@ -49,8 +51,7 @@ class BaseRecurrentCell(Options):
         input_size: width I of the input.
         hidden_size: width H of the state.
         bias: if ``False`` the cell has no bias at all.
-        recurrent_bias: whether the recurrent products have a bias of their own;
-            default: as ``bias``.
+        recurrent_bias: whether recurrent products have a bias of their own; default: as ``bias``.
         kernel_init: initialiser of ``weight_ih``, called once a gate: a name from
             :data:`torchrecurrent.init.INITIALIZERS` or a function that fills a tensor.
         recurrent_kernel_init: the same for ``weight_hh``.
@@ -68,7 +69,7 @@ class BaseRecurrentCell(Options):
     Inputs: input, hx
         - **input**: ``(N, I)``, or ``(I,)`` unbatched.
         - **hx**: the state, ``(N, H)`` or ``(H,)``, or a tuple of them for a cell with
-          several states. Default: zeros.
+          several states, where ``None`` stands for zeros. Default: zeros.
 
     Outputs:
         The new state, shaped as ``hx``. A cell whose output is not its state returns
@@ -309,7 +310,8 @@ class BaseRecurrentCell(Options):
         if hx is None:
             states = self.initial_states(rows, input)
         else:
-            states = check_cell_states(self.state_names, self.state_widths, rows, hx, weight)
+            names, widths = self.state_names, self.state_widths
+            states = check_cell_states(names, widths, input, rows, hx, weight)
         watched = self.per_sample
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
@@ -364,7 +366,7 @@ class BaseRecurrentCell(Options):
         refuse_scripting(self)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        drop_zero_biases(self, state_dict, prefix)
+        drop_buffers(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:
@@ -373,10 +375,21 @@ class BaseRecurrentCell(Options):
 
 def _why_no_kernel(kind: type[BaseRecurrentCell]) -> str:
     """Why the step is not all that a class of cells does; empty if it is."""
-    for name in ("update", "project", "forward"):
-        if getattr(kind, name) is not getattr(BaseRecurrentCell, name):
+    for name in ("forward", "update", "project"):
+        if _overrides(kind, name):
             return f"{kind.__name__} overrides {name}"
     return ""
+
+
+def _overrides(kind: type[BaseRecurrentCell], name: str) -> bool:
+    # By the code: each class has a copy of forward.
+    own: Any = getattr(kind, name)
+    return bool(own.__code__ != getattr(BaseRecurrentCell, name).__code__)
+
+
+def is_own(module: nn.Module) -> TypeGuard[BaseRecurrentCell]:
+    """Whether a cell can be handed whole sequences: one of ours whose ``forward`` is ours."""
+    return isinstance(module, BaseRecurrentCell) and "overrides forward" not in module.no_kernel
 
 
 def _state_tuple(names: Sequence[str]) -> Callable[..., Any]:

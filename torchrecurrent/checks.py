@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
-__all__ = ["check_cell_states", "check_placement", "check_state_kind", "check_width", "is_tensors"]
+__all__ = [
+    "check_cell_states",
+    "check_placement",
+    "check_state_kind",
+    "check_width",
+    "is_autocast",
+    "is_tensors",
+]
 
 
 def is_tensors(value: object) -> TypeGuard[Sequence[Tensor]]:
     """Whether ``value`` is a tuple or list of tensors."""
     return isinstance(value, tuple | list) and all(isinstance(item, Tensor) for item in value)
+
+
+def _may_be_states(value: object) -> TypeGuard[Sequence[Tensor | None]]:
+    """The same, or ``None`` for some of the tensors."""
+    return isinstance(value, tuple | list) and all(
+        item is None or isinstance(item, Tensor) for item in value
+    )
 
 
 def check_width(input: Tensor, input_size: int) -> None:
@@ -23,6 +38,14 @@ def check_width(input: Tensor, input_size: int) -> None:
             "input.size(-1) must be equal to input_size. "
             f"Expected {input_size}, got {input.size(-1)}"
         )
+
+
+_has_autocast = cache(torch.amp.is_autocast_available)
+
+
+def is_autocast(device: torch.device) -> bool:
+    """Whether autocast is on for a device; a device that has none is no error."""
+    return _has_autocast(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
@@ -38,7 +61,7 @@ def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
         )
     if like is None:
         return
-    if value.dtype != like.dtype and not torch.is_autocast_enabled(value.device.type):
+    if value.dtype != like.dtype and not is_autocast(value.device):
         raise ValueError(
             f"{name}: RNN input dtype ({value.dtype}) does not match weight dtype "
             f"({like.dtype}). Convert input: {name}.to({like.dtype}), or convert model: "
@@ -51,15 +74,15 @@ def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
         )
 
 
-def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor, ...]:
-    """The states in ``hx`` as a tuple.
+def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor | None, ...]:
+    """The states in ``hx`` as a tuple; ``None`` in a tuple is left in its place.
 
     Raises:
         TypeError: a single tensor where several states are due, or the reverse.
     """
     if len(names) == 1 and isinstance(hx, Tensor):
         return (hx,)
-    if len(names) > 1 and is_tensors(hx) and len(hx) == len(names):
+    if len(names) > 1 and _may_be_states(hx) and len(hx) == len(names):
         return tuple(hx)
     wanted = "a Tensor" if len(names) == 1 else f"a tuple of {len(names)} Tensors"
     given = type(hx).__name__
@@ -71,15 +94,17 @@ def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor, ...]:
 def check_cell_states(
     names: Sequence[str],
     widths: Sequence[int],
+    input: Tensor,
     rows: tuple[int, ...],
     hx: object,
     weight: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """The states given to a cell.
+    """The states given to a cell, with zeros in place of ``None``.
 
     Args:
         names: what the states are called.
         widths: of the states.
+        input: beside which they have to lie.
         rows: the shape of the batch, ``(N,)`` or ``()``.
         hx: what was given.
         weight: a parameter; dtype and device have to agree with it.
@@ -89,11 +114,16 @@ def check_cell_states(
         ValueError: a wrong rank, dtype or device.
         RuntimeError: a wrong width or batch size.
     """
-    states = check_state_kind(hx, names)
-    for name, width, state in zip(names, widths, states, strict=True):
-        label = "hx" if len(states) == 1 else f"hx ({name})"
+    given = check_state_kind(hx, names)
+    states: list[Tensor] = []
+    for name, width, state in zip(names, widths, given, strict=True):
+        if state is None:
+            states.append(input.new_zeros((*rows, width)))
+            continue
+        label = "hx" if len(given) == 1 else f"hx ({name})"
         if state.shape == (*rows, width):
             check_placement(label, state, weight)
+            states.append(state)
             continue
         if state.dim() != len(rows) + 1:
             raise ValueError(
@@ -108,4 +138,4 @@ def check_cell_states(
         raise RuntimeError(
             f"{label}: Input batch size {rows[0]} doesn't match hidden batch size {state.size(0)}"
         )
-    return states
+    return tuple(states)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 from torch import Tensor, nn
 
-from .cell import BaseRecurrentCell
 from .checks import is_tensors
 from .engine.backend import NO_STEP
 from .engine.reference import Kernels
 
-__all__ = ["ForeignCell", "is_own"]
+__all__ = ["ForeignCell", "output_size", "state_names"]
 
 #: How many states the cells of torch have, so that a given state can be checked.
 _TORCH_STATES = {nn.RNNCell: ("h",), nn.GRUCell: ("h",), nn.LSTMCell: ("h", "c")}
 
 
-def is_own(module: nn.Module) -> TypeGuard[BaseRecurrentCell]:
-    """Whether a cell can be handed whole sequences: one of ours whose ``forward`` is ours."""
-    return (
-        isinstance(module, BaseRecurrentCell) and type(module).forward is BaseRecurrentCell.forward
-    )
+def output_size(module: nn.Module, hidden_size: int) -> int:
+    """Width of the output of a cell of any kind, in a layer of this ``hidden_size``."""
+    return int(getattr(module, "output_size", getattr(module, "hidden_size", hidden_size)))
+
+
+def state_names(module: nn.Module) -> tuple[str, ...] | None:
+    """The states of a cell of any kind; ``None``: unknown before it has run."""
+    declared: Any = getattr(module, "state_names", None)
+    if declared is not None and hasattr(module, "state_widths"):
+        return tuple(declared)
+    return next((names for kind, names in _TORCH_STATES.items() if isinstance(module, kind)), None)
 
 
 class ForeignCell:
@@ -31,27 +36,23 @@ class ForeignCell:
     The module is called as ``module(input, state)``: ``state`` is ``None`` at first (or what
     its ``init_hidden(batch_size)`` gives, if it has that), then what it returned. It returns
     the new state, a tensor or a tuple whose first tensor is the output; or ``(output,
-    state)`` with ``state`` a tuple.
+    state)`` with ``state`` a tuple. Its ``state_names`` and ``state_widths``, if it has both,
+    say what a given state has to be.
     """
 
     def __init__(self, module: nn.Module, hidden_size: int) -> None:
         self.module = module
-        #: ``None``: unknown before the module has run.
-        self.state_names = next(
-            (names for kind, names in _TORCH_STATES.items() if isinstance(module, kind)), None
-        )
-        size = getattr(module, "output_size", getattr(module, "hidden_size", hidden_size))
-        self.output_size = int(size)
-        self.state_widths = (
-            None if self.state_names is None else (self.output_size,) * len(self.state_names)
-        )
+        self.output_size = output_size(module, hidden_size)
+        self.state_names = names = state_names(module)
+        self.state_widths: tuple[int, ...] | None = None
+        if names is not None:
+            same = (self.output_size,) * len(names)
+            self.state_widths = tuple(getattr(module, "state_widths", same))
 
     @property
     def no_kernel(self) -> str:
         """Why no kernel can run it."""
-        if isinstance(self.module, BaseRecurrentCell):
-            return type(self.module).no_kernel
-        return NO_STEP
+        return str(getattr(type(self.module), "no_kernel", NO_STEP))
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -66,10 +67,13 @@ class ForeignCell:
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
         """The states before the first step; ``None``: the module makes its own."""
-        if self.state_widths is not None:
-            return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
         init_hidden = getattr(self.module, "init_hidden", None)
-        return None if init_hidden is None else self._states(init_hidden(shape[0]))
+        if init_hidden is not None:
+            states = self._states(init_hidden(shape[0] if shape else 1))
+            return states if shape else tuple(state.squeeze(0) for state in states)
+        if self.state_widths is None:
+            return None
+        return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
 
     def update(
         self, inputs: Sequence[Tensor], states: tuple[Tensor, ...] | None, kernels: Kernels

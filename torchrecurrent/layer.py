@@ -13,12 +13,15 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from .building import CellLike, CellOption, build_cells, check_layer_options
+from .cell import is_own
 from .checks import check_placement, check_width
 from .engine import backend, call
-from .foreign import ForeignCell, is_own
+from .foreign import ForeignCell, output_size
+from .own_code import OwnForward
+from .published import LayerNames
 from .saved import rename_torch_keys
 from .sequence import Steps, side_by_side
-from .states import stack_states, unstack_states
+from .states import first_states, stack_states
 from .tracing import as_leaf, is_symbolic, refuse_scripting
 
 __all__ = ["Recurrent"]
@@ -27,16 +30,17 @@ Sequences = Tensor | PackedSequence
 Lengths = Tensor | Sequence[int] | None
 
 
-class Recurrent(nn.Module):
+class Recurrent(nn.Module, LayerNames, OwnForward):
     r"""A stack of cells over a sequence.
 
     Args:
-        cell: a class of cells, or a factory called as ``cell(input_size, hidden_size,
-            ...)``, once for each layer and direction; an instance, for a single layer; or a
-            list with one of these for each layer (a mixed stack), and a pair of instances
-            for each layer if bidirectional. A cell is one of this package, one of
-            :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
-            or any module with ``forward(input, state)`` (see :ref:`foreign`).
+        cell: a class of cells, or a factory called as ``cell(input_size, hidden_size, ...)``,
+            once for each layer and direction; an instance, for a single layer; or a list with
+            one of these for each layer (a mixed stack). Backwards an instance is a copy of it,
+            initialised anew; a pair of instances is one for each direction. A cell is one of
+            this package, one of :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`,
+            :class:`torch.nn.RNNCell`, or any module with ``forward(input, state)`` (see
+            :ref:`foreign`).
         input_size: width I of the input.
         hidden_size: width H of the state.
         num_layers: L; each layer reads the outputs of the one before.
@@ -55,18 +59,19 @@ class Recurrent(nn.Module):
     Inputs: input, hx, lengths
         - **input**: ``(T, N, I)``, ``(N, T, I)`` with ``batch_first``, ``(T, I)`` unbatched,
           or a :class:`~torch.nn.utils.rnn.PackedSequence`.
-        - **hx**: the first state, shaped as the one returned. Default: zeros.
+        - **hx**: the first state, shaped as the one returned. Default: zeros, as is ``None``
+          in the place of a tensor.
         - **lengths**: the number of valid steps of each sequence of a padded input, a
           tensor or list of N integers from 0 to T, in any order. A sequence of length 0 has
           an output of zeros, and keeps its first state.
 
     Outputs: output, h_n
-        - **output**: ``(T, N, D * H)``, laid out as the input; zero after a sequence's end.
-          ``(N, D * H)`` with ``return_sequences=False``.
+        - **output**: ``(T, N, output_size)``, D * H for most cells, laid out as the input; zero
+          after a sequence's end. ``(N, output_size)`` with ``return_sequences=False``.
         - **h_n**: ``(L * D, N, H)``, each sequence's state after its own last step. A tuple
-          of them for a cell with several states. Where a state has another width in each
-          layer, a list of L * D tensors; for a stack of cells with different states, a
-          list with the state of each cell.
+          of them for a cell with several states. A state as wide as its cell's input, and one
+          of another width in each layer, is a tuple of L * D tensors ``(N, width)``; a stack of
+          cells with different states has a list with the state of each cell.
 
     Raises:
         TypeError: an unknown option, one of the wrong type, a state of the wrong kind.
@@ -123,6 +128,12 @@ class Recurrent(nn.Module):
     def num_directions(self) -> int:
         return 2 if self.bidirectional else 1
 
+    @property
+    def output_size(self) -> int:
+        """Width of the output's last dimension, over all directions."""
+        last = self.cells[-self.num_directions :]
+        return sum(output_size(cell, self.hidden_size) for cell in last)
+
     def _steppers(self) -> list[Any]:
         return [
             cell if is_own(cell) else ForeignCell(cell, self.hidden_size) for cell in self.cells
@@ -145,7 +156,8 @@ class Recurrent(nn.Module):
 
     def _run(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
         steps, batch_size = self._read(input, lengths)
-        states = self._first_states(hx, self._steppers(), steps, batch_size)
+        cells = self._steppers()
+        states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         output: Tensor | None = None
         for layer in range(self.num_layers):
@@ -166,10 +178,11 @@ class Recurrent(nn.Module):
                 steps = steps.with_data(functional.dropout(steps.data, self.dropout, self.training))
         unbatched = batch_size is None
         h_n = stack_states(
+            cells,
             [
                 tuple(row.squeeze(0) if unbatched else steps.unsort(row) for row in rows)
                 for rows in final
-            ]
+            ],
         )
         if output is not None:
             return (output.squeeze(0) if unbatched else output), h_n
@@ -273,10 +286,7 @@ class Recurrent(nn.Module):
                 None if is_own(cell) else cell.initial_states((steps.batch_size,), steps.data)
                 for cell in cells
             ]
-        names = [cell.state_names for cell in cells]
-        widths = [cell.state_widths for cell in cells]
-        rows = unstack_states(hx, names, widths, batch_size, self._weight())
-        return [tuple(steps.sort(state) for state in states) for states in rows]
+        return first_states(hx, cells, steps, batch_size, self._weight())
 
     def explain(
         self,
@@ -314,18 +324,11 @@ class Recurrent(nn.Module):
         shape = () if batch_size is None else (batch_size,)
         weight = self._weight()
         like = torch.empty(0) if weight is None else weight
-        states = [cell.initial_states(shape, like) for cell in self._steppers()]
+        cells = self._steppers()
+        states = [cell.initial_states(shape, like) for cell in cells]
         if any(state is None for state in states):
             raise TypeError("init_hidden: the cell's states are not known; pass hx=None instead")
-        return stack_states(states)
-
-    def reset_parameters(self) -> None:
-        """Initialise every cell anew."""
-        for cell in self.cells:
-            getattr(cell, "reset_parameters")()  # noqa: B009 - a module of any kind
-
-    def flatten_parameters(self) -> None:
-        """Do nothing; :class:`torch.nn.LSTM` has it for cuDNN."""
+        return stack_states(cells, states)
 
     def __prepare_scriptable__(self) -> NoReturn:
         refuse_scripting(self)

@@ -1,4 +1,4 @@
-"""State dicts of other origin: :mod:`torch.nn` and torchrecurrent 0.2.5."""
+"""State dicts of other origin: :mod:`torch.nn`, and torchrecurrent before 0.3."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["adopt_constants", "drop_zero_biases", "rename_torch_keys"]
+__all__ = ["adopt_constants", "drop_buffers", "rename_torch_keys"]
 
 _TORCH_KEY = re.compile(
     r"(?P<name>(?:weight|bias)_(?:ih|hh|hr))_l(?P<layer>\d+)(?P<reverse>_reverse)?"
 )
 
 
-def drop_zero_biases(cell: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
-    """Forget the zero buffers that stand for a disabled bias in 0.2.5.
+def drop_buffers(cell: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
+    """Forget the buffers of earlier versions that are no part of a cell here.
 
-    A bias here is absent where it is switched off. One that is not zero stays, and
-    fails a strict load: dropping it would change what the cell computes.
+    They are the zeros that stand for a disabled bias, which here is absent, and ``t_ones``,
+    the one of :math:`1 - c_t`. With any other value one stays, and fails a strict load:
+    dropping it would change what the cell computes.
     """
-    for key in [key for key in state_dict if key.startswith(f"{prefix}bias_")]:
-        value = state_dict[key]
-        absent = cell._parameters.get(key.removeprefix(prefix)) is None
-        if absent and isinstance(value, Tensor) and not value.any():
-            del state_dict[key]
+    names = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
+    for name in names:
+        if name != "t_ones" and not name.startswith("bias_"):
+            continue
+        value, constant = state_dict[prefix + name], 1 if name == "t_ones" else 0
+        absent = cell._parameters.get(name) is None and cell._buffers.get(name) is None
+        if absent and isinstance(value, Tensor) and bool((value == constant).all()):
+            del state_dict[prefix + name]
 
 
 def adopt_constants(

@@ -17,6 +17,7 @@ from .building import CellOption
 from .cell import BaseRecurrentCell
 from .checks import check_cell_states, check_width
 from .init import Initializer, resolve_initializer
+from .published import CellNames
 
 __all__ = ["CellFactory", "FastSlow", "Multiplicative"]
 
@@ -26,7 +27,7 @@ States = tuple[Tensor, ...]
 Device: TypeAlias = torch.device | str | int | None
 
 
-class Multiplicative(nn.Module):
+class Multiplicative(nn.Module, CellNames):
     r"""Any cell, with the product of input and state in its state's place.
 
     A multiplicative network [sutskever2011generating]_ chooses its transition by the input. Of
@@ -95,7 +96,8 @@ class Multiplicative(nn.Module):
             )
         self.multiplicative_kernel_init = multiplicative_kernel_init
         self.multiplicative_recurrent_kernel_init = multiplicative_recurrent_kernel_init
-        width = self.cell.state_widths[0]
+        self.state_names, self.state_widths = self.cell.state_names, self.cell.state_widths
+        width = self.state_widths[0]
         self.weight_mx = nn.Parameter(torch.empty(width, input_size, device=device, dtype=dtype))
         self.weight_mh = nn.Parameter(torch.empty(width, width, device=device, dtype=dtype))
         self._reset_own()
@@ -135,8 +137,10 @@ class Multiplicative(nn.Module):
         """One step."""
         _check_input(self, input, self.input_size)
         hx = self.init_hidden(*input.shape[:-1]) if hx is None else hx
-        names, widths = self.cell.state_names, self.cell.state_widths
-        h, *rest = check_cell_states(names, widths, tuple(input.shape[:-1]), hx, self.weight_mx)
+        rows = tuple(input.shape[:-1])
+        h, *rest = check_cell_states(
+            self.state_names, self.state_widths, input, rows, hx, self.weight_mx
+        )
         m = functional.linear(input, self.weight_mx) * functional.linear(h, self.weight_mh)
         output, states = _step(self.cell, input, (m, *rest))
         if self.cell.signature.has_output:
@@ -144,7 +148,7 @@ class Multiplicative(nn.Module):
         return states if len(states) > 1 else states[0]
 
 
-class FastSlow(nn.Module):
+class FastSlow(nn.Module, CellNames):
     r"""Several fast cells and a slow one [mujika2017fast]_.
 
     The fast cells follow each other within a time step and hand one state on; the slow cell
@@ -175,7 +179,7 @@ class FastSlow(nn.Module):
     Inputs: input, hx
         - **input**: ``(N, I)``, or ``(I,)`` unbatched.
         - **hx**: a tuple of the states of the fast cells, then those of the slow one, each
-          ``(N, width)`` or ``(width,)``. Default: zeros.
+          ``(N, width)`` or ``(width,)``; ``None`` stands for zeros. Default: zeros.
 
     Outputs: ``(output, states)``
         The last fast cell's output, and all states, as ``hx`` has them.
@@ -221,6 +225,8 @@ class FastSlow(nn.Module):
         ]
         self.fast = nn.ModuleList([first, *rest])
         self.slow = middle
+        self.state_names = (*first.state_names, *(f"slow {name}" for name in middle.state_names))
+        self.state_widths = (*first.state_widths, *middle.state_widths)
         for cell in rest:
             if (cell.state_names, cell.state_widths) != (first.state_names, first.state_widths):
                 raise ValueError(
@@ -241,7 +247,7 @@ class FastSlow(nn.Module):
 
     def reset_parameters(self) -> None:
         """Initialise every parameter anew."""
-        for cell in (*self.fast_cells, self.slow):
+        for cell in (self.fast_cells[0], self.slow, *self.fast_cells[1:]):
             cell.reset_parameters()
 
     def init_hidden(self, batch_size: int | None = None) -> States:
@@ -257,10 +263,9 @@ class FastSlow(nn.Module):
         _check_input(self, input, self.input_size)
         first, second, *further = self.fast_cells
         hx = self.init_hidden(*input.shape[:-1]) if hx is None else hx
-        names = (*first.state_names, *(f"slow {name}" for name in self.slow.state_names))
-        widths = (*first.state_widths, *self.slow.state_widths)
         weight = next(self.parameters())
-        states = check_cell_states(names, widths, tuple(input.shape[:-1]), hx, weight)
+        rows = tuple(input.shape[:-1])
+        states = check_cell_states(self.state_names, self.state_widths, input, rows, hx, weight)
         fast, slow = states[: len(first.state_names)], states[len(first.state_names) :]
         output, fast = _step(first, input, fast)
         output, slow = _step(self.slow, output, slow)

@@ -114,7 +114,7 @@ class IntersectionRNNCell(BaseRecurrentCell):
     def check_options(self) -> None:
         if self.input_size != self.hidden_size:
             raise ValueError(
-                "input_size has to equal hidden_size, since the gated input is a part of "
+                "input_size == hidden_size is needed, since the gated input is a part of "
                 f"the output, got input_size={self.input_size}, hidden_size={self.hidden_size}"
             )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ..checks import is_autocast
 from .torch_private import interception, not_plain
 
 __all__ = ["check_memory", "check_parameters", "obstacle"]
@@ -57,7 +58,7 @@ def check_parameters(
         if value.dtype is not dtype:
             if dtype is None:
                 dtype = value.dtype
-            elif not torch.is_autocast_enabled(data.device.type):
+            elif not is_autocast(data.device):
                 raise RuntimeError(
                     f"{name}: expected dtype {dtype}, as the other parameters, got {value.dtype}"
                 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from ..checks import is_autocast
 from . import reference
 from .backend import Cell, choose, key_while_compiling
 from .boundary import check_parameters
@@ -89,7 +90,7 @@ def _step_fused(
 
 def _autocast_dtype(data: Tensor, kernels: reference.Kernels) -> torch.dtype | None:
     """What the states of a reference loop are under autocast; ``None``: there is none."""
-    if not torch.is_autocast_enabled(data.device.type):
+    if not is_autocast(data.device):
         return None
     return next((weight.dtype for weight in kernels.values() if weight is not None), None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..cell import BaseRecurrentCell
 from ..engine.backend import Backend, backend
 from ..layer import Recurrent
+from ..states import stack_states
 from .step_checks import compare_gradients
 from .subject import Subject, check, jitter, require, require_same, step, tensors
 
@@ -30,17 +32,26 @@ def layer_of(cell: BaseRecurrentCell) -> Recurrent:
     return Recurrent(cell, cell.input_size, cell.hidden_size)
 
 
+def state_of(layer: Recurrent, *cells: Sequence[Tensor]) -> Any:
+    """The state of a layer from those of its cells, each ``(N, width)``."""
+    return stack_states(layer.cells, [tuple(states) for states in cells])  # type: ignore[arg-type]
+
+
+def rows(state: Any) -> list[Tensor]:
+    """The states ``(N, width)`` of a layer's one cell."""
+    return [each[0] if each.dim() == 3 else each for each in tensors(state)]
+
+
 @check
 def one_step(subject: Subject) -> None:
     """A sequence of one step gets what the cell gives."""
     cell = subject.make()
     input, states = subject.input(1, 2), subject.states(cell, 2)
-    hx = [state.unsqueeze(0) for state in states]
-    output, last = layer_of(cell)(input, hx[0] if len(hx) == 1 else tuple(hx))
+    layer = layer_of(cell)
+    output, last = layer(input, state_of(layer, states))
     expected, new = step(cell, input[0], states)
     require_same("the output of one step, by the layer and by the cell", output[0], expected)
-    found = [state[0] for state in tensors(last)]
-    require_same("the state after one step, by the layer and by the cell", found, new)
+    require_same("the state after one step, by the layer and by the cell", rows(last), new)
 
 
 @check
@@ -70,7 +81,7 @@ def padding(subject: Subject) -> None:
         expected, state = layer(input[:length, n])
         what = f"of a sequence of {length} steps, padded to 5 and by itself"
         require_same(f"the output {what}", output[:length, n], expected)
-        require_same(f"the state {what}", [each[:, n] for each in tensors(last)], state)
+        require_same(f"the state {what}", [each[..., n, :] for each in tensors(last)], state)
         require(not output[length:, n].any(), "the output after a sequence's end is not zero")
     torch.stack([each.sum() for each in tensors((output, last))]).sum().backward()
     for name, parameter in layer.named_parameters():
@@ -87,7 +98,7 @@ def batch_order(subject: Subject) -> None:
     output, last = layer(input)
     permuted, end = layer(input[:, order])
     require_same("the outputs of a batch in another order", permuted, output[:, order])
-    found = [state[:, order] for state in tensors(last)]
+    found = [state[..., order, :] for state in tensors(last)]
     require_same("the states of a batch in another order", end, found)
 
 
@@ -112,7 +123,7 @@ def bidirectional(subject: Subject) -> None:
     require_same(
         "two directions at once and one by one", output, torch.cat([first, second.flip(0)], -1)
     )
-    expected = [torch.cat(pair) for pair in zip(tensors(states), tensors(ends), strict=True)]
+    expected = state_of(layer, rows(states), rows(ends))
     require_same("the states of two directions, at once and one by one", last, expected)
 
 
@@ -146,12 +157,10 @@ def kernel(subject: Subject) -> None:
 def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str, Tensor]:
     """Output, states and all gradients of a padded batch, by their names."""
     leaf = input.clone().requires_grad_()
-    states = [state.clone().requires_grad_() for state in tensors(hx)]
+    states = [state.clone().requires_grad_() for state in rows(hx)]
     layer.zero_grad()
     with backend(path):
-        output, last = layer(
-            leaf, states[0] if len(states) == 1 else tuple(states), lengths=[4, 1, 7, 2, 7]
-        )
+        output, last = layer(leaf, state_of(layer, states), lengths=[4, 1, 7, 2, 7])
     found = {"the output": output}
     found |= {f"state {k}": state for k, state in enumerate(tensors(last))}
     # Each result with a weight of its own: a gradient of a plain sum would hide exchanges.
