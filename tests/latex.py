@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,23 +16,51 @@ from torch import Tensor
 
 _TOKEN = re.compile(
     r"\\begin\{cases\}|\\end\{cases\}|\\text\{[a-z ]*\}|\\\\|\\tilde\{[a-z]\}_\{t\}|\\Delta t"
-    r"|\\log \\sigma|\\mathrm\{[A-Za-z]+\}(?:_\{(?:[^{}]|\{[^{}]*\})*\})?"
+    r"|\\log \\sigma|\\mathrm\{(?:\w|\\_)+\}(?:_\{(?:[^{}]|\{[^{}]*\})*\})?"
     r"|(?:\\[A-Za-z]+|[A-Za-z])_\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
-    r"|\\[A-Za-z]+|[A-Za-z]|\d+(?:\.\d+)?|[()+\-/^=>{},&]"
+    r"|\\[A-Za-z]+|[A-Za-z]|\d+(?:\.\d+)?|[()+\-/^=<>{},&|]"
 )
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\tanh": torch.tanh,
     r"\sigma": torch.sigmoid,
     r"\exp": torch.exp,
+    r"\log": torch.log,
     r"\cos": torch.cos,
     r"\sin": torch.sin,
     r"\log \sigma": torch.nn.functional.logsigmoid,
-    r"\mathrm{relu}": torch.relu,
-    r"\mathrm{sqrt}": torch.sqrt,
-    r"\mathrm{softplus}": torch.nn.functional.softplus,
-    r"\max": torch.maximum,
-    r"\min": torch.minimum,
+    r"\mathrm{sg}": torch.detach,
+    r"\max": lambda a, b: torch.maximum(a, torch.as_tensor(b, dtype=a.dtype)),
+    r"\min": lambda a, b: torch.minimum(a, torch.as_tensor(b, dtype=a.dtype)),
 }
+_RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    r"\neq": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+    r"\geq": operator.ge,
+    r"\leq": operator.le,
+    r"\land": operator.and_,
+    r"\lor": operator.or_,
+}
+_BRACKETS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "(": (")", lambda value: value),
+    "|": ("|", torch.abs),
+    r"\lfloor": (r"\rfloor", torch.floor),
+    r"\lceil": (r"\rceil", torch.ceil),
+}
+
+
+def _function(token: str) -> Callable[..., Any] | None:
+    r"""torch's function of the name ``\mathrm{name}``, with the options in its index."""
+    found = re.fullmatch(r"\\mathrm\{(.+?)\}(?:_\{(.*)\})?", token)
+    name = found[1].replace(r"\_", "_") if found else ""
+    function = getattr(torch, name, None) or getattr(torch.nn.functional, name, None)
+    if found is None or function is None:
+        return None
+    if found[2] and found[2].startswith("\\"):
+        return partial(function, approximate=found[2].removeprefix(r"\mathrm{").rstrip("}"))
+    options = [float(option) for option in (found[2] or "").split(", ") if option]
+    return lambda *arguments: function(*arguments, *options)
 
 
 class Evaluator:
@@ -93,31 +122,42 @@ class Evaluator:
 
     def _atom(self) -> Any:
         token = self._take()
-        if token == "(":
-            value = self._sum()
-            self._take(")")
+        if token in _BRACKETS:
+            end, meaning = _BRACKETS[token]
+            value = meaning(self._relation())
+            self._take(end)
             return value
+        if token == r"\lnot":
+            return ~self._atom()
         if token == r"\begin{cases}":
             return self._cases()
-        if token in self.functions:
+        if token in self.values:
+            return self.values[token]
+        if (function := self.functions.get(token) or _function(token)) is not None:
             self._take("(")
             arguments = [self._sum()]
             while self._peek() == ",":
                 self._take()
                 arguments.append(self._sum())
             self._take(")")
-            return self.functions[token](*arguments)
-        return float(token) if token[0].isdigit() else self.values[token]
+            return function(*arguments)
+        return float(token)
 
     def _cases(self) -> Tensor:
         then = self._sum()
         self._take("&")
         self._take(r"\text{if }")
-        left = self._sum()
-        relation = {"=": operator.eq, ">": operator.gt}[self._take()]
-        right = self._sum()
+        condition = self._relation()
         self._take("\\\\")
         otherwise = self._sum()
         for token in ("&", r"\text{otherwise}", r"\end{cases}"):
             self._take(token)
-        return torch.where(relation(left, right), then, otherwise)
+        return torch.where(condition, then, otherwise)
+
+    def _relation(self) -> Any:
+        """A sum, or what two of them have to do with each other."""
+        value = self._sum()
+        while self._peek() in _RELATIONS:
+            relation = _RELATIONS[self._take()]
+            value = relation(value, self._sum())
+        return value

@@ -23,6 +23,14 @@ UNARY: dict[str, tuple[str, ...]] = {
     "cos": ("torch.cos({})", "{}.cos()"),
     "abs": ("torch.abs({})", "{}.abs()"),
     "relu": ("torch.relu({})", "{}.relu()", "functional.relu({})"),
+    "detach": ("{}.detach()",),
+    "erf": ("torch.erf({})", "{}.erf()"),
+    "expm1": ("torch.expm1(torch.tanh({}))",),
+    "log1p": ("torch.log1p({}.abs())",),
+    "pow": ("torch.pow(1 + {}.abs(), 0.7)", "(0.5 + torch.sigmoid({})) ** -1.3"),
+    # Seldom within rounding of where they jump.
+    "floor": ("torch.floor(3.3 + 0.4 * torch.tanh({}))",),
+    "sign": ("torch.sign(0.13 + {})",),
     "logsigmoid": ("functional.logsigmoid({})",),
     "softplus": ("functional.softplus({})",),
     "silu": ("functional.silu({})",),
@@ -64,6 +72,10 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "le": ("({} <= {})", "torch.le({}, {})"),
     "ge": ("({} >= {})", "{}.ge({})"),
     "eq": ("(torch.relu({0}) == 0)",),
+    "ne": ("(torch.relu({0}) != 0)",),
+    "logical_and": ("(({0} > {1}) & ({0} < 2.53))",),
+    "logical_or": ("(({0} > {1}) | ({0} < -0.71))",),
+    "logical_not": ("(~({0} > {1}))",),
 }
 WHERE = (
     "torch.where({c}, {a}, {b})",

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from torchrecurrent import Recurrent, backend
 from torchrecurrent.engine.backend import Backend
-from torchrecurrent.engine.derive import RULES
+from torchrecurrent.engine.operations import OPERATIONS
 
 from .making import tensors
 from .random_cells import random_cell
@@ -33,7 +33,7 @@ COARSE = 1e-7
 
 
 def test_every_operation_is_tried() -> None:
-    assert set(RULES) == COVERED
+    assert set(OPERATIONS) <= COVERED
 
 
 @pytest.mark.parametrize("seed", range(FIRST, LAST))

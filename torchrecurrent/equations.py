@@ -10,12 +10,14 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, ModuleType
 
 from . import roles
 from .cell import BaseRecurrentCell
+from .engine.operations import FUNCTIONS
 from .formula import without_values
+from .terms import OPERATORS, Term, printed, torch_name
 
 __all__ = ["latex"]
 
@@ -23,39 +25,6 @@ _GREEK = re.compile(
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|psi"
     "|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega"
 )
-_FUNCTIONS = {
-    "tanh": r"\tanh",
-    "sigmoid": r"\sigma",
-    "exp": r"\exp",
-    "cos": r"\cos",
-    "sin": r"\sin",
-    "log": r"\log",
-    "sqrt": r"\mathrm{sqrt}",
-    "relu": r"\mathrm{relu}",
-    "softplus": r"\mathrm{softplus}",
-    "logsigmoid": r"\log \sigma",
-    "maximum": r"\max",
-    "minimum": r"\min",
-}
-_OPERATORS: dict[type[ast.operator], tuple[str, int]] = {
-    ast.Add: ("+", 1),
-    ast.Sub: ("-", 1),
-    ast.Mult: (r"\odot", 2),
-    ast.Div: ("/", 2),
-}
-_COMPARISONS: dict[type[ast.cmpop], str] = {ast.Eq: "=", ast.Lt: "<", ast.Gt: ">"}
-
-
-@dataclass(frozen=True)
-class _Term:
-    """A piece of LaTeX, how tightly it binds (3: an atom), and whether it is a mere number."""
-
-    text: str
-    strength: int = 3
-    scalar: bool = False
-
-    def within(self, strength: int) -> str:
-        return self.text if self.strength >= strength else f"({self.text})"
 
 
 def symbol(name: str, time: str = "") -> str:
@@ -94,7 +63,10 @@ class _Walk:
         self.cell = cell
         self.roles = {argument.name: argument.role for argument in cell.signature.arguments}
         self.states = [argument.name for argument in cell.signature.having(roles.StateRole)]
-        #: What each name stands for now.
+        found = inspect.getclosurevars(cell.step)
+        #: What the names of others stand for.
+        self.names = {**found.builtins, **found.globals, **found.nonlocals}
+        #: What each name of the step stands for now.
         self.terms = {name: self._first(name) for name in self.roles}
         self.lines: list[str] = []
         #: Of a name that a loop over layers assigns, the number of its latest value.
@@ -109,25 +81,25 @@ class _Walk:
         for statement in body:
             self._statement(statement)
 
-    def _first(self, name: str) -> _Term:
+    def _first(self, name: str) -> Term:
         """What an argument is before the step assigns to it."""
         match role := self.roles[name]:
             case roles.StateRole():
-                return _Term(symbol(name, "t-1"))
+                return Term(symbol(name, "t-1"))
             case roles.DelayedRole(steps=steps):
-                return _Term(symbol(self.states[0], f"t-1-{symbol(steps)}"))
+                return Term(symbol(self.states[0], f"t-1-{symbol(steps)}"))
             case roles.RawRole():
-                return _Term(symbol("x", "t"))
+                return Term(symbol("x", "t"))
             case roles.ProductRole():
                 return self._product(name, role)
             case roles.ConstantRole() | roles.ScalarRole():
-                return _Term(symbol(name), scalar=True)
-            case roles.NonlinearityRole(symbol=printed):
-                return _Term(printed)
+                return Term(symbol(name), scalar=True)
+            case roles.NonlinearityRole(symbol=sign):
+                return Term(sign)
             case _:
-                return _Term(symbol(name))
+                return Term(symbol(name))
 
-    def _product(self, name: str, role: roles.ProductRole) -> _Term:
+    def _product(self, name: str, role: roles.ProductRole) -> Term:
         index = f"_{{{symbol(name)}}}"
         parts = []
         if role.input is not None:
@@ -138,7 +110,7 @@ class _Walk:
             letter = "u" if self.cell.recurrence == "diagonal" else "U"
             bias = self._bias("d" + index, role.recurrent)
             parts.append(f"{letter}{index}{times} {self._first(state).text}{bias}")
-        return _Term(" + ".join(parts), strength=1)
+        return Term(" + ".join(parts), strength=1)
 
     def _bias(self, text: str, kernel: roles.Kernel) -> str:
         """The bias of a product, unless the step adds it itself or it is off by default."""
@@ -157,7 +129,7 @@ class _Walk:
                 if any(isinstance(n.ctx, ast.Store) for n in names):
                     break
             if uses > 1:
-                defined = _Term(rf"\tilde{{{symbol(name)}}}_{{t}}")
+                defined = Term(rf"\tilde{{{symbol(name)}}}_{{t}}")
                 self.lines.append(f"{defined.text} &= {self.terms[name].text}")
                 self.terms[name] = defined
 
@@ -172,7 +144,7 @@ class _Walk:
                 text = self._expression(call).text
                 for target in names:
                     if isinstance(target, ast.Name):
-                        self.terms[target.id] = _Term(symbol(target.id, "t"))
+                        self.terms[target.id] = Term(symbol(target.id, "t"))
                 left = r",\; ".join(self._expression(target).text for target in names)
                 self.lines.append(f"{left} &= {text}")
             case ast.Return(value=ast.Tuple(elts=values)):
@@ -211,7 +183,7 @@ class _Walk:
         values = [self._expression(value) for _, value in pairs]
         for (name, _), value in zip(pairs, values, strict=True):
             indexed = f"{name}{self.layers[name]}" if name in self.layers else name
-            self.terms[name] = _Term(symbol(indexed, "t"))
+            self.terms[name] = Term(symbol(indexed, "t"))
             self.lines.append(f"{self.terms[name].text} &= {value.text}")
 
     def _return(self, values: Sequence[ast.expr]) -> None:
@@ -221,60 +193,86 @@ class _Walk:
             if left != right:
                 self.lines.append(f"{left} &= {right}")
 
-    def _expression(self, node: ast.expr) -> _Term:
+    def _expression(self, node: ast.expr) -> Term:
         match node:
             case ast.Name(id=name) if name in self.terms:
                 return self.terms[name]
             case ast.Constant(value=int() | float() as value):
-                return _Term(f"{value:g}", scalar=True)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return _Term(f"-{self._expression(operand).within(2)}", strength=1)
-            case ast.BinOp(left=base, op=ast.Pow(), right=power):
-                exponent = self._expression(power).text
-                inner = self._expression(base)
-                return _Term(f"{inner.within(3)}^{{{exponent}}}", scalar=inner.scalar)
-            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
-                return self._binary(self._expression(left), operator, self._expression(right))
-            case ast.Compare(left=left, ops=[comparison], comparators=[right]):
-                sign = _COMPARISONS[type(comparison)]
-                left_text, right_text = self._expression(left).text, self._expression(right).text
-                return _Term(f"{left_text} {sign} {right_text}", strength=0)
-            case ast.Call(func=ast.Name(id=name), args=arguments):
-                return self._call(name, [self._expression(argument) for argument in arguments])
+                return Term(f"{value:g}", scalar=True)
+            case ast.UnaryOp(op=operator, operand=operand):
+                return self._operation(node, OPERATORS.get(type(operator)), [operand])
+            case ast.BinOp(left=left, op=operator, right=right):
+                return self._operation(node, OPERATORS.get(type(operator)), [left, right])
+            case ast.Compare(left=left, ops=[sign], comparators=[right]):
+                return self._operation(node, OPERATORS.get(type(sign)), [left, right])
+            case ast.Call(func=ast.Name(id=name), args=arguments) if self._is_argument(name):
+                return self._call(node, name, [self._expression(each) for each in arguments])
+            case ast.Call(func=function, args=arguments, keywords=keywords):
+                named = {each.arg: each.value for each in keywords if each.arg}
+                if (found := self._resolved(function)) is not None:
+                    return self._operation(node, torch_name(found), arguments, named)
+                if isinstance(function, ast.Attribute):
+                    values = [function.value, *arguments]
+                    return self._operation(node, function.attr, values, named, method=True)
         raise self._unknown(node)
 
-    def _binary(self, left: _Term, operator: ast.operator, right: _Term) -> _Term:
-        sign, strength = _OPERATORS[type(operator)]
-        if sign == r"\odot" and (left.scalar or right.scalar):
-            sign = r"\cdot"
-        # a - (b - c) and a / (b / c) need their brackets.
-        tighter = strength + isinstance(operator, ast.Sub | ast.Div)
-        text = f"{left.within(strength)} {sign} {right.within(tighter)}"
-        return _Term(text, strength, left.scalar and right.scalar)
+    def _is_argument(self, name: str) -> bool:
+        """Whether it is an argument of the step, or a variable of a loop over layers."""
+        return name in self.maps or name in self.roles
 
-    def _call(self, name: str, arguments: Sequence[_Term]) -> _Term:
+    def _resolved(self, node: ast.expr) -> object:
+        """What a name from outside of the step stands for, with dots or without."""
+        match node:
+            case ast.Name(id=name) if name not in self.terms:
+                return self.names.get(name)
+            case ast.Attribute(value=value, attr=name):
+                module = self._resolved(value)
+                return getattr(module, name, None) if isinstance(module, ModuleType) else None
+        return None
+
+    def _operation(
+        self,
+        node: ast.expr,
+        name: str | None,
+        args: Sequence[ast.expr],
+        kwargs: Mapping[str, ast.expr] = MappingProxyType({}),
+        method: bool = False,
+    ) -> Term:
+        """A call of a function that torch has, or an operator of Python."""
+        row = FUNCTIONS.get(name or "")
+        if row is None:
+            raise self._unknown(node)
+        terms = [self._value(arg) for arg in args]
+        named = {key: self._value(value) for key, value in kwargs.items()}
+        try:
+            values = row.arguments(terms, named, method)
+        except TypeError as error:
+            raise self._unknown(node) from error
+        given = [value for value in values.values() if isinstance(value, Term)]
+        return Term(printed(row, values), row.binds, all(each.scalar for each in given))
+
+    def _value(self, node: ast.expr) -> object:
+        """An argument of a function: a term, or one of Python's constants that are no numbers."""
+        match node:
+            case ast.Constant(value=(bool() | str() | None) as value):
+                return value
+        return self._expression(node)
+
+    def _call(self, node: ast.expr, name: str, arguments: Sequence[Term]) -> Term:
+        """A call of an argument."""
         texts = [argument.text for argument in arguments]
         source, layer = self.maps.get(name, (name, ""))
         match self.roles.get(source):
             case roles.NormRole():
-                return _Term(rf"\mathrm{{LN}}({', '.join(texts)})")
-            case roles.NonlinearityRole(symbol=printed):
-                return _Term(f"{printed}({', '.join(texts)})")
+                return Term(rf"\mathrm{{LN}}({', '.join(texts)})")
+            case roles.NonlinearityRole(symbol=sign):
+                return Term(f"{sign}({', '.join(texts)})")
             case roles.MapRole(kernel=kernel) | roles.MapsRole(kernel=kernel):
                 letter = symbol(f"{source}{layer}")
                 off = kernel.bias is None or getattr(self.cell, kernel.bias_flag, None) is False
                 bias = "" if off else f" + d_{{{letter}}}"
-                return _Term(f"{letter} {arguments[0].within(3)}{bias}", 1 if bias else 2)
-        if name == "where":
-            condition, then, otherwise = texts
-            return _Term(
-                rf"\begin{{cases}} {then} & \text{{if }} {condition} \\ "
-                rf"{otherwise} & \text{{otherwise}} \end{{cases}}"
-            )
-        if name not in _FUNCTIONS:
-            raise TypeError(f"{self.cell.__name__}.step: no rule prints the function {name!r}")
-        scalar = all(argument.scalar for argument in arguments)
-        return _Term(f"{_FUNCTIONS[name]}({', '.join(texts)})", scalar=scalar)
+                return Term(f"{letter} {arguments[0]:3}{bias}", 1 if bias else 2)
+        raise self._unknown(node)
 
     def _unknown(self, node: ast.AST) -> TypeError:
         return TypeError(f"{self.cell.__name__}.step: no rule prints {ast.unparse(node)!r}")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .graph import Graph, Leaf
+from .operations import OPERATIONS
 
 __all__ = ["Affine", "affine"]
 
@@ -65,27 +66,21 @@ def affine(graph: Graph, new: Sequence[int], old: Sequence[Leaf]) -> Affine | No
 
 def _split(graph: Graph, op: str, args: tuple[int, ...], parts: dict[int, _Parts]) -> _Parts | None:
     """Of an operation of which one argument at least depends on the old values."""
-    all_parts: list[_Parts] = [parts.get(arg, {None: arg}) for arg in args]
-    match op, [arg in parts for arg in args]:
-        case "add", _:
-            return _joined(graph, *all_parts)
-        case "sub", _:
-            minus = {key: graph.op("neg", node) for key, node in all_parts[1].items()}
-            return _joined(graph, all_parts[0], minus)
-        case "neg", _:
-            return {key: graph.op("neg", node) for key, node in all_parts[0].items()}
-        case "mul", [False, True]:
-            return {key: graph.op("mul", args[0], node) for key, node in all_parts[1].items()}
-        case "mul" | "div", [True, False]:
-            return {key: graph.op(op, node, args[1]) for key, node in all_parts[0].items()}
-        case "where", [False, _, _]:
-            zero = graph.number(0)
-            keys = dict.fromkeys([*all_parts[1], *all_parts[2]])
-            return {
-                key: graph.op("where", args[0], *(p.get(key, zero) for p in all_parts[1:]))
-                for key in keys
-            }
-    return None
+    depending = {place for place, arg in enumerate(args) if arg in parts}
+    group = next((each for each in OPERATIONS[op].linear if depending <= set(each)), None)
+    if group is None:
+        return None
+    of_each: list[_Parts] = [parts.get(arg, {None: arg}) for arg in args]
+    if op == "add":
+        return _joined(graph, *of_each)
+    if op == "sub":
+        minus = {key: graph.op("neg", node) for key, node in of_each[1].items()}
+        return _joined(graph, of_each[0], minus)
+    zero, found = graph.number(0) if len(group) > 1 else 0, _Parts()
+    for key in dict.fromkeys(key for place in group for key in of_each[place]):
+        values = [of_each[k].get(key, zero) if k in group else arg for k, arg in enumerate(args)]
+        found[key] = graph.op(op, *values)
+    return found
 
 
 def _joined(graph: Graph, first: _Parts, second: _Parts) -> _Parts:

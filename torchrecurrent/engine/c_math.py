@@ -1,7 +1,7 @@
 """Elementary functions for generated C: every function of :file:`math.h`, inline.
 
-A loop over any of them but ``tr_sin`` and ``tr_cos`` (libm's), and in double those made of erf,
-is vectorised by gcc and clang under ``-O3 -fno-math-errno -fno-trapping-math``. None needs
+A loop over any of them but ``tr_sin`` and ``tr_cos`` (libm's), and in double ``tr_erf``, is
+vectorised by gcc and clang under ``-O3 -fno-math-errno -fno-trapping-math``. None needs
 ``-ffast-math``; NaN, infinities and the sign of zero come out as torch's do.
 
 The largest errors measured, in units in the last place of the exact result, denormals included,
@@ -18,13 +18,14 @@ tanh        2.50   1.29    m / (2 + m), m = expm1(-2 abs(x)); in double rational
 sigmoid     1.80   1.85    1 - z / (1 + z), and z times that where x < 0
 logsigmoid  1.68   1.66    min(x, 0) - log1p(z)
 softplus    1.65   1.66    max(x, 0) + log1p(z); x itself above 20, as torch
-elu         0.94   1.12    expm1
-silu        2.69   2.64    x sigmoid(x), where sigmoid(x) is no denormal
+expm1       1.51   2.20    2^n (exp(r) - 1) + (2^n - 1)
+log1p       1.44   1.44    log(1 + x), and what the rounding of the sum lost
+erf         1.33   1       x P(x^2) or 1 - exp(x R(x)); in double libm
+pow         1.6    1.8     exp(p log(x)), both in two numbers each, to abs(p) = 11
 sin, cos    0.56   0.52    libm
 ==========  =====  ======  ===================================================================
 
-erf is x P(x^2) or 1 - exp(x R(x)) in float (1.33), libm's in double. normcdf is 0.5 + erf / 2 and
-gelu is x normcdf(x): as in torch the sum cancels on the left, to an error of one ulp of x.
+The error of pow grows with abs(p), by 0.04 for each 1 in float and by 0.08 in double.
 """
 
 from __future__ import annotations

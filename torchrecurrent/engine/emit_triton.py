@@ -6,6 +6,7 @@ a kernel for each stretch between two products. float64 is computed in float64, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,18 +25,12 @@ NARROW = (torch.bfloat16, torch.float16)
 _HEADER = """\
 import triton
 import triton.language as tl
-
+"""
+_IMPORT = """
 from torchrecurrent.engine.triton_math import (
     {functions},
 )
-
-
 """
-_FUNCTIONS = (
-    *("abs", "cos", "elu", "exp", "gelu", "hardsigmoid", "leaky_relu", "log", "logsigmoid"),
-    *("max", "min", "normcdf", "relu", "sigmoid", "sign", "silu", "sin", "softplus"),
-    *("sqrt", "tanh"),
-)
 
 
 @dataclass(frozen=True)
@@ -61,5 +56,6 @@ def emit_triton(plan: Plan, dtype: torch.dtype) -> TritonSource:
             text, kernels = f"{text}\n\n{more}", kernels | others
     else:
         text, kernels = emit_steps(plan, real, dtype in NARROW)
-    functions = ",\n    ".join(f"tr_{name}" for name in _FUNCTIONS)
-    return TritonSource(_HEADER.format(functions=functions) + text, kernels)
+    used = sorted(set(re.findall(r"\btr_\w+", text)))
+    imported = _IMPORT.format(functions=",\n    ".join(used)) if used else ""
+    return TritonSource(f"{_HEADER}{imported}\n\n{text}", kernels)

@@ -8,20 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["INFIX", "Graph", "Leaf", "Node"]
-
-#: Operations that C and Python write alike, between their arguments.
-INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "eq": "==",
-    "lt": "<",
-    "gt": ">",
-    "le": "<=",
-    "ge": ">=",
-}
+__all__ = ["Graph", "Leaf", "Node"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,7 @@ class Graph:
         return self._add(Node("number", value=float(value)))
 
     def op(self, op: str, *args: int) -> int:
-        """An operation; what is neutral to it whatever the other operand is, is left out."""
+        """An operation, save one on numbers or with what is neutral to it."""
         numbers = [self.nodes[a].value if self.nodes[a].op == "number" else None for a in args]
         match op, numbers:
             case "mul", [1.0, _]:
@@ -76,6 +63,12 @@ class Graph:
                 return args[0]
             case "neg", [float() as value]:
                 return self.number(-value)
+            case "add", [float() as first, float() as second]:
+                return self.number(first + second)
+            case "sub", [float() as first, float() as second]:
+                return self.number(first - second)
+            case "mul", [float() as first, float() as second]:
+                return self.number(first * second)
         return self._add(Node(op, args))
 
     def copy(self) -> Graph:

@@ -28,11 +28,17 @@ enum { TR_MANTISSA = 23, TR_BIAS = 127 };
 #define TR_INLINE static inline __attribute__((always_inline))
 #define TR_ONE ((tr_bits)TR_BIAS << TR_MANTISSA) /* the bits of 1 */
 
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
+#define TR_FUSES 1
+#else
+#define TR_FUSES 0
+#endif
+
 /* One rounding where the processor has it in hardware. Elsewhere fma() is a slow call, and the
    bounds hold with two roundings too: every ln 2 below is split so that n * HI is exact. */
 TR_INLINE real tr_fma(real a, real b, real c)
 {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
+#if TR_FUSES
     return TR_LIBM(fma)(a, b, c);
 #else
     return a * b + c;
@@ -118,7 +124,13 @@ TR_INLINE real tr_max(real a, real b) { return ((a > b) | (a != a)) ? a : b; }
 TR_INLINE real tr_min(real a, real b) { return ((a < b) | (a != a)) ? a : b; }
 TR_INLINE real tr_sign(real x) { return (real)(x > 0) - (real)(x < 0); }
 TR_INLINE real tr_relu(real x) { return x < 0 ? 0 : x; }
-TR_INLINE real tr_leaky_relu(real x) { return x > 0 ? x : x * (real)0.01; }
+
+/* Adding UNIT rounds to a whole number; from there on all numbers are whole. SSE2 has no floor. */
+TR_INLINE real tr_floor(real x)
+{
+    const real near = TR_LIBM(copysign)((tr_abs(x) + TR_UNIT) - TR_UNIT, x);
+    return tr_abs(x) < TR_UNIT ? (near > x ? near - 1 : near) : x;
+}
 
 /* Keeps NaN. Both comparisons are with x: gcc 12 makes a chain of masks of nested ones. */
 TR_INLINE real tr_clamp(real x, real low, real high)
@@ -126,8 +138,6 @@ TR_INLINE real tr_clamp(real x, real low, real high)
     const real y = x < low ? low : x;
     return x > high ? high : y;
 }
-
-TR_INLINE real tr_hardsigmoid(real x) { return tr_clamp(x + 3, 0, 6) / 6; }
 
 /* x = n ln 2 + r with n whole: returns exp(r) - 1, of full relative accuracy, and sets
    n + 2 BIAS, which is positive. */
@@ -140,14 +150,19 @@ TR_INLINE real tr_exp_reduced(real x, tr_bits *n)
     return tr_fma(r * r, tr_exp_tail(r), r);
 }
 
-/* exp for LOW <= x <= HIGH. 2^n in two factors, for n may be out of the exponent's range while
-   the result, or its rounding to a denormal, is not: only the last product rounds. */
-TR_INLINE real tr_exp_within(real x)
+/* p 2^n, given n + 2 BIAS, in two factors, for n may be out of the exponent's range while the
+   result, or its rounding to a denormal, is not: only the last product rounds. */
+TR_INLINE real tr_scaled(real p, tr_bits n)
+{
+    const tr_bits half = n >> 1;
+    return p * tr_from_bits(half << TR_MANTISSA) * tr_from_bits((n - half) << TR_MANTISSA);
+}
+
+TR_INLINE real tr_exp_within(real x) /* exp for LOW <= x <= HIGH */
 {
     tr_bits n;
     const real p = tr_exp_reduced(x, &n) + 1;
-    const tr_bits half = n >> 1;
-    return p * tr_from_bits(half << TR_MANTISSA) * tr_from_bits((n - half) << TR_MANTISSA);
+    return tr_scaled(p, n);
 }
 
 TR_INLINE real tr_exp(real x)
@@ -170,6 +185,15 @@ TR_INLINE real tr_expm1_negative(real x) /* exp(x) - 1, x <= 0; below EXPM1_LOW 
     return tr_fma(scale, p, scale - 1);
 }
 
+/* In halves of 2^n, which may be out of range where the result is not, but not in halves of x. */
+TR_INLINE real tr_expm1(real x)
+{
+    tr_bits n;
+    const real p = tr_exp_reduced(tr_clamp(x, TR_EXPM1_LOW, TR_EXP_HIGH), &n);
+    const real half = tr_from_bits((n - TR_BIAS - 1) << TR_MANTISSA);
+    return tr_abs(x) < TR_NORMAL ? x : 2 * tr_fma(half, p, half - (real)0.5);
+}
+
 /* log(1 + f) + n ln 2, -0.25 <= f <= 0.5: the series in s = f / (2 + f), arranged so that the
    largest term f is added last. */
 TR_INLINE real tr_log_reduced(real f, real n)
@@ -189,6 +213,14 @@ TR_INLINE real tr_log(real x)
     const real log = tr_log_reduced(m - 1, x < TR_NORMAL ? whole - TR_LIFT_LOG2 : whole);
     const real special = x == 0 ? -(real)INFINITY : x > 0 ? x : (real)NAN;
     return ((x > 0) & (x < (real)INFINITY)) ? log : special;
+}
+
+/* The logarithm of the rounded sum, and what the rounding lost. */
+TR_INLINE real tr_log1p(real x)
+{
+    const real u = 1 + x, y = tr_log(u) - ((u - 1) - x) / u;
+    const real special = x == -1 ? -(real)INFINITY : x >= 0 ? x : (real)NAN;
+    return ((x > -1) & (x < (real)INFINITY) & (x != 0)) ? y : special;
 }
 
 TR_INLINE real tr_log1p_unit(real z) /* log(1 + z), 0 <= z <= 1 */
@@ -216,9 +248,52 @@ TR_INLINE real tr_sigmoid(real x)
     return tr_fma(scale, -w, scale);
 }
 
-TR_INLINE real tr_silu(real x) { return x * tr_sigmoid(x); }
-/* x >= 0 keeps elu(-0) = -0, which the sum inside expm1 would not. */
-TR_INLINE real tr_elu(real x) { return x >= 0 ? x : tr_expm1_negative(x); }
+/* c - a b, exactly where it is small beside c; without a fused multiply-add by Dekker's halves. */
+TR_INLINE real tr_rest(real a, real b, real c)
+{
+#if TR_FUSES
+    return TR_LIBM(fma)(-a, b, c);
+#else
+    const real split = TR_DOUBLE ? 134217729 : 4097, as = split * a, bs = split * b, ab = a * b;
+    const real ah = as - (as - a), al = a - ah, bh = bs - (bs - b), bl = b - bh;
+    return (c - ab) - (((ah * bh - ab) + ah * bl + al * bh) + al * bl);
+#endif
+}
+
+/* exp(p log(a)), 0 < a < infinity: logarithm and exponent in two numbers each, as what rounding
+   loses counts as often as they are large. The logarithm is 2 s + s^3 tail + n ln 2, with
+   s = f / (2 + f). The sum with 0 keeps a compiler from fusing the product with what follows. */
+TR_INLINE real tr_pow_positive(real a, real p)
+{
+    const real y = a < TR_NORMAL ? a * TR_LIFT : a;
+    const tr_bits bits = tr_to_bits(y), cut = TR_ONE - tr_to_bits((real)0.75);
+    const tr_bits k = (bits + cut) >> TR_MANTISSA;
+    const real f = tr_from_bits(bits - (k << TR_MANTISSA) + TR_ONE) - 1, d = 2 + f, s = f / d;
+    const real whole = tr_from_bits(k | tr_to_bits(TR_UNIT)) - (TR_UNIT + TR_BIAS);
+    const real n = a < TR_NORMAL ? whole - TR_LIFT_LOG2 : whole;
+    const real rest = tr_rest(s, d, f) - s * (f - (d - 2));
+    const real log = n * TR_LN2_HIGH + 2 * s, small = 2 * s - (log - n * TR_LN2_HIGH);
+    const real tail = s * s * s * tr_log_tail(s * s) + n * TR_LN2_LOW;
+    const real e = tr_fma(p, log, 0), low = p * (small + (2 * rest / d + tail)) - tr_rest(p, log, e);
+    const int within = tr_abs(e) < 2 * TR_EXP_HIGH; /* else exp is 0 or infinity */
+    const real sum = within ? e + low : e, lost = within ? low - (sum - e) : 0;
+    tr_bits m;
+    const real q = tr_exp_reduced(tr_clamp(sum, TR_EXP_LOW, TR_EXP_HIGH), &m) + 1;
+    return tr_scaled(tr_fma(q, lost, q), m);
+}
+
+/* C's pow, which is torch's. Where p is a number of the step, the compiler knows most of it. */
+TR_INLINE real tr_pow(real x, real p)
+{
+    const real a = tr_abs(x);
+    const int whole = tr_floor(p) == p, odd = whole & (2 * tr_floor(p / 2) != p);
+    const real limit = (a == 0) == (p > 0) ? 0 : (real)INFINITY;
+    const real power = ((a > 0) & (a < (real)INFINITY)) ? tr_pow_positive(a, p) : limit;
+    const real known = a == 1 ? 1 : power, signed_ = odd ? TR_LIBM(copysign)(known, x) : known;
+    const int outside = (x < 0) & (a < (real)INFINITY) & !whole;
+    const real y = (outside | (x != x) | (p != p)) ? (real)NAN : signed_;
+    return ((p == 0) | (x == 1)) ? 1 : y;
+}
 
 #if TR_DOUBLE
 /* Below 0.625 x + x^3 P/Q, above 1 - 2 / (exp(2 x) + 1): the quotient is selected by its parts,
@@ -270,10 +345,3 @@ TR_INLINE real tr_erf(real x)
     return a < 0.9275f ? tr_fma(x, p, x) : copysignf(1 - tr_fma(scale, m, scale), x);
 }
 #endif
-
-TR_INLINE real tr_normcdf(real x)
-{
-    return (real)0.5 * (1 + tr_erf(x * (real)0.70710678118654752440));
-}
-
-TR_INLINE real tr_gelu(real x) { return x * tr_normcdf(x); }

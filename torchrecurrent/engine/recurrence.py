@@ -6,6 +6,7 @@ import math
 from collections.abc import Set
 from dataclasses import dataclass
 
+from .operations import OPERATIONS
 from .plan import Plan
 
 __all__ = ["recurrence_kind"]
@@ -80,20 +81,15 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
 
 
 def _result(op: str, arguments: list[_Value]) -> _Value:
-    degrees = [argument.degree for argument in arguments]
     stages = max((argument.stages for argument in arguments), default=0)
-    match op, degrees:
-        case _, _ if not any(degrees):
-            return _Value()
-        case "mul", _:
-            degree = sum(degrees)
-        case (("add" | "sub" | "neg"), _):
-            degree = max(degrees)
-        case ("div", [_, 0]) | ("where", [0, *_]):
-            degree = max(degrees)
-        case _:
-            degree = math.inf
-    return _Value(degree, stages)
+    depending = {place for place, argument in enumerate(arguments) if argument.degree}
+    if not depending:
+        return _Value()
+    groups = OPERATIONS[op].linear
+    if not depending <= {place for group in groups for place in group}:
+        return _Value(math.inf, stages)
+    # as a product is of its factors, it is linear in each group for itself
+    return _Value(sum(max(arguments[place].degree for place in group) for group in groups), stages)
 
 
 def _is_weighted(plan: Plan, values: dict[int, _Value]) -> bool:

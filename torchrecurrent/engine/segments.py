@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .addresses import Addresses
-from .graph import INFIX, Node
+from .graph import Node
+from .operations import OPERATIONS
 
 __all__ = ["Result", "kept", "segment"]
-
-_CALLS = {"maximum": "tr_max", "minimum": "tr_min"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _loop(
 
 
 def _line(where: Addresses, node: int, current: Node) -> str:
-    args = [f"x{arg}" for arg in current.args]
+    args, kind = [f"x{arg}" for arg in current.args], "real"
     if current.leaf is not None:
         constant = current.leaf.kind == "c"
         constants = where.plan.constants
@@ -121,13 +120,7 @@ def _line(where: Addresses, node: int, current: Node) -> str:
         value = f"c{constants.index(current.leaf.name)}" if constant else f"l{node}[{place}]"
     elif current.op == "number":
         value = f"(real){current.value!r}"
-    elif current.op in INFIX:
-        value = f"{args[0]} {INFIX[current.op]} {args[1]}"
-    elif current.op == "neg":
-        value = f"-{args[0]}"
-    elif current.op == "where":
-        value = f"{args[0]} ? {args[1]} : {args[2]}"
     else:
-        value = f"{_CALLS.get(current.op, 'tr_' + current.op)}({', '.join(args)})"
-    kind = "int" if current.op in ("eq", "lt", "gt", "le", "ge") else "real"
+        row = OPERATIONS[current.op]
+        value, kind = row.text(args), "int" if row.compares else "real"
     return f"                const {kind} x{node} = {value};\n"

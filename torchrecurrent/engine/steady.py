@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from .graph import Graph
+from .operations import OPERATIONS
 
 __all__ = ["steady_nodes"]
-
-#: Not worth the memory that the result would be read from.
-_CHEAP = {
-    *("add", "sub", "mul", "neg", "abs", "sign", "relu", "leaky_relu", "maximum", "minimum"),
-    *("where", "eq", "lt", "gt", "le", "ge"),
-}
 
 
 def steady_nodes(graph: Graph) -> frozenset[int]:
@@ -28,6 +23,8 @@ def steady_nodes(graph: Graph) -> frozenset[int]:
             fixed.add(index)
             if any(arg in learned for arg in node.args):
                 learned.add(index)
-            if (node.args and node.op not in _CHEAP) or any(arg in dear for arg in node.args):
+            # a cheap one is not worth the memory that its result would be read from
+            costs = bool(node.args) and not OPERATIONS[node.op].cheap
+            if costs or any(arg in dear for arg in node.args):
                 dear.add(index)
     return frozenset(learned & dear)

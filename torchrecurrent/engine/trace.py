@@ -7,26 +7,10 @@ from typing import Any
 
 import torch
 
-from .derive import RULES
 from .graph import Graph
+from .operations import FUNCTIONS, OPERATIONS
 
 __all__ = ["Symbol", "UntraceableError"]
-
-#: What a torch function or method is called here.
-_NAMES: dict[str, str] = {
-    "log_sigmoid": "logsigmoid",
-    "multiply": "mul",
-    "divide": "div",
-    "true_divide": "div",
-    "subtract": "sub",
-    "square": "square",
-} | {name: name for name in RULES}
-#: How many arguments an operation takes, where it is not one. A further one, such as the slope
-#: of a leaky relu, would change what it computes.
-_ARITY = dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2)
-_ARITY |= dict.fromkeys(("eq", "lt", "gt", "le", "ge"), 2) | {"where": 3}
-#: What torch.nn.functional hands on although nobody asked for it.
-_DEFAULTS = {"inplace": False, "alpha": 1.0, "negative_slope": 0.01}
 
 
 class UntraceableError(Exception):
@@ -40,6 +24,12 @@ class Symbol:
         self.graph = graph
         self.node = node
 
+    @property
+    def number(self) -> float | None:
+        """Its value, if that is known while the step is traced."""
+        node = self.graph.nodes[self.node]
+        return node.value if node.op == "number" else None
+
     @classmethod
     def __torch_function__(
         cls,
@@ -49,31 +39,49 @@ class Symbol:
         kwargs: Mapping[str, Any] | None = None,
     ) -> Symbol:
         name = getattr(function, "__name__", str(function))
-        if name not in _NAMES:
+        if name not in FUNCTIONS:
             raise UntraceableError(f"the function {name!r} has no rule")
-        given = [key for key, value in (kwargs or {}).items() if _DEFAULTS.get(key) != value]
-        if given:
-            raise UntraceableError(f"{name!r} is called with {', '.join(given)}")
-        return cls._apply(_NAMES[name], *args)
+        method = getattr(torch.Tensor, name, None) is function
+        return cls._call(name, args, kwargs or {}, method)
+
+    @classmethod
+    def _call(
+        cls, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], method: bool
+    ) -> Symbol:
+        row = FUNCTIONS[name]
+        try:
+            values = row.arguments(args, kwargs, method)
+            meant = None if row.means is None else row.means(**values)
+        except TypeError as error:
+            raise UntraceableError(f"no rule covers this call of {name!r}: {error}") from error
+        if meant is None:
+            return cls._apply(row.name, *list(values.values())[: len(row.takes)])
+        if isinstance(meant, Symbol):
+            return meant
+        graph = next(each.graph for each in values.values() if isinstance(each, Symbol))
+        return cls(graph, graph.number(_number(name, meant)))
 
     @classmethod
     def _apply(cls, op: str, *args: Any) -> Symbol:
+        """A node of the graph."""
         graph = next(arg.graph for arg in args if isinstance(arg, Symbol))
-        if len(args) != _ARITY.get(op, 1):
-            raise UntraceableError(f"{op!r} with {len(args)} arguments has no rule")
-        if op == "square":
-            return cls._apply("mul", args[0], args[0])
         nodes = [
             arg.node if isinstance(arg, Symbol) else graph.number(_number(op, arg)) for arg in args
         ]
+        compares = [_compares(graph, node) for node in nodes]
+        for place, is_one in enumerate(compares):
+            due = place in OPERATIONS[op].conditions
+            if op == "mul" and is_one and not all(compares):  # a mask
+                nodes[place] = graph.op("where", nodes[place], graph.number(1), graph.number(0))
+            elif is_one is not due:
+                given, wanted = ("comparison", "number")[:: -1 if due else 1]
+                raise UntraceableError(f"{op!r} takes a {wanted}, not a {given}")
         return cls(graph, graph.op(op, *nodes))
 
     def __getattr__(self, name: str) -> Callable[..., Symbol]:
-        if name not in _NAMES:
+        if name not in FUNCTIONS:
             raise UntraceableError(f"the tensor attribute {name!r} has no rule")
-        if name == "where":  # as a method of the value, not of the condition
-            return lambda condition, other: self._apply("where", condition, self, other)
-        return lambda *args: self._apply(_NAMES[name], self, *args)
+        return lambda *args, **kwargs: self._call(name, (self, *args), kwargs, method=True)
 
     def __bool__(self) -> bool:
         raise UntraceableError("a branch depends on the value of a tensor")
@@ -117,16 +125,40 @@ class Symbol:
     def __ge__(self, other: object) -> Symbol:
         return self._apply("ge", self, other)
 
+    def __ne__(self, other: object) -> Symbol:  # type: ignore[override]
+        return self._apply("ne", self, other)
+
+    def __and__(self, other: object) -> Symbol:
+        return self._apply("logical_and", self, other)
+
+    def __or__(self, other: object) -> Symbol:
+        return self._apply("logical_or", self, other)
+
+    def __invert__(self) -> Symbol:
+        return self._apply("logical_not", self)
+
     def __pow__(self, exponent: object) -> Symbol:
-        if exponent not in (2, 3):
-            raise UntraceableError(f"the power {exponent!r} has no rule")
-        square = self._apply("mul", self, self)
-        return square if exponent == 2 else self._apply("mul", square, self)
+        return self._call("pow", (self, exponent), {}, method=True)
+
+    def __rpow__(self, base: object) -> Symbol:
+        return self._call("pow", (base, self), {}, method=False)
 
     def __neg__(self) -> Symbol:
         return self._apply("neg", self)
 
+    def __pos__(self) -> Symbol:
+        return self
+
+    def __abs__(self) -> Symbol:
+        return self._apply("abs", self)
+
     __hash__ = None  # type: ignore[assignment]
+
+
+def _compares(graph: Graph, node: int) -> bool:
+    """Whether a node is true or false rather than a number."""
+    row = OPERATIONS.get(graph.nodes[node].op)  # none: a leaf or a number
+    return row is not None and row.compares
 
 
 def _number(op: str, value: object) -> float:

@@ -18,7 +18,6 @@ import triton.language as tl
 _LOG2E = tl.constexpr(1.4426950408889634)  # rounded to float32: 1.44269502...
 _LOG2E_LOW = tl.constexpr(1.925963033500601e-08)  # log2(e) minus that
 _LN2 = tl.constexpr(0.6931471805599453)
-_SQRT_HALF = tl.constexpr(0.7071067811865476)
 
 
 @triton.jit
@@ -71,11 +70,27 @@ def tr_tanh(x: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
+def tr_expm1(x: tl.tensor) -> tl.tensor:
+    # Below 1 by h = tanh(x / 2), where nothing cancels; above it exp(x) is the larger part.
+    h = tr_tanh(x * 0.5)
+    return tl.where(x < 1.0, 2.0 * h / (1.0 - h), tr_exp(x) - 1.0)
+
+
+@triton.jit
 def tr_sigmoid(x: tl.tensor) -> tl.tensor:
     # Of z = exp(-|x|): neither side overflows, and the left tail keeps its relative accuracy.
     z = tr_exp_decay(x)
     y = 1.0 / (1.0 + z)
     return tl.where(x >= 0, y, z * y)
+
+
+@triton.jit
+def tr_log1p(x: tl.tensor) -> tl.tensor:
+    """What the sum's rounding loses is given back."""
+    u = 1.0 + x
+    y = tl.log(u) - ((u - 1.0) - x) / u
+    special = tl.where(x == -1.0, -float("inf"), tl.where(x >= 0, x, float("nan")))
+    return tl.where((x > -1.0) & (x < float("inf")) & (x != 0), y, special)
 
 
 @triton.jit
@@ -97,25 +112,8 @@ def tr_softplus(x: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
-def tr_silu(x: tl.tensor) -> tl.tensor:
-    return x * tr_sigmoid(x)
-
-
-@triton.jit
-def tr_elu(x: tl.tensor) -> tl.tensor:
-    # exp(x) - 1 of h = tanh(x / 2), which is not positive: nothing cancels.
-    h = tr_tanh(x * 0.5)
-    return tl.where(x >= 0, x, 2.0 * h / (1.0 - h))
-
-
-@triton.jit
-def tr_normcdf(x: tl.tensor) -> tl.tensor:
-    return 0.5 * (1.0 + tl.erf(x * _SQRT_HALF))
-
-
-@triton.jit
-def tr_gelu(x: tl.tensor) -> tl.tensor:
-    return x * tr_normcdf(x)
+def tr_erf(x: tl.tensor) -> tl.tensor:
+    return tl.erf(x)
 
 
 @triton.jit
@@ -126,6 +124,21 @@ def tr_log(x: tl.tensor) -> tl.tensor:
 @triton.jit
 def tr_sqrt(x: tl.tensor) -> tl.tensor:
     return tl.sqrt(x) if x.dtype == tl.float64 else tl.sqrt_rn(x)
+
+
+@triton.jit
+def tr_pow(x: tl.tensor, p: tl.tensor) -> tl.tensor:
+    """C's pow. In float64, as the error of a logarithm counts as often as it is large."""
+    x, p = tl.broadcast(x, p)
+    a = tl.abs(x)
+    y = tl.exp(p.to(tl.float64) * tl.log(a.to(tl.float64))).to(x.dtype)
+    y = tl.where(a == 1.0, 1.0, y)  # whatever p is
+    whole = tl.floor(p) == p
+    odd = whole & (2.0 * tl.floor(p * 0.5) != p)
+    negative = (x < 0) | ((x == 0) & (1.0 / x < 0))
+    y = tl.where(odd & negative, y * -1.0, y)  # -y would be 0 - y, which is never -0
+    y = tl.where((x < 0) & (a < float("inf")) & ~whole, float("nan"), y)
+    return tl.where((p == 0) | (x == 1.0), 1.0, y)
 
 
 @triton.jit
@@ -144,6 +157,11 @@ def tr_abs(x: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
+def tr_floor(x: tl.tensor) -> tl.tensor:
+    return tl.floor(x)
+
+
+@triton.jit
 def tr_sign(x: tl.tensor) -> tl.tensor:
     return (x > 0).to(x.dtype) - (x < 0).to(x.dtype)
 
@@ -151,18 +169,6 @@ def tr_sign(x: tl.tensor) -> tl.tensor:
 @triton.jit
 def tr_relu(x: tl.tensor) -> tl.tensor:
     return tl.where(x < 0, 0.0, x)
-
-
-@triton.jit
-def tr_leaky_relu(x: tl.tensor) -> tl.tensor:
-    return tl.where(x > 0, x, x * 0.01)
-
-
-@triton.jit
-def tr_hardsigmoid(x: tl.tensor) -> tl.tensor:
-    y = x + 3.0
-    y = tl.where(y < 0, 0.0, y)
-    return tl.where(y > 6.0, 1.0, y / 6.0)
 
 
 @triton.jit

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import torch
 
 from .addresses import Addresses
-from .graph import INFIX, Leaf, Node
+from .graph import Leaf, Node
+from .operations import OPERATIONS
 from .plan import Plan
 
 __all__ = ["Function", "Spec", "indented"]
-
-_CALLS = {"maximum": "tr_max", "minimum": "tr_min", "where": "tl.where"}
 
 
 @dataclass(frozen=True)
@@ -152,11 +151,7 @@ class Function:
             return f"tl.full((), {number}, {self.real})" if exact else number
         if current.op == "number":
             return f'tl.full((), float("{current.value!r}"), {self.real})'
-        if current.op in INFIX:
-            return f"{args[0]} {INFIX[current.op]} {args[1]}"
-        if current.op == "neg":
-            return f"-{args[0]}"
-        return f"{_CALLS.get(current.op, 'tr_' + current.op)}({', '.join(args)})"
+        return OPERATIONS[current.op].text(args, triton=True)
 
 
 def indented(lines: Iterable[str]) -> list[str]:

@@ -1,0 +1,323 @@
+"""Every operation, in every way in which a step may spell it: kernels, gradients, equations.
+
+The tests read the rows of the table. A new one is tested as it stands if its arguments are tensors;
+if torch's function takes numbers, or has options, ``CALLS`` says with which.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrecurrent import Recurrent, backend
+from torchrecurrent.engine.backend import Backend
+from torchrecurrent.engine.c_math import source_file
+from torchrecurrent.engine.operation import Operation
+from torchrecurrent.engine.operations import FUNCTIONS, OPERATIONS
+from torchrecurrent.engine.tracer import make_plan
+from torchrecurrent.equations import latex, symbol
+from torchrecurrent.terms import OPERATORS
+
+from .latex import Evaluator
+
+ROWS = {row.name: row for row in FUNCTIONS.values()}
+#: The arguments of some calls; x, h and s are tensors.
+CALLS: dict[str, list[list[str]]] = {
+    "mul": [["x", "h"], ["x", "h > s"], ["x", "0.5"]],
+    "pow": [["x", str(p)] for p in (0, 1, 2, 3, 4, 5, 0.5, 1.5, -1, -2, -3, -0.5, -1.7, "h")],
+    "where": [
+        ["x > h", "x", "s"],
+        ["(x < 1) & ~(h < s)", "x", "2.0"],
+        ["(x < 1) | (h != s)", "s", "h"],
+    ],
+    "logical_and": [["x > 0", "h > s"]],
+    "logical_or": [["x > 0", "h > s"]],
+    "softplus": [["x"], ["x", "2.0"], ["x", "beta=0.5"]],
+    "full_like": [["x", "2.5"]],
+    "clamp": [
+        *(["x", "-0.5", "1.5"], ["x", "min=0"], ["x", "max=1"], ["x", "1", "-1"]),
+        *(["x", "h"], ["x", "min=h", "max=s"]),
+    ],
+    "clamp_min": [["x", "1"]],
+    "clamp_max": [["x", "1"]],
+    "masked_fill": [["x", "h > s", "2.0"]],
+    "lerp": [["x", "h", "0.25"], ["x", "h", "0.75"], ["x", "h", "s"]],
+    "leaky_relu": [["x"], ["x", "0.5"], ["x", "negative_slope=-2.0"]],
+    "threshold": [["x", "1.0", "2.0"]],
+    "elu": [["x"], ["x", "0.5"]],
+    "celu": [["x"], ["x", "0.5"]],
+    "gelu": [["x"], ["x", 'approximate="tanh"']],
+    "softshrink": [["x"], ["x", "1.5"]],
+    "hardshrink": [["x"], ["x", "1.5"]],
+    "hardtanh": [["x"], ["x", "-0.5", "2.0"]],
+}
+#: Python's operators and functions.
+PYTHON = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * ({})",
+    "div": "{} / {}",
+    "pow": "{} ** {}",
+    "neg": "-{}",
+    "positive": "+{}",
+    "abs": "abs({})",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "lt": "{} < {}",
+    "gt": "{} > {}",
+    "le": "{} <= {}",
+    "ge": "{} >= {}",
+    "logical_and": "({}) & ({})",
+    "logical_or": "({}) | ({})",
+    "logical_not": "~({})",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One way to call an operation."""
+
+    row: Operation
+    args: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.row.name}({', '.join(self.args)})"
+
+    def spellings(self) -> list[str]:
+        """Expressions that all mean it; the first is taken where one suffices."""
+        found = []
+        for name in (self.row.name, *self.row.aliases):
+            for module in ("torch", "functional", "torch.nn.functional"):
+                if hasattr(_MODULES[module], name):
+                    found.append(f"{module}.{name}({', '.join(self.args)})")
+                    if not hasattr(builtins, name):
+                        found.append(f"{name}({', '.join(self.args)})")
+            if hasattr(Tensor, name):
+                rest = list(self.args)
+                found.append(f"({rest.pop(self.row.receiver)}).{name}({', '.join(rest)})")
+        if self.row.name in PYTHON:
+            found.append(PYTHON[self.row.name].format(*self.args))
+        if self.row.compares:  # a state is a number
+            return [f"torch.where({each}, x, s)" for each in dict.fromkeys(found)]
+        return list(dict.fromkeys(found))
+
+
+_MODULES = {
+    "torch": torch,
+    "functional": torch.nn.functional,
+    "torch.nn.functional": torch.nn.functional,
+}
+
+
+def _calls(row: Operation) -> list[Call]:
+    if row.name in CALLS:
+        return [Call(row, tuple(args)) for args in CALLS[row.name]]
+    names = ["x", "h", "s"]
+    args = ["x > 0" if k in row.conditions else names[k] for k in range(len(row.takes))]
+    return [Call(row, tuple(args))]
+
+
+EVERY = [call for row in ROWS.values() for call in _calls(row)]
+#: Calls whose kernels are compiled together.
+GROUP = 17
+
+
+def _source() -> str:
+    """A cell for each spelling of each call, and one for each group of calls."""
+    free = [n for n in FUNCTIONS if hasattr(torch, n) and not hasattr(builtins, n)]
+    text = (
+        "import torch\nfrom torch import Tensor\nfrom torch.nn import functional\n"
+        "from torchrecurrent import BaseRecurrentCell\n"
+        "from torchrecurrent.roles import Input, Raw, State\n"
+        f"from torch import {', '.join(free)}\n"
+    )
+    others = [n for n in FUNCTIONS if hasattr(torch.nn.functional, n) and n not in free]
+    text += f"from torch.nn.functional import {', '.join(others)}\n"
+    for k, call in enumerate(EVERY):
+        for j, spelling in enumerate(call.spellings()):
+            text += (
+                f"\n\nclass Call{k}Spelling{j}(BaseRecurrentCell):\n    @staticmethod\n"
+                "    def step(h: State, s: State, x: Raw) -> tuple[Tensor, Tensor]:\n"
+                f"        return {spelling}, s\n"
+            )
+    for start in range(0, len(EVERY), GROUP):
+        here = range(start, min(start + GROUP, len(EVERY)))
+        states = ", ".join(f"x{k}: State, h{k}: State, s{k}: State" for k in here)
+        results = []
+        for k in here:
+            own = re.sub(r"\b([xhs])\b", rf"\g<1>{k}", EVERY[k].spellings()[0])
+            results.append(f"{own}, h{k}, s{k}")
+        tensors = ", ".join(["Tensor"] * (1 + 3 * len(here)))
+        text += (
+            f"\n\nclass Group{start}(BaseRecurrentCell):\n    @staticmethod\n"
+            f"    def step(z: State, {states}, n: Input) -> tuple[{tensors}]:\n"
+            f"        return n, {', '.join(results)}\n"
+        )
+    return text
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The cells, in a file: their equations are read from their source."""
+    path: Path = tmp_path_factory.mktemp("operations") / "operations_spelled.py"
+    path.write_text(_source(), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _spelled(module: ModuleType, k: int) -> list[Any]:
+    return [getattr(module, f"Call{k}Spelling{j}") for j in range(len(EVERY[k].spellings()))]
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_every_row_is_complete(row: Operation) -> None:
+    """It is torch's, and every kernel can compute it."""
+    assert row.name in dir(torch) or row.name in dir(torch.nn.functional) or row.name in dir(Tensor)
+    assert all(FUNCTIONS[name] is row for name in (row.name, *row.aliases))
+    assert row.binds in range(4)
+    if OPERATIONS.get(row.name) is not row:
+        assert row.means is not None
+        assert (row.gradient, row.c, row.triton) == (None, "", "")
+        return
+    from torchrecurrent.engine import triton_math
+
+    places = set(range(len(row.takes)))
+    assert {row.receiver, *row.conditions, *(k for group in row.linear for k in group)} <= places
+    args = [f"argument{k}" for k in places]
+    for text, where in (
+        (row.text(args), source_file("math.h")),
+        (row.text(args, triton=True), Path(triton_math.__file__).read_text("utf-8")),
+    ):
+        assert all(arg in text for arg in args)
+        for function in re.findall(r"\btr_\w+", text):
+            assert f" {function}(" in where
+
+
+def test_python_can_spell_what_the_printer_knows() -> None:
+    assert {*OPERATORS.values(), "abs"} == PYTHON.keys()
+
+
+@pytest.mark.parametrize("k", range(len(EVERY)), ids=list(map(str, EVERY)))
+def test_all_spellings_are_one(written: ModuleType, k: int) -> None:
+    """For tensors, as a graph, and printed."""
+    first, *others = _spelled(written, k)
+    tensors = torch.randn(3, 40, dtype=torch.float64)
+    expected, nodes = first.step(*tensors)[0], make_plan(first(4, 4, device="meta")).graph.nodes
+    for other in others:
+        torch.testing.assert_close(
+            other.step(*tensors)[0], expected, rtol=0, atol=0, equal_nan=True
+        )
+        assert make_plan(other(4, 4, device="meta")).graph.nodes == nodes
+        assert latex(other) == latex(first)
+
+
+@pytest.mark.parametrize("k", range(len(EVERY)), ids=list(map(str, EVERY)))
+def test_what_is_printed_means_the_step(written: ModuleType, k: int) -> None:
+    cell = _spelled(written, k)[0]
+    h, s, x = torch.randn(3, 40, dtype=torch.float64)
+    expected = cell.step(h, s, x)[0]
+    names = {symbol("h", "t-1"): h, symbol("s", "t-1"): s, symbol("x", "t"): x}
+    evaluator = Evaluator(names, {})
+    for line in latex(cell):
+        evaluator.run(line)
+    found = torch.as_tensor(evaluator.values.get(symbol("h", "t"), h), dtype=torch.float64)
+    torch.testing.assert_close(found.expand(40), expected, rtol=1e-12, atol=0, equal_nan=True)
+
+
+WIDTH = 8
+#: Where functions bend, saturate, or have no value.
+SPECIAL = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 6.0, 10.0, 20.0, 40.0, 100.0, 1e4, 1e-8, math.inf]
+#: Points that are left out, and why.
+ODD: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    # at two equal bounds torch passes the gradient to neither
+    "clamp(x, min=h, max=s)": lambda x, h, s: h == s,
+    # the formula that torch does not take has inf - inf
+    "lerp(x, h, s)": lambda x, h, s: ~(x + h + s).isfinite(),
+    # the root is NaN, and torch's gradient of it is 0
+    "pow(x, -0.5)": lambda x, h, s: x == -math.inf,
+    # the error of a power grows with the exponent
+    "pow(x, h)": lambda x, h, s: h.abs() > 100,
+    # builds of torch with oneDNN have NaN in float32
+    "gelu(x)": lambda x, h, s: x == math.inf,
+}
+#: In terms of the larger of 1 and the value: of float64 a thousand roundings and more, as Triton's
+#: logarithm counts |p log x| times in a power; of float32 thirty. torch rounds the slope 1 / 6 of
+#: hardsigmoid to float32.
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 4e-6}
+ROUNDED = {"hardsigmoid(x)": 1e-7}
+
+
+def _points(dtype: torch.dtype, few: bool) -> tuple[Tensor, ...]:
+    """Three tensors (1, N, WIDTH) with each special number beside itself and beside others."""
+    special = torch.tensor([*SPECIAL, *(-each for each in SPECIAL), math.nan])
+    generator = torch.Generator().manual_seed(0)
+    count = 2 if few else 60
+    more = torch.cat([torch.randn(count, generator=generator) * size for size in (0.1, 1, 5)])
+    x = torch.cat([special, special, more])
+    h = torch.cat([special, torch.cat([special, more])[torch.randperm(x.numel() - len(special))]])
+    s = torch.where(torch.rand(x.numel(), generator=generator) < 0.1, h, x.flip(0))
+    count = x.numel() // WIDTH * WIDTH
+    return tuple(each[:count].to(dtype).view(1, -1, WIDTH) for each in (x, h, s))
+
+
+@cache
+def _results(group: Any, path: Backend, dtype: torch.dtype, few: bool) -> dict[str, list[Tensor]]:
+    """Of each call of a group its points, its value, and its gradients of x, h and s."""
+    start = int(group.__name__.removeprefix("Group"))
+    calls = EVERY[start : start + GROUP]
+    layer = Recurrent(group, WIDTH, WIDTH, dtype=dtype)
+    torch.manual_seed(0)
+    points = _points(dtype, few)
+    leaves = [each.clone().requires_grad_() for _ in calls for each in points]
+    zero = torch.zeros_like(points[0])
+    with backend(path):
+        values = layer(zero, (zero, *leaves))[1][1::3]
+    passing = [value for value in values if value.requires_grad]
+    weight = torch.linspace(0.5, 1.5, WIDTH, dtype=dtype).expand_as(zero)
+    gradients = torch.autograd.grad(
+        passing, leaves, [weight] * len(passing), materialize_grads=True
+    )
+    return {
+        str(call): [*points, values[k].detach(), *gradients[3 * k : 3 * k + 3]]
+        for k, call in enumerate(calls)
+    }
+
+
+@pytest.mark.parametrize("path", ["c", "triton"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("k", range(len(EVERY)), ids=list(map(str, EVERY)))
+# NumPy, in which Triton interprets, says what IEEE's rules do silently.
+@pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")
+def test_a_kernel_computes_it(
+    written: ModuleType, k: int, dtype: torch.dtype, path: Backend
+) -> None:
+    """Value and gradients are those of the reference loop, at kinks and at infinities too."""
+    if path == "triton":
+        pytest.importorskip("triton", reason="there is no Triton for this platform")
+    call, few = str(EVERY[k]), path == "triton"
+    group = getattr(written, f"Group{k // GROUP * GROUP}")
+    x, h, s, *expected = _results(group, "reference", dtype, few)[call]
+    *_, value, dx, dh, ds = _results(group, path, dtype, few)[call]
+    compared = ~ODD[call](x, h, s) if call in ODD else torch.ones_like(x, dtype=torch.bool)
+    finite = compared & ~(x + h + s).isnan()  # what is NaN has no slope
+    limit = max(TOLERANCE[dtype], ROUNDED.get(call, 0))
+    for found, wanted in zip((value, dx, dh, ds), expected, strict=True):
+        close = (found - wanted).abs() <= limit * wanted.abs().clamp_min(1)
+        same = close | (found == wanted) | (found.isnan() & wanted.isnan())
+        assert same[compared if found is value else finite].all()
