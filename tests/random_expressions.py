@@ -27,7 +27,7 @@ UNARY: dict[str, tuple[str, ...]] = {
     "erf": ("torch.erf({})", "{}.erf()"),
     "expm1": ("torch.expm1(torch.tanh({}))",),
     "log1p": ("torch.log1p({}.abs())",),
-    "pow": ("torch.pow(1 + {}.abs(), 0.7)", "(0.5 + torch.sigmoid({})) ** -1.3"),
+    "pow": ("torch.pow(1 + {}.abs(), 0.7)", "((0.5 + torch.sigmoid({})) ** -1.3)"),
     # Seldom within rounding of where they jump.
     "floor": ("torch.floor(3.3 + 0.4 * torch.tanh({}))",),
     "sign": ("torch.sign(0.13 + {})",),
