@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from .building import CellLike, CellOption, build_cells, check_layer_options
-from .checks import check_placement, check_width
+from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
+from .checks import check_input, check_placement, check_width
 from .engine import backend, call
 from .foreign import ForeignCell, is_own
 from .saved import rename_torch_keys
@@ -31,10 +31,10 @@ class Recurrent(nn.Module):
     r"""A stack of cells over a sequence.
 
     Args:
-        cell: a class of cells, or a factory called as ``cell(input_size, hidden_size,
-            ...)``, once for each layer and direction; an instance, for a single layer; or a
-            list with one of these for each layer (a mixed stack), and a pair of instances
-            for each layer if bidirectional. A cell is one of this package, one of
+        cell: a class of cells, the name of one (``"nBR"``), or a factory called as
+            ``cell(input_size, hidden_size, ...)``, once for each layer and direction; an
+            instance, for a single layer; or a list with one of these for each layer (a mixed
+            stack), and a pair for each if bidirectional. A cell is one of this package, one of
             :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
             or any module with ``forward(input, state)`` (see :ref:`foreign`).
         input_size: width I of the input.
@@ -76,6 +76,7 @@ class Recurrent(nn.Module):
 
     cells: nn.ModuleList
 
+    @options_by_name
     def __init__(
         self,
         cell: CellLike,
@@ -116,7 +117,7 @@ class Recurrent(nn.Module):
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
                 f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
                 f"num_layers={num_layers}",
-                stacklevel=2,
+                stacklevel=3,
             )
 
     @property
@@ -225,15 +226,13 @@ class Recurrent(nn.Module):
 
     def _read(self, input: Sequences, lengths: Lengths) -> tuple[Steps, int | None]:
         """The input in the loop's form, and the batch size, ``None`` if unbatched."""
-        name = type(self).__name__
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths: a PackedSequence has its own, expected None")
             self._check(input.data)
             steps = Steps.of_packed(input)
             return steps, steps.batch_size
-        if input.dim() not in (2, 3):
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+        check_input(type(self).__name__, input, (2, 3), "a Tensor or a PackedSequence")
         self._check(input)
         unbatched = input.dim() == 2
         if unbatched and lengths is not None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Literal
 
@@ -21,6 +21,7 @@ from typing_extensions import dataclass_transform
 
 from . import roles
 from .activations import Activation, resolve_activation
+from .closest import closest, did_you_mean
 from .engine.numbered import Numbered
 from .init import Initializer, resolve_initializer
 from .layout import Layout
@@ -28,6 +29,7 @@ from .per_sample import PerSample
 from .signature import StepSignature
 
 __all__ = [
+    "LAYER_OPTIONS",
     "Options",
     "bind",
     "check_declarations",
@@ -35,7 +37,12 @@ __all__ = [
     "expected",
     "options_repr",
     "positional",
+    "too_many",
 ]
+
+#: The options of a layer that its cells don't have.
+LAYER_OPTIONS = ("num_layers", "batch_first", "dropout", "bidirectional", "return_sequences")
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class _Positional:
@@ -87,7 +94,7 @@ def constructor_signature(cls: type, base: type) -> inspect.Signature:
             continue
         for name, hint in _annotated(owner).items():
             default = getattr(cls, name, inspect.Parameter.empty)
-            field = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint)
+            field = inspect.Parameter(name, _KEYWORD, annotation=hint)
             if isinstance(default, _Positional):
                 default = default.default
                 field = field.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -115,12 +122,13 @@ def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
         ValueError: a size that is not positive, a name that is not known.
     """
     signature = inspect.signature(cls)
-    unknown = [name for name in kwargs if name not in signature.parameters]
-    if unknown:
-        raise TypeError(
-            f"{cls.__name__}() got an unexpected keyword argument {unknown[0]!r}; "
-            f"expected one of {', '.join(signature.parameters)}"
-        )
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise _unknown(cls, name, list(signature.parameters))
+    taken = [field.name for field in signature.parameters.values() if field.kind is not _KEYWORD]
+    if len(args) > len(taken):
+        named = [name for name in signature.parameters if name not in taken]
+        raise too_many(cls.__name__, taken, len(args), named)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -129,6 +137,38 @@ def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
     for name, value in bound.arguments.items():
         _check(signature.parameters[name], value)
     return dict(bound.arguments)
+
+
+def _unknown(cls: type, name: str, known: list[str]) -> TypeError:
+    """An option that a cell does not have; it may be one of the layer's."""
+    near = closest(name, [*known, *LAYER_OPTIONS])
+    if near and near[0] in LAYER_OPTIONS:
+        hint = f" ({near[0]!r} is an option of a layer, not of its cell)"
+    else:
+        hint = did_you_mean(name, known)
+    return TypeError(
+        f"{cls.__name__}() got an unexpected keyword argument {name!r}{hint}; "
+        f"expected one of {', '.join(known)}"
+    )
+
+
+def too_many(
+    owner: str, taken: Sequence[str], given: int, named: Sequence[str], why: str = ""
+) -> TypeError:
+    """More arguments by position than a constructor takes.
+
+    Args:
+        owner: name of the class.
+        taken: the arguments that it takes by position.
+        given: how many it got.
+        named: those that it takes by name, in its order.
+        why: a reason why the others have to be named.
+    """
+    example = ", ".join(f"{name}=..." for name in named[: given - len(taken)])
+    return TypeError(
+        f"{owner}() takes at most {len(taken)} arguments by position ({', '.join(taken)}), got "
+        f"{given}; pass the others by name{f', since {why}' if why else ''}: {example}"
+    )
 
 
 def expected(name: str, wanted: str, value: object) -> TypeError:
