@@ -21,11 +21,13 @@ from typing_extensions import dataclass_transform
 
 from . import roles
 from .activations import Activation, resolve_activation
+from .annotations import hints_of
 from .closest import closest, did_you_mean
 from .engine.numbered import Numbered
 from .init import Initializer, resolve_initializer
 from .layout import Layout
 from .per_sample import PerSample
+from .rehearsal import rehearse
 from .signature import StepSignature
 
 __all__ = [
@@ -106,7 +108,7 @@ def constructor_signature(cls: type, base: type) -> inspect.Signature:
 def _annotated(owner: Any) -> dict[str, Any]:
     """What the body of a class annotates as options of its instances."""
     names = inspect.get_annotations(owner)
-    hints = typing.get_type_hints(owner, include_extras=True) if names else {}
+    hints = hints_of(owner) if names else {}
     return {
         name: hints[name]
         for name in names
@@ -243,21 +245,23 @@ def check_declarations(
         """Whether the value follows from other options."""
         return isinstance(getattr(cls, name, None), property)
 
-    needs: dict[str, str] = {}
+    needs: dict[str, tuple[str, str]] = {}  # the option's type, and the argument that needs it
     for argument in steps.arguments:
         match argument.role:
             case roles.ConstantRole() if follows(argument.name):
                 pass
             case roles.MapsRole(layers=name) if follows(name):
                 pass
-            case roles.ConstantRole() | roles.NonlinearityRole():
-                needs[argument.name] = argument.name
+            case roles.ConstantRole():
+                needs[argument.name] = "float", argument.name
+            case roles.NonlinearityRole():
+                needs[argument.name] = "Activation", argument.name
             case roles.NormRole(epsilon=name):
-                needs[name] = argument.name
+                needs[name] = "float", argument.name
             case roles.ScalarRole():
-                needs[f"{argument.name}_init"] = argument.name
+                needs[f"{argument.name}_init"] = "float", argument.name
             case roles.DelayedRole(steps=name) | roles.MapsRole(layers=name):
-                needs[name] = argument.name
+                needs[name] = "int", argument.name
             case _:
                 pass
     known = [argument.name for argument in steps.arguments]
@@ -267,17 +271,21 @@ def check_declarations(
                 f"{cls.__name__}.first_biases: expected arguments of its step "
                 f"({', '.join(known)}), got {name!r}"
             )
-        needs[option] = name
+        needs[option] = "float", name
     for kernel, names in steps.stacked().items():
-        needs[kernel.weight_option] = names[0]
+        needs[kernel.weight_option] = "Initializer", names[0]
         if kernel.bias is not None:
-            needs[kernel.bias_flag] = needs[kernel.bias_option] = names[0]
-    for option, argument_name in needs.items():
+            needs[kernel.bias_flag] = "bool | None", names[0]
+            needs[kernel.bias_option] = "Initializer", names[0]
+    for option, (kind, name) in needs.items():
         if option not in options.parameters:
+            way = "declare it in the class body, with its type and default"
+            if hasattr(cls, option):  # which without a type is no option
+                way = f"annotate it: {option}: {kind} = {getattr(cls, option)!r}"
             raise TypeError(
-                f"{cls.__name__}.step: argument {argument_name!r} needs the option {option!r}; "
-                f"declare it in the class body, with its type and default"
+                f"{cls.__name__}.step: argument {name!r} needs the option {option!r}; {way}"
             )
+    rehearse(cls, steps, options)
 
 
 def options_repr(instance: object, options: inspect.Signature) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from . import reference
 from .boundary import check_parameters, obstacle
 from .compiler import CompilerError
+from .dry_run import dry_run
 from .emit_c import emit_c
 from .emit_triton import NARROW, emit_triton
 from .fused import Fused, fused
@@ -151,8 +152,10 @@ def _exporting_to_onnx() -> bool:
 
 
 def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
-    """One sentence: which path would run, and why."""
+    """One sentence: which path would run, and why; StepError where the step lets none run."""
     chosen = _current()
+    if not cell.no_kernel:
+        dry_run(cast("BaseRecurrentCell", cell))
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
     kind, kernels = _kind(chosen), cell.kernels()

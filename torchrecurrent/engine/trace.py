@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..step_contract import BRANCH
 from .derive import RULES
 from .graph import Graph
 
@@ -76,7 +77,7 @@ class Symbol:
         return lambda *args: self._apply(_NAMES[name], self, *args)
 
     def __bool__(self) -> bool:
-        raise UntraceableError("a branch depends on the value of a tensor")
+        raise UntraceableError(f"its step has {BRANCH}")
 
     def __add__(self, other: object) -> Symbol:
         return self._apply("add", self, other)
@@ -122,6 +123,9 @@ class Symbol:
             raise UntraceableError(f"the power {exponent!r} has no rule")
         square = self._apply("mul", self, self)
         return square if exponent == 2 else self._apply("mul", square, self)
+
+    def __abs__(self) -> Symbol:
+        return self._apply("abs", self)
 
     def __neg__(self) -> Symbol:
         return self._apply("neg", self)
