@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from ..step_contract import BRANCH
 from .derive import RULES
 from .graph import Graph
 
-__all__ = ["Symbol", "UntraceableError"]
+__all__ = ["Symbol", "UntraceableError", "functions"]
 
 #: What a torch function or method is called here.
 _NAMES: dict[str, str] = {
@@ -28,6 +29,11 @@ _ARITY = dict.fromkeys(("add", "sub", "mul", "div", "maximum", "minimum"), 2)
 _ARITY |= dict.fromkeys(("eq", "lt", "gt", "le", "ge"), 2) | {"where": 3}
 #: What torch.nn.functional hands on although nobody asked for it.
 _DEFAULTS = {"inplace": False, "alpha": 1.0, "negative_slope": 0.01}
+
+
+def functions() -> list[str]:
+    """The functions of torch and of torch.nn.functional that a kernel has, by their names."""
+    return sorted(name for name in _NAMES if hasattr(torch, name) or hasattr(functional, name))
 
 
 class UntraceableError(Exception):
