@@ -7,6 +7,7 @@ for all time steps at once (:func:`project`), the effective kernels are computed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -150,14 +151,15 @@ def _returned(
         if "Boolean value of Tensor" in str(error):
             raise BranchError(f"{owner}.step has {BRANCH}") from error
         raise
-    of_tensors = isinstance(states[0], Tensor)  # not of what stands in for them in a tracer
-    values = returned(owner, cell.signature, result, Tensor if of_tensors else object)
-    if of_tensors and _sizes_are_numbers():
+    values = returned(owner, cell.signature, result, Tensor)
+    if _sizes_are_numbers():
         shapes = [state.shape for state in states]
         if cell.signature.has_output:
             shapes.insert(0, torch.Size((*shapes[0][:-1], cell.output_size)))
-        for name, value, shape in zip(cell.signature.results, values, shapes, strict=False):
-            check_shape(owner, name, value.shape, shape)
+        found = [value.shape for value in values]
+        if found != shapes[: len(found)]:
+            for name, each, shape in zip(cell.signature.results, found, shapes, strict=False):
+                check_shape(owner, name, each, shape)
     return values
 
 
@@ -267,15 +269,17 @@ def _map(
 ) -> Callable[[Tensor], Tensor]:
     owner, columns = type(cell).__name__, getattr(cell, role.columns)
     block = cell.layout.block(role.kernel, name)
-    weight = _rows(kernels, role.kernel.weight, block)
-    bias = _rows(kernels, role.kernel.bias, cell.layout.bias_block(role.kernel, name))
+    product = None  # a width of 0 switches the map off
+    if block is not None:
+        weight = _rows(kernels, role.kernel.weight, block)
+        assert weight is not None
+        bias = _rows(kernels, role.kernel.bias, cell.layout.bias_block(role.kernel, name))
+        product = partial(recurrent_product, weight=weight, bias=bias, units=weight.size(0))
 
     def apply(value: Tensor) -> Tensor:
         if _sizes_are_numbers():
             check_mapped(owner, name, _width(value), columns)
-        if weight is None:  # a width of 0 switches the map off
-            return value
-        return recurrent_product(value, weight, bias, weight.size(0))
+        return value if product is None else product(value)
 
     return apply
 
@@ -287,7 +291,7 @@ def _sizes_are_numbers() -> bool:
 
 def _width(value: object) -> int | None:
     """The number of units of a tensor; ``None`` for a number."""
-    return value.size(-1) if isinstance(value, Tensor) and value.dim() else None
+    return value.shape[-1] if isinstance(value, Tensor) and value.dim() else None
 
 
 def _argument(cell: BaseRecurrentCell, kernel: Kernel, name: str, kernels: Kernels) -> Tensor:
