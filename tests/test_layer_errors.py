@@ -182,9 +182,9 @@ CASES: dict[str, Case] = {
         "expected a list with one entry for each of num_layers=3 layers, got 2",
     ),
     "no cell": (
-        lambda: Recurrent("BRCell", I, H),  # type: ignore[arg-type]
+        lambda: Recurrent(3, I, H),  # type: ignore[arg-type]
         TypeError,
-        "cell should be a class of cells, a factory, a module or a list of them, got: str",
+        "cell should be a class of cells, the name of one, a factory or a module, got: int",
     ),
     "a factory of something else": (
         lambda: Recurrent(lambda i, h: 3, I, H),  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import cells
+from .closest import unknown_attribute
 
 # Exported programs name this operator, and may be loaded right after the package.
 from .engine import operator as _operator  # noqa: F401
@@ -56,15 +57,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _modules:
-        value = getattr(importlib.import_module(f"{__name__}.{_modules[name]}"), name)
-    elif name in cells.__all__:
-        value = getattr(cells, name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # checkers see the names above, and report any other themselves
+
+    def __getattr__(name: str) -> Any:
+        if name in _modules:
+            value = getattr(importlib.import_module(f"{__name__}.{_modules[name]}"), name)
+        elif name in cells.__all__:
+            value = getattr(cells, name)
+        else:
+            raise unknown_attribute(__name__, name, __all__)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,26 +1,28 @@
-"""Makes the cells of a layer from what the caller gave: class, factory, instance or list."""
+"""Makes the cells of a layer from what the caller gave: class, name, factory, cell or list."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import torch
 from torch import nn
 
 from .activations import Activation
+from .closest import did_you_mean
 from .foreign import output_size
 from .fresh import fresh_copy
-from .options import expected
+from .given_cell import Maker, OneCell, given_cell, refuse_layer
+from .options import expected, too_many
 
 if TYPE_CHECKING:
     from .layer import Recurrent
 
-__all__ = ["CellLike", "CellOption", "build_cells", "check_layer_options"]
+__all__ = ["CellLike", "CellOption", "build_cells", "check_layer_options", "options_by_name"]
 
-#: A class or factory of cells, or a cell.
-OneCell = Callable[..., nn.Module] | nn.Module
+P = ParamSpec("P")
 #: What :class:`~torchrecurrent.Recurrent` takes as its cell.
 CellLike = OneCell | Sequence[OneCell | tuple[OneCell, OneCell]]
 #: What an option of a cell can be; its names and types are the cell's own.
@@ -57,39 +59,34 @@ def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object])
     return cells
 
 
-def _stack(layer: Recurrent, cell: CellLike) -> list[Sequence[OneCell]]:
+def _stack(layer: Recurrent, cell: CellLike) -> list[list[Maker]]:
     """For each layer, what makes the cell of each direction, or the instance for all of them."""
     directions = layer.num_directions
     entries: Sequence[OneCell | tuple[OneCell, OneCell]]
     if isinstance(cell, list | tuple):
         entries = cell
     else:
-        if isinstance(cell, nn.Module) and layer.num_layers > 1:
+        one = given_cell("cell", cast("OneCell", cell))
+        if isinstance(one, nn.Module) and layer.num_layers > 1:
             raise TypeError(
-                f"cell: one instance of {type(cell).__name__} can't serve {layer.num_layers} "
+                f"cell: one instance of {type(one).__name__} can't serve {layer.num_layers} "
                 "layers; expected a class, a factory or a list"
             )
-        entries = [cast("OneCell", cell)] * layer.num_layers
+        entries = [one] * layer.num_layers
     if len(entries) != layer.num_layers:
         raise ValueError(
             f"cell: expected a list with one entry for each of num_layers={layer.num_layers} "
             f"layers, got {len(entries)}"
         )
-    stack: list[Sequence[OneCell]] = []
+    stack: list[list[Maker]] = []
     for entry in entries:
         if isinstance(entry, nn.Module):
-            stack.append((entry,))
+            stack.append([given_cell("cell", entry)])
             continue
         each = entry if isinstance(entry, list | tuple) else (entry,) * directions
         if len(each) != directions:
             raise ValueError(f"cell: expected {directions} cell(s) for a layer, got {len(each)}")
-        for one in each:
-            if not callable(one):
-                raise TypeError(
-                    "cell should be a class of cells, a factory, a module or a list of them, "
-                    f"got: {type(one).__name__}"
-                )
-        stack.append(each)
+        stack.append([given_cell("cell", one) for one in each])
     return stack
 
 
@@ -114,16 +111,44 @@ def _call(
                 f"proj_size argument is only supported for LSTM, not {name.removesuffix('Cell')}"
             )
         else:
+            known_here = [*_options_of(type(layer)), *parameters]
             raise TypeError(
-                f"{type(layer).__name__}() got an unexpected keyword argument {option!r}; "
-                f"{name} takes {', '.join(parameters)}"
+                f"{type(layer).__name__}() got an unexpected keyword argument {option!r}"
+                f"{did_you_mean(option, known_here)}; {name} takes {', '.join(parameters)}"
             )
     module = factory(input_size, layer.hidden_size, **known)
     if not isinstance(module, nn.Module):
         raise TypeError(
             f"cell: {name} should return a torch.nn.Module, got: {type(module).__name__}"
         )
+    refuse_layer("cell", module)
     return module
+
+
+def _options_of(layer: type[Recurrent]) -> list[str]:
+    """The names of what a class of layers takes itself."""
+    found = inspect.signature(layer).parameters.values()
+    return [each.name for each in found if each.kind is not inspect.Parameter.VAR_KEYWORD]
+
+
+def options_by_name(init: Callable[P, None]) -> Callable[P, None]:
+    """Have the constructor of a layer refuse, under the layer's name, options by position."""
+    fields = list(inspect.signature(init).parameters.values())[1:]
+    taken = [each for each in fields if each.kind is each.POSITIONAL_OR_KEYWORD]
+    named = [each.name for each in fields if each.kind is each.KEYWORD_ONLY]
+
+    @functools.wraps(init)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        owner, given = type(args[0]).__name__, len(args) - 1
+        if given > len(taken):
+            why = "published packages disagree on their order"
+            raise too_many(owner, [each.name for each in taken], given, named, why)
+        for each in taken[given:]:
+            if each.default is each.empty and each.name not in kwargs:
+                raise TypeError(f"{owner}(): missing a required argument: {each.name!r}")
+        init(*args, **kwargs)
+
+    return checked
 
 
 def _is_default(option: str, value: object) -> bool:

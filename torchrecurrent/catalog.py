@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 
 from . import cells as _cells
 from .cell import BaseRecurrentCell
+from .closest import closest
 from .named_layer import RecurrentLayer
 
-__all__ = ["FAMILIES", "cells", "layer_of", "list_cells"]
+__all__ = ["FAMILIES", "cells", "find_cell", "layer_of", "list_cells", "names_of"]
 
 #: What the cells of each family have in common, and when to take one.
 FAMILIES: dict[str, str] = {
@@ -85,6 +86,27 @@ def layer_of(cell: type[BaseRecurrentCell]) -> type[RecurrentLayer]:
         f"{cell.__name__} has no layer; expected a class with RecurrentLayer as its base and "
         f"cell={cell.__name__} beside it"
     )
+
+
+def find_cell(argument: str, name: str) -> type[BaseRecurrentCell]:
+    """The cell of this package that has a name, or whose layer has it, in upper or lower case.
+
+    Args:
+        argument: what the name was given for, for the error's text.
+        name: such as ``"LSTM"`` or ``"LSTMCell"``.
+
+    Raises:
+        ValueError: there is no cell of that name.
+    """
+    known = {each: cell for cell in cells().values() for each in names_of(cell)}
+    found = next((known[each] for each in known if each.lower() == name.lower()), None)
+    if found is None:
+        near = ", ".join(dict.fromkeys(known[each].__name__ for each in closest(name, known, 3)))
+        raise ValueError(
+            f"{argument} should be one of the names that list_cells() returns, got {name!r}"
+            + (f"; close to it: {near}" if near else "")
+        )
+    return found
 
 
 def list_cells(pattern: str = "*") -> list[str]:

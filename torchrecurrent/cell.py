@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from . import roles
-from .checks import check_cell_states, check_placement, check_width
+from .checks import check_cell_states, check_input, check_placement, check_width
 from .engine import call, reference
 from .engine.reference import Kernels
 from .init import Initializer, resolve_initializer
@@ -329,12 +329,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     ) -> tuple[int, ...]:
         """The shape of the batch: ``(N,)``, or ``()`` of an unbatched step."""
         ranks = (2,) if batch_sizes is not None else (3,) if sequence else (1, 2)
-        if input.dim() not in ranks:
-            expected = " or ".join(f"{rank}D" for rank in ranks)
-            raise ValueError(
-                f"{type(self).__name__}: Expected input to be {expected}, got {input.dim()}D "
-                "instead"
-            )
+        check_input(type(self).__name__, input, ranks)
         check_width(input, self.input_size)
         if batch_sizes is not None:
             return (int(batch_sizes[0]),)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
+from torch.overrides import is_tensor_like
 
 __all__ = [
     "check_cell_states",
+    "check_input",
     "check_placement",
     "check_state_kind",
     "check_width",
@@ -29,6 +31,37 @@ def _may_be_states(value: object) -> TypeGuard[Sequence[Tensor | None]]:
     return isinstance(value, tuple | list) and all(
         item is None or isinstance(item, Tensor) for item in value
     )
+
+
+def check_input(owner: str, input: Any, ranks: Sequence[int], wanted: str = "a Tensor") -> None:
+    """Check what was given as the input of a cell or a layer.
+
+    Args:
+        owner: name of its class.
+        input: what was given; what stands in for a tensor, as a tracer's proxy does, is one.
+        ranks: how many dimensions it may have.
+        wanted: what it may be.
+
+    Raises:
+        TypeError: it is no tensor.
+        ValueError: it has another number of dimensions.
+    """
+    if not isinstance(input, Tensor) and not is_tensor_like(input):
+        raise TypeError(f"{owner}: input should be {wanted}, got: {_what_is(input)}")
+    if input.dim() not in ranks:
+        expected = " or ".join(f"{rank}D" for rank in ranks)
+        raise ValueError(f"{owner}: Expected input to be {expected}, got {input.dim()}D instead")
+
+
+def _what_is(value: object) -> str:
+    """The kind of something that is no tensor, and how to make one of it."""
+    if value is None:
+        return "None"
+    if is_tensors(value) and value:
+        return f"{type(value).__name__} of Tensors; torch.stack(input) makes one of them"
+    if type(value) in (int, float, tuple, list) or hasattr(value, "__array__"):
+        return f"{type(value).__name__}; torch.as_tensor(input) makes one of it"
+    return type(value).__name__
 
 
 def check_width(input: Tensor, input_size: int) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from .bibliography import entries, field
-from .catalog import cells, layer_of, names_of
+from .catalog import find_cell, layer_of
 from .cell import BaseRecurrentCell
 from .engine.backend import no_kernel
 from .engine.recurrence import recurrence_kind
@@ -100,16 +99,7 @@ def _class_of(cell: object) -> type[BaseRecurrentCell]:
     if not isinstance(cell, str):
         given = cell.__name__ if isinstance(cell, type) else type(cell).__name__
         raise TypeError(f"cell should be the name of a cell or a class of cells, got: {given}")
-    known = {name.lower(): kind for kind in cells().values() for name in names_of(kind)}
-    found = known.get(cell.lower())
-    if found is None:
-        close = get_close_matches(cell.lower(), known, n=3)
-        hint = f"; close to it: {', '.join(known[name].__name__ for name in close)}"
-        raise ValueError(
-            f"cell should be one of the names that list_cells() returns, got {cell!r}"
-            f"{hint if close else ''}"
-        )
-    return found
+    return find_cell("cell", cell)
 
 
 def _layer_name(kind: type[BaseRecurrentCell]) -> str | None:

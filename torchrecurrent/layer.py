@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from .building import CellLike, CellOption, build_cells, check_layer_options
+from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
 from .cell import is_own
-from .checks import check_placement, check_width
+from .checks import check_input, check_placement, check_width
 from .engine import backend, call
 from .foreign import ForeignCell, output_size
 from .own_code import OwnForward
@@ -34,13 +34,13 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
     r"""A stack of cells over a sequence.
 
     Args:
-        cell: a class of cells, or a factory called as ``cell(input_size, hidden_size, ...)``,
-            once for each layer and direction; an instance, for a single layer; or a list with
-            one of these for each layer (a mixed stack). Backwards an instance is a copy of it,
-            initialised anew; a pair of instances is one for each direction. A cell is one of
-            this package, one of :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`,
-            :class:`torch.nn.RNNCell`, or any module with ``forward(input, state)`` (see
-            :ref:`foreign`).
+        cell: a class of cells, the name of one (``"nBR"``), or a factory called as
+            ``cell(input_size, hidden_size, ...)``, once for each layer and direction; an
+            instance, for a single layer; or a list with one of these for each layer (a mixed
+            stack). Backwards an instance is a copy of it, initialised anew; a pair of instances
+            is one for each direction. A cell is one of this package, one of
+            :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
+            or any module with ``forward(input, state)`` (see :ref:`foreign`).
         input_size: width I of the input.
         hidden_size: width H of the state.
         num_layers: L; each layer reads the outputs of the one before.
@@ -81,6 +81,7 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
 
     cells: nn.ModuleList
 
+    @options_by_name
     def __init__(
         self,
         cell: CellLike,
@@ -121,7 +122,7 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
                 f"dropout expects num_layers greater than 1, but got dropout={dropout} and "
                 f"num_layers={num_layers}",
-                stacklevel=2,
+                stacklevel=3,
             )
 
     @property
@@ -238,15 +239,13 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
 
     def _read(self, input: Sequences, lengths: Lengths) -> tuple[Steps, int | None]:
         """The input in the loop's form, and the batch size, ``None`` if unbatched."""
-        name = type(self).__name__
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError("lengths: a PackedSequence has its own, expected None")
             self._check(input.data)
             steps = Steps.of_packed(input)
             return steps, steps.batch_size
-        if input.dim() not in (2, 3):
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+        check_input(type(self).__name__, input, (2, 3), "a Tensor or a PackedSequence")
         self._check(input)
         unbatched = input.dim() == 2
         if unbatched and lengths is not None:

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import torch
 
-from .building import CellOption
+from .building import CellOption, options_by_name
 from .cell import BaseRecurrentCell
+from .given_cell import refuse_layer
 from .layer import Recurrent
 
 __all__ = ["RecurrentLayer"]
@@ -25,6 +26,7 @@ class RecurrentLayer(Recurrent):
     def __init_subclass__(cls, *, cell: type[BaseRecurrentCell] | None = None) -> None:
         super().__init_subclass__()
         if cell is not None:
+            refuse_layer("cell", cell)
             cls.cell = cell
             cls.__signature__ = _layer_signature(cls, cell)  # type: ignore[attr-defined]
 
@@ -33,6 +35,7 @@ class RecurrentLayer(Recurrent):
         """The class of the cells; what an override takes are options of the layer."""
         return cls.cell
 
+    @options_by_name
     def __init__(
         self,
         input_size: int,

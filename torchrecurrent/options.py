@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Literal
 
@@ -21,13 +21,17 @@ from typing_extensions import dataclass_transform
 
 from . import roles
 from .activations import Activation, resolve_activation
+from .annotations import hints_of
+from .closest import closest, did_you_mean
 from .engine.numbered import Numbered
 from .init import Initializer, resolve_initializer
 from .layout import Layout
 from .per_sample import PerSample
+from .rehearsal import rehearse
 from .signature import StepSignature
 
 __all__ = [
+    "LAYER_OPTIONS",
     "Options",
     "bind",
     "check_declarations",
@@ -35,7 +39,12 @@ __all__ = [
     "expected",
     "options_repr",
     "positional",
+    "too_many",
 ]
+
+#: The options of a layer that its cells don't have.
+LAYER_OPTIONS = ("num_layers", "batch_first", "dropout", "bidirectional", "return_sequences")
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class _Positional:
@@ -87,7 +96,7 @@ def constructor_signature(cls: type, base: type) -> inspect.Signature:
             continue
         for name, hint in _annotated(owner).items():
             default = getattr(cls, name, inspect.Parameter.empty)
-            field = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=hint)
+            field = inspect.Parameter(name, _KEYWORD, annotation=hint)
             if isinstance(default, _Positional):
                 default = default.default
                 field = field.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -99,7 +108,7 @@ def constructor_signature(cls: type, base: type) -> inspect.Signature:
 def _annotated(owner: Any) -> dict[str, Any]:
     """What the body of a class annotates as options of its instances."""
     names = inspect.get_annotations(owner)
-    hints = typing.get_type_hints(owner, include_extras=True) if names else {}
+    hints = hints_of(owner) if names else {}
     return {
         name: hints[name]
         for name in names
@@ -115,12 +124,13 @@ def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
         ValueError: a size that is not positive, a name that is not known.
     """
     signature = inspect.signature(cls)
-    unknown = [name for name in kwargs if name not in signature.parameters]
-    if unknown:
-        raise TypeError(
-            f"{cls.__name__}() got an unexpected keyword argument {unknown[0]!r}; "
-            f"expected one of {', '.join(signature.parameters)}"
-        )
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise _unknown(cls, name, list(signature.parameters))
+    taken = [field.name for field in signature.parameters.values() if field.kind is not _KEYWORD]
+    if len(args) > len(taken):
+        named = [name for name in signature.parameters if name not in taken]
+        raise too_many(cls.__name__, taken, len(args), named)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -129,6 +139,38 @@ def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
     for name, value in bound.arguments.items():
         _check(signature.parameters[name], value)
     return dict(bound.arguments)
+
+
+def _unknown(cls: type, name: str, known: list[str]) -> TypeError:
+    """An option that a cell does not have; it may be one of the layer's."""
+    near = closest(name, [*known, *LAYER_OPTIONS])
+    if near and near[0] in LAYER_OPTIONS:
+        hint = f" ({near[0]!r} is an option of a layer, not of its cell)"
+    else:
+        hint = did_you_mean(name, known)
+    return TypeError(
+        f"{cls.__name__}() got an unexpected keyword argument {name!r}{hint}; "
+        f"expected one of {', '.join(known)}"
+    )
+
+
+def too_many(
+    owner: str, taken: Sequence[str], given: int, named: Sequence[str], why: str = ""
+) -> TypeError:
+    """More arguments by position than a constructor takes.
+
+    Args:
+        owner: name of the class.
+        taken: the arguments that it takes by position.
+        given: how many it got.
+        named: those that it takes by name, in its order.
+        why: a reason why the others have to be named.
+    """
+    example = ", ".join(f"{name}=..." for name in named[: given - len(taken)])
+    return TypeError(
+        f"{owner}() takes at most {len(taken)} arguments by position ({', '.join(taken)}), got "
+        f"{given}; pass the others by name{f', since {why}' if why else ''}: {example}"
+    )
 
 
 def expected(name: str, wanted: str, value: object) -> TypeError:
@@ -203,21 +245,23 @@ def check_declarations(
         """Whether the value follows from other options."""
         return isinstance(getattr(cls, name, None), property)
 
-    needs: dict[str, str] = {}
+    needs: dict[str, tuple[str, str]] = {}  # the option's type, and the argument that needs it
     for argument in steps.arguments:
         match argument.role:
             case roles.ConstantRole() if follows(argument.name):
                 pass
             case roles.MapsRole(layers=name) if follows(name):
                 pass
-            case roles.ConstantRole() | roles.NonlinearityRole():
-                needs[argument.name] = argument.name
+            case roles.ConstantRole():
+                needs[argument.name] = "float", argument.name
+            case roles.NonlinearityRole():
+                needs[argument.name] = "Activation", argument.name
             case roles.NormRole(epsilon=name):
-                needs[name] = argument.name
+                needs[name] = "float", argument.name
             case roles.ScalarRole():
-                needs[f"{argument.name}_init"] = argument.name
+                needs[f"{argument.name}_init"] = "float", argument.name
             case roles.DelayedRole(steps=name) | roles.MapsRole(layers=name):
-                needs[name] = argument.name
+                needs[name] = "int", argument.name
             case _:
                 pass
     known = [argument.name for argument in steps.arguments]
@@ -227,17 +271,21 @@ def check_declarations(
                 f"{cls.__name__}.first_biases: expected arguments of its step "
                 f"({', '.join(known)}), got {name!r}"
             )
-        needs[option] = name
+        needs[option] = "float", name
     for kernel, names in steps.stacked().items():
-        needs[kernel.weight_option] = names[0]
+        needs[kernel.weight_option] = "Initializer", names[0]
         if kernel.bias is not None:
-            needs[kernel.bias_flag] = needs[kernel.bias_option] = names[0]
-    for option, argument_name in needs.items():
+            needs[kernel.bias_flag] = "bool | None", names[0]
+            needs[kernel.bias_option] = "Initializer", names[0]
+    for option, (kind, name) in needs.items():
         if option not in options.parameters:
+            way = "declare it in the class body, with its type and default"
+            if hasattr(cls, option):  # which without a type is no option
+                way = f"annotate it: {option}: {kind} = {getattr(cls, option)!r}"
             raise TypeError(
-                f"{cls.__name__}.step: argument {argument_name!r} needs the option {option!r}; "
-                f"declare it in the class body, with its type and default"
+                f"{cls.__name__}.step: argument {name!r} needs the option {option!r}; {way}"
             )
+    rehearse(cls, steps, options)
 
 
 def options_repr(instance: object, options: inspect.Signature) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import roles
+from .annotations import hints_of
 from .roles import Kernel, Role
 
 __all__ = ["Argument", "StepSignature"]
@@ -32,6 +33,8 @@ class StepSignature:
     states: tuple[Argument, ...] = field(init=False)
     constants: tuple[str, ...] = field(init=False)
     has_delay: bool = field(init=False)
+    #: What it returns, in words.
+    results: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:  # once: they are asked for at every call
         delayed = tuple(self.having(roles.DelayedRole))
@@ -41,6 +44,8 @@ class StepSignature:
         object.__setattr__(self, "states", (*self.having(roles.StateRole), *delayed))
         object.__setattr__(self, "constants", tuple(dict.fromkeys(names)))
         object.__setattr__(self, "has_delay", bool(delayed))
+        new = [f"the new state {argument.name!r}" for argument in self.having(roles.StateRole)]
+        object.__setattr__(self, "results", ("the output",) * self.has_output + tuple(new))
 
     @classmethod
     def of(cls, owner: str, step: Callable[..., Any]) -> StepSignature:
@@ -50,7 +55,7 @@ class StepSignature:
             TypeError: an argument without a role, no state, or a return annotation
                 whose length is not that of the states.
         """
-        hints = typing.get_type_hints(step, include_extras=True)
+        hints = hints_of(step)
         arguments = []
         for name in inspect.signature(step).parameters:
             role = _role(hints.get(name))

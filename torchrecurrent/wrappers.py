@@ -15,7 +15,8 @@ from torch.nn import functional
 from . import roles
 from .building import CellOption
 from .cell import BaseRecurrentCell
-from .checks import check_cell_states, check_width
+from .checks import check_cell_states, check_input, check_width
+from .given_cell import given_cell, refuse_layer
 from .init import Initializer, resolve_initializer
 from .published import CellNames
 
@@ -23,6 +24,8 @@ __all__ = ["CellFactory", "FastSlow", "Multiplicative"]
 
 #: A class of cells, or a function of ``(input_size, hidden_size, *, bias, device, dtype)``.
 CellFactory: TypeAlias = Callable[..., BaseRecurrentCell]
+#: The same, or the name of a cell of this package.
+Cell: TypeAlias = CellFactory | str
 States = tuple[Tensor, ...]
 Device: TypeAlias = torch.device | str | int | None
 
@@ -42,8 +45,8 @@ class Multiplicative(nn.Module, CellNames):
     In a layer: ``Recurrent(partial(Multiplicative, GRUCell), 3, 5)``.
 
     Args:
-        cell: a class or factory of cells of this package, all of whose recurrent products
-            read its first state.
+        cell: a class or factory of cells of this package, or the name of one, all of whose
+            recurrent products read its first state.
         input_size: width of the input.
         hidden_size: width of the cell's state.
         bias: if ``False`` the cell has no bias.
@@ -74,7 +77,7 @@ class Multiplicative(nn.Module, CellNames):
 
     def __init__(
         self,
-        cell: CellFactory,
+        cell: Cell,
         input_size: int,
         hidden_size: int,
         bias: bool = True,
@@ -135,7 +138,8 @@ class Multiplicative(nn.Module, CellNames):
         self, input: Tensor, hx: Tensor | States | None = None
     ) -> Tensor | States | tuple[Tensor, States]:
         """One step."""
-        _check_input(self, input, self.input_size)
+        check_input(type(self).__name__, input, (1, 2))
+        check_width(input, self.input_size)
         hx = self.init_hidden(*input.shape[:-1]) if hx is None else hx
         rows = tuple(input.shape[:-1])
         h, *rest = check_cell_states(
@@ -165,9 +169,9 @@ class FastSlow(nn.Module, CellNames):
     code. In a layer: ``Recurrent(partial(FastSlow, LSTMCell, LSTMCell), 3, 5)``.
 
     Args:
-        fast: a class or factory of cells of this package, or a sequence of them, one for each
-            fast cell. All have the same states.
-        slow: a class or factory of cells of this package.
+        fast: a class or factory of cells of this package, or the name of one; or a sequence of
+            these, one for each fast cell. All have the same states.
+        slow: a class or factory of cells of this package, or the name of one.
         input_size: width of the input.
         hidden_size: width of the fast cells' state.
         bias: if ``False`` the cells have no bias.
@@ -198,8 +202,8 @@ class FastSlow(nn.Module, CellNames):
 
     def __init__(
         self,
-        fast: CellFactory | Sequence[CellFactory],
-        slow: CellFactory,
+        fast: Cell | Sequence[Cell],
+        slow: Cell,
         input_size: int,
         hidden_size: int,
         bias: bool = True,
@@ -210,7 +214,7 @@ class FastSlow(nn.Module, CellNames):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        factories = list(fast) if isinstance(fast, Sequence) else [fast] * num_fast
+        factories = [fast] * num_fast if isinstance(fast, str) or callable(fast) else list(fast)
         if len(factories) < 2:
             raise ValueError(f"fast: expected at least 2 fast cells, got {len(factories)}")
         self.input_size = input_size
@@ -260,11 +264,12 @@ class FastSlow(nn.Module, CellNames):
 
     def forward(self, input: Tensor, hx: States | None = None) -> tuple[Tensor, States]:
         """One step."""
-        _check_input(self, input, self.input_size)
+        check_input(type(self).__name__, input, (1, 2))
+        check_width(input, self.input_size)
         first, second, *further = self.fast_cells
-        hx = self.init_hidden(*input.shape[:-1]) if hx is None else hx
-        weight = next(self.parameters())
         rows = tuple(input.shape[:-1])
+        hx = self.init_hidden(*rows) if hx is None else hx
+        weight = next(self.parameters())
         states = check_cell_states(self.state_names, self.state_widths, input, rows, hx, weight)
         fast, slow = states[: len(first.state_names)], states[len(first.state_names) :]
         output, fast = _step(first, input, fast)
@@ -277,22 +282,18 @@ class FastSlow(nn.Module, CellNames):
 
 def _make(
     name: str,
-    factory: CellFactory,
+    factory: Cell,
     input_size: int,
     hidden_size: int,
     options: dict[str, CellOption | str],
 ) -> BaseRecurrentCell:
-    cell = factory(input_size, hidden_size, **options)
-    if not isinstance(cell, BaseRecurrentCell):
-        raise TypeError(f"{name} should make cells of torchrecurrent, got: {type(cell).__name__}")
+    maker = given_cell(name, factory)
+    cell = maker if isinstance(maker, nn.Module) else maker(input_size, hidden_size, **options)
+    refuse_layer(name, cell)
+    if cell is maker or not isinstance(cell, BaseRecurrentCell):
+        given = f"{'an instance of ' if cell is maker else ''}{type(cell).__name__}"
+        raise TypeError(f"{name} should make cells of torchrecurrent, got: {given}")
     return cell
-
-
-def _check_input(module: nn.Module, input: Tensor, width: int) -> None:
-    if input.dim() not in (1, 2):
-        name = type(module).__name__
-        raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
-    check_width(input, width)
 
 
 def _step(cell: BaseRecurrentCell, input: Tensor, states: States) -> tuple[Tensor, States]:

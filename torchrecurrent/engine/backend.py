@@ -16,6 +16,7 @@ from torch import Tensor
 from . import reference
 from .boundary import check_parameters, obstacle
 from .compiler import CompilerError
+from .dry_run import dry_run
 from .emit_c import emit_c
 from .emit_triton import NARROW, emit_triton
 from .fused import Fused, fused
@@ -138,6 +139,8 @@ def _constant_key(
         return None
     kind = _kind(chosen)
     found = _kernel_of(cell, dtype, torch.device(device_type), kind)
+    if isinstance(found, Fused) and found.reads_values:  # in the reference it sees them change
+        found = "compiled code would keep the numbers that its step reads from outside"
     if isinstance(found, Fused):
         return found.key
     if chosen in ("c", "triton"):
@@ -151,8 +154,10 @@ def _exporting_to_onnx() -> bool:
 
 
 def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
-    """One sentence: which path would run, and why."""
+    """One sentence: which path would run, and why; StepError where the step lets none run."""
     chosen = _current()
+    if not cell.no_kernel:
+        dry_run(cast("BaseRecurrentCell", cell))
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
     kind, kernels = _kind(chosen), cell.kernels()

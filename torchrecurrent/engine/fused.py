@@ -15,10 +15,11 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from ..roles import RECURRENT
+from ..roles import RECURRENT, NonlinearityRole
 from .compiler import CompilerError
 from .launch import Kernel
 from .one_step import OneStep
+from .outside import Outside
 from .plan import Plan
 from .trace import UntraceableError
 from .tracer import make_plan
@@ -44,12 +45,15 @@ class Fused:
         input_size: int,
         weights: Mapping[str, tuple[int, ...]],
         holds: tuple[Any, ...],
+        reads_values: bool,
     ) -> None:
         self.key = key
         self.plan = plan
         self.input_size = input_size
         #: The class, its step and functions among the options; so their identities stay theirs.
         self.holds = holds
+        #: Whether the plan has numbers in it that the step reads from outside.
+        self.reads_values = reads_values
         #: The parameters that the kernel takes, in this order, and their shapes.
         self.weights = tuple(weights)
         self.shapes = tuple(weights.values())
@@ -88,7 +92,8 @@ class Fused:
         """The same cell with Triton's kernels on the CPU too, where they are interpreted."""
         key = _TRITON + self.key
         weights = dict(zip(self.weights, self.shapes, strict=True))
-        return _by_key.setdefault(key, Fused(key, self.plan, self.input_size, weights, self.holds))
+        twin = Fused(key, self.plan, self.input_size, weights, self.holds, self.reads_values)
+        return _by_key.setdefault(key, twin)
 
     def _c_kernel(self, dtype: torch.dtype) -> Kernel:
         if dtype not in self._kernels:
@@ -109,18 +114,31 @@ class Fused:
 
 
 #: Of each cell, what its plan depends on, and the plan or why there is none.
-_known: WeakKeyDictionary[Any, tuple[object, Fused | str]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, tuple[object, Outside, Fused | str]] = WeakKeyDictionary()
 _by_key: dict[str, Fused] = {}
+#: By a key without the values that a step reads from outside: those that it has had.
+_values: dict[str, set[str]] = {}
+#: Each of them is another kernel to compile.
+_MOST_VALUES = 16
 
 
 def fused(cell: BaseRecurrentCell) -> Fused | str:
     """What runs a cell, or the reason why nothing does."""
     fingerprint = _fingerprint(cell)
     known = _known.get(cell)
-    if known is None or known[0] != fingerprint:
-        known = (fingerprint, _make(cell))
+    if known is None or known[0] != fingerprint or not known[1].unchanged():
+        outside = Outside(_functions(cell))
+        known = (fingerprint, outside, outside.refusal or _make(cell, outside))
         _known[cell] = known
-    return known[1]
+    return known[2]
+
+
+def _functions(cell: BaseRecurrentCell) -> dict[str, object]:
+    """The functions that make up a step: its own, and those among the cell's options."""
+    names = [argument.name for argument in cell.signature.having(NonlinearityRole)]
+    options = {name: getattr(cell, name) for name in names}
+    given = {name: value for name, value in options.items() if not isinstance(value, str)}
+    return {"step": type(cell).step, **given}
 
 
 def _fingerprint(cell: BaseRecurrentCell) -> object:
@@ -131,21 +149,36 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
     return type(cell).step, options, [parameters.get(name) is None for name in cell._names]
 
 
-def _make(cell: BaseRecurrentCell) -> Fused | str:
+def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
     weights = tuple(name for name in cell._names if getattr(cell, name) is not None)
     if RECURRENT.weight not in weights and cell.recurrent_kernel() is not None:
         weights = (*weights, RECURRENT.weight)  # made of something else
-    key, holds = _key(cell, weights)
+    key, holds = _key(cell, weights, outside)
     if key not in _by_key:
+        if outside.values and _is_one_too_many(cell, weights, outside):
+            name = outside.values[0][0]
+            return f"numbers that its step reads from outside, such as {name!r}, change too often"
         try:
             shapes = {name: cell.parameter_shapes[name] for name in weights}
-            _by_key[key] = Fused(key, make_plan(cell), cell.input_size, shapes, holds)
+            plan, has_values = make_plan(cell), bool(outside.values)
+            _by_key[key] = Fused(key, plan, cell.input_size, shapes, holds, has_values)
         except UntraceableError as error:
             return str(error)
     return _by_key[key]
 
 
-def _key(cell: BaseRecurrentCell, weights: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+def _is_one_too_many(cell: BaseRecurrentCell, weights: tuple[str, ...], outside: Outside) -> bool:
+    """Whether the values that a step reads from outside have been many others already."""
+    had = _values.setdefault(_key(cell, weights, None)[0], set())
+    values = str(outside.values)
+    if len(had) < _MOST_VALUES:
+        had.add(values)
+    return values not in had
+
+
+def _key(
+    cell: BaseRecurrentCell, weights: tuple[str, ...], outside: Outside | None
+) -> tuple[str, tuple[Any, ...]]:
     """All that the plan depends on, and the objects that the key names by their identity.
 
     Initialisers are left out, and numbers that are handed to the kernel at each call.
@@ -161,12 +194,16 @@ def _key(cell: BaseRecurrentCell, weights: tuple[str, ...]) -> tuple[str, tuple[
         functions.append(value)
         return f"@{id(value)}"
 
-    text = json.dumps([kind.__module__, kind.__qualname__, options, weights], default=identity)
-    known = _by_key.get(text)
-    if functions or _named(kind) is not kind or (known and known.holds != (kind, kind.step)):
+    parts = [kind.__module__, kind.__qualname__, options, weights]
+    if outside and outside.values:
+        parts.append(str(outside.values))
+    text = json.dumps(parts, default=identity)
+    known, holds = _by_key.get(text), (kind, *(outside.objects if outside else ()))
+    if functions or _named(kind) is not kind or (known and known.holds != holds):
         # It can't be found by its name, or has changed since the name was first used.
-        return f"{text} @{id(kind)} @{id(kind.step)}", (kind, kind.step, *functions)
-    return text, (kind, kind.step)
+        holds = (*holds, *functions)
+        return " ".join([text, *(f"@{id(each)}" for each in holds)]), holds
+    return text, holds
 
 
 def _named(kind: type) -> object:
@@ -187,18 +224,18 @@ def fused_by_key(key: str) -> Fused:
         return _by_key.get(key) or fused_by_key(key.removeprefix(_TRITON)).by_triton()
     if key not in _by_key:
         try:
-            module, name, options, weights = json.loads(key)
+            module, name, options, weights, *values = json.loads(key)
             kind = importlib.import_module(module)
             for part in name.split("."):
                 kind = getattr(kind, part)
             cell: Any = kind(**options, device="meta")  # type: ignore[operator]
-            made = _make(cell)
+            made = fused(cell)
         except (ValueError, ImportError, AttributeError, TypeError) as error:
             raise RuntimeError(
                 "torchrecurrent::sequence was exported for a cell that can't be made here: "
                 f"{key}: {error}"
             ) from error
-        if isinstance(made, str) or made.weights != tuple(weights):
+        if isinstance(made, str) or made.weights != tuple(weights) or (values and made.key != key):
             raise RuntimeError(
                 "torchrecurrent::sequence was exported for a cell that is another one here: "
                 f"{key}: {made if isinstance(made, str) else made.weights}"

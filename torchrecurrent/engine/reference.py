@@ -6,7 +6,7 @@ for all time steps at once (:func:`project`), the effective kernels are computed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +19,7 @@ from ..activations import resolve_activation
 from ..layout import MULTIPLICATIVE, Block, Run
 from ..normalization import average, normalizer
 from ..roles import INPUT, Kernel
+from ..step_contract import BRANCH, BranchError, check_mapped, check_shape, returned
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
@@ -116,7 +117,11 @@ def project(cell: BaseRecurrentCell, input: Tensor, kernels: Kernels) -> tuple[T
 def update(
     cell: BaseRecurrentCell, inputs: Sequence[Tensor], states: Sequence[Tensor], kernels: Kernels
 ) -> tuple[Tensor, States]:
-    """One step: give every argument its value, call ``step``, tell output from states."""
+    """One step: give every argument its value, call ``step``, tell output from states.
+
+    Raises:
+        StepError: the step returns something else than it declares, or branches on a tensor.
+    """
     values = dict(zip(cell.state_names, states, strict=True))
     for argument in cell.signature.having(roles.DelayedRole):
         values[argument.name] = values[argument.name][..., : cell.output_size]
@@ -128,12 +133,34 @@ def update(
         else _value(cell, argument.name, argument.role, inputs, kernels)
         for argument in cell.signature.arguments
     )
-    result = type(cell).step(*arguments)
-    new: States = result if isinstance(result, tuple) else (result,)
+    new = _returned(cell, arguments, states)
     output, new = (new[0], new[1:]) if cell.signature.has_output else (new[0], new)
-    if len(new) < len(states):  # the delay line takes the present state, forgets the oldest
+    if cell.signature.has_delay:  # the line takes the present state, forgets the oldest
         new = (*new, torch.cat([states[-1][..., cell.output_size :], states[0]], -1))
     return output, new
+
+
+def _returned(
+    cell: BaseRecurrentCell, arguments: Iterable[Any], states: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """What the step returns, held to what it declares."""
+    owner = type(cell).__name__
+    try:
+        result = type(cell).step(*arguments)
+    except RuntimeError as error:
+        if "Boolean value of Tensor" in str(error):
+            raise BranchError(f"{owner}.step has {BRANCH}") from error
+        raise
+    values = returned(owner, cell.signature, result, Tensor)
+    if _sizes_are_numbers():
+        shapes = [state.shape for state in states]
+        if cell.signature.has_output:
+            shapes.insert(0, torch.Size((*shapes[0][:-1], cell.output_size)))
+        found = [value.shape for value in values]
+        if found != shapes[: len(found)]:
+            for name, each, shape in zip(cell.signature.results, found, shapes, strict=False):
+                check_shape(owner, name, each, shape)
+    return values
 
 
 def _products(
@@ -220,11 +247,11 @@ def _value(
             return _argument(cell, kernel, name, kernels)
         case roles.BiasRole():
             return _bias(cell, name, kernels)
-        case roles.MapRole(kernel=kernel):
-            return _map(cell, kernel, name, kernels)
-        case roles.MapsRole(kernel=kernel, layers=layers, first=first):
+        case roles.MapRole():
+            return _map(cell, role, name, kernels)
+        case roles.MapsRole(layers=layers, first=first):
             numbers = range(first, getattr(cell, layers))
-            return tuple(_map(cell, kernel, f"{name}{number}", kernels) for number in numbers)
+            return tuple(_map(cell, role, f"{name}{number}", kernels) for number in numbers)
     raise TypeError(f"{type(cell).__name__}.step: no value for {name!r} with role {role}")
 
 
@@ -238,15 +265,33 @@ def _bias(cell: BaseRecurrentCell, name: str, kernels: Kernels) -> Tensor | floa
 
 
 def _map(
-    cell: BaseRecurrentCell, kernel: Kernel, name: str, kernels: Kernels
+    cell: BaseRecurrentCell, role: roles.MapRole | roles.MapsRole, name: str, kernels: Kernels
 ) -> Callable[[Tensor], Tensor]:
-    block = cell.layout.block(kernel, name)
-    if block is None:  # a width of 0 switches the map off
-        return lambda value: value
-    weight = _rows(kernels, kernel.weight, block)
-    assert weight is not None
-    bias = _rows(kernels, kernel.bias, cell.layout.bias_block(kernel, name))
-    return partial(recurrent_product, weight=weight, bias=bias, units=weight.size(0))
+    owner, columns = type(cell).__name__, getattr(cell, role.columns)
+    block = cell.layout.block(role.kernel, name)
+    product = None  # a width of 0 switches the map off
+    if block is not None:
+        weight = _rows(kernels, role.kernel.weight, block)
+        assert weight is not None
+        bias = _rows(kernels, role.kernel.bias, cell.layout.bias_block(role.kernel, name))
+        product = partial(recurrent_product, weight=weight, bias=bias, units=weight.size(0))
+
+    def apply(value: Tensor) -> Tensor:
+        if _sizes_are_numbers():
+            check_mapped(owner, name, _width(value), columns)
+        return value if product is None else product(value)
+
+    return apply
+
+
+def _sizes_are_numbers() -> bool:
+    """Whether sizes can be compared; :func:`torch.jit.trace` has tensors for them, and warns."""
+    return not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+
+
+def _width(value: object) -> int | None:
+    """The number of units of a tensor; ``None`` for a number."""
+    return value.shape[-1] if isinstance(value, Tensor) and value.dim() else None
 
 
 def _argument(cell: BaseRecurrentCell, kernel: Kernel, name: str, kernels: Kernels) -> Tensor:

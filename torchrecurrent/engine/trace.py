@@ -6,11 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn import functional
 
+from ..step_contract import BRANCH
 from .graph import Graph
 from .operations import FUNCTIONS, OPERATIONS
 
-__all__ = ["Symbol", "UntraceableError"]
+__all__ = ["Symbol", "UntraceableError", "functions"]
+
+
+def functions() -> list[str]:
+    """The functions of torch and of torch.nn.functional that a kernel has, by their names."""
+    return sorted(name for name in FUNCTIONS if hasattr(torch, name) or hasattr(functional, name))
 
 
 class UntraceableError(Exception):
@@ -84,7 +91,7 @@ class Symbol:
         return lambda *args, **kwargs: self._call(name, (self, *args), kwargs, method=True)
 
     def __bool__(self) -> bool:
-        raise UntraceableError("a branch depends on the value of a tensor")
+        raise UntraceableError(f"its step has {BRANCH}")
 
     def __add__(self, other: object) -> Symbol:
         return self._apply("add", self, other)
@@ -143,14 +150,14 @@ class Symbol:
     def __rpow__(self, base: object) -> Symbol:
         return self._call("pow", (base, self), {}, method=False)
 
+    def __abs__(self) -> Symbol:
+        return self._apply("abs", self)
+
     def __neg__(self) -> Symbol:
         return self._apply("neg", self)
 
     def __pos__(self) -> Symbol:
         return self
-
-    def __abs__(self) -> Symbol:
-        return self._apply("abs", self)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from .. import roles
 from ..activations import resolve_activation
 from ..layout import MULTIPLICATIVE
 from ..normalization import normalizer
 from ..roles import Kernel
+from ..step_contract import Dependence, StepError, check_mapped, check_width, returned
+from .dependence import dependences
 from .derive import derive
 from .graph import Graph, Leaf
 from .plan import Map, Plan, Product, Vector, grouped
@@ -30,6 +34,7 @@ def make_plan(cell: BaseRecurrentCell) -> Plan:
 
     Raises:
         UntraceableError: something in it is beyond this engine; the message says what.
+        StepError: it does not keep what it declares, as the reference would find.
     """
     return _Tracer(cell).plan()
 
@@ -95,10 +100,11 @@ class _Tracer:
         arguments = [self._argument(a.name, a.role) for a in cell.signature.arguments]
         try:
             result = type(cell).step(*arguments)
+        except StepError:
+            raise
         except (TypeError, AttributeError, ValueError) as error:
             raise UntraceableError(f"its step can't be traced: {error}") from error
-        values = result if isinstance(result, tuple) else (result,)
-        nodes = [self._node(value) for value in values]
+        nodes = self._returned(result)
         output = nodes.pop(0) if cell.signature.has_output else None
         names = list(self.states)
         # The delay line forgets its oldest step and takes the present state.
@@ -133,9 +139,6 @@ class _Tracer:
         found = node_widths(self.graph, self.leaf_widths.get)
         hidden = self.cell.hidden_size
         widths = list(dict.fromkeys([hidden, *filter(None, found)]))
-        for name, node in zip(self.states, nodes, strict=True):
-            if found[node] not in (None, self.states[name]):
-                raise UntraceableError(f"the new state {name!r} has the width {found[node]}")
 
         def place(named: dict[str, int]) -> dict[str, int]:
             return {name: widths.index(width) for name, width in named.items()}
@@ -161,10 +164,20 @@ class _Tracer:
     def _seed(self, seeds: dict[int, int], node: int, gradient: int) -> None:
         seeds[node] = self.graph.op("add", seeds[node], gradient) if node in seeds else gradient
 
-    def _node(self, value: object) -> int:
-        if not isinstance(value, Symbol):
-            raise UntraceableError("its step returns a number")
-        return value.node
+    def _returned(self, result: object) -> list[int]:
+        """The nodes of what the step returned, held to what it declares."""
+        cell, owner = self.cell, type(self.cell).__name__
+        values = returned(owner, cell.signature, result, (Symbol, Tensor), self._dependence)
+        widths = (cell.output_size,) * cell.signature.has_output + cell.state_widths
+        found = node_widths(self.graph, self.leaf_widths.get)
+        for name, value, width in zip(cell.signature.results, values, widths, strict=False):
+            check_width(owner, name, found[value.node], width)
+        return [value.node for value in values]
+
+    def _dependence(self, value: Symbol | Tensor) -> Dependence:
+        if isinstance(value, Tensor):  # from outside the step
+            return Dependence.UNIT
+        return dependences(self.graph, self.vectors, self.maps)[value.node]
 
     def _leaf(self, kind: str, name: str, width: int | None) -> Symbol:
         if width is not None:
@@ -221,13 +234,13 @@ class _Tracer:
                 return self._product(name, role)
             case roles.BiasRole():
                 return self._bias(name)
-            case roles.MapRole(kernel=kernel):
-                return self._map(name, kernel)
+            case roles.MapRole():
+                return self._map(name, role)
             case roles.NormRole(epsilon=epsilon):
                 return normalizer(self._average, self._leaf("c", epsilon, None))
-            case roles.MapsRole(kernel=kernel, layers=layers, first=first):
+            case roles.MapsRole(layers=layers, first=first):
                 numbers = range(first, getattr(self.cell, layers))
-                return tuple(self._map(f"{name}{number}", kernel) for number in numbers)
+                return tuple(self._map(f"{name}{number}", role) for number in numbers)
         raise UntraceableError(f"the role of {name!r} has no kernel yet")
 
     def _product(self, name: str, role: roles.ProductRole) -> Symbol:
@@ -256,10 +269,15 @@ class _Tracer:
         alpha, beta_s, beta_x = (self._vector(kernel, name) for kernel in MULTIPLICATIVE)
         return alpha * x * s + beta_s * s + beta_x * x
 
-    def _map(self, name: str, kernel: Kernel) -> Callable[[Symbol], Symbol]:
+    def _map(self, name: str, role: roles.MapRole | roles.MapsRole) -> Callable[[Symbol], Symbol]:
+        kernel, columns = role.kernel, getattr(self.cell, role.columns)
         block = self.cell.layout.block(kernel, name)
 
         def apply(value: Symbol) -> Symbol:
+            width = None
+            if isinstance(value, Symbol) and self._dependence(value) > Dependence.NUMBER:
+                width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+            check_mapped(type(self.cell).__name__, name, width, columns)
             if block is None:
                 return value
             if block.columns is None:
@@ -267,8 +285,7 @@ class _Tracer:
             if name in self.mapped:
                 raise UntraceableError(f"the map {name!r} is applied twice")
             self.mapped[name] = block.stop - block.start
-            inner = node_widths(self.graph, self.leaf_widths.get)[value.node]
-            heads = (inner or block.columns) // block.columns
+            heads = columns // block.columns
             self.maps.append(Map((name,), kernel.weight, block.start, value.node, heads))
             return self._biased(self._leaf("m", name, self.mapped[name]), name, kernel)
 

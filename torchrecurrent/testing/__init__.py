@@ -66,10 +66,10 @@ def checks() -> Iterator[tuple[str, Check]]:
 
 
 def check_cell(cell: CellFactory, *, input_size: int | None = None, hidden_size: int = 4) -> None:
-    """Run all checks, in evaluation mode and float64, up to the first that fails.
+    """Run all checks, in evaluation mode and float64, and then say which fail.
 
-    All but the last run the plain loop, so that what they find is the cell's; the last compares
-    the fused kernel with it, if there is one. torch's random state is left as it was.
+    All but the last run the reference loop, so that what they find is the cell's; the last
+    compares the fused kernel with it, if there is one. torch's random state is left as it was.
 
     Args:
         cell: a class with :class:`~torchrecurrent.BaseRecurrentCell` as its base, or a function
@@ -80,9 +80,18 @@ def check_cell(cell: CellFactory, *, input_size: int | None = None, hidden_size:
         hidden_size: width of the state.
 
     Raises:
-        CellCheckError: a check fails; the error names the check, the cell and what differs. What
-            the cell itself raised is its ``__cause__``.
+        CellCheckError: checks fail; the error names them, the cell and what differs, and has an
+            error for each as ``failures``. What the cell itself raised, first, is its
+            ``__cause__``.
         TypeError: ``cell`` is no function, or a class of something else.
     """
+    failures = []
     for _, check in checks():
-        check(cell, input_size=input_size, hidden_size=hidden_size)
+        try:
+            check(cell, input_size=input_size, hidden_size=hidden_size)
+        except CellCheckError as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise CellCheckError.of(failures) from failures[0].__cause__

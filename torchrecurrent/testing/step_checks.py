@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import io
-import pickle
 import re
 from collections.abc import Callable, Mapping
 
@@ -15,6 +14,7 @@ from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from ..layer import Recurrent
 from ..layout import MULTIPLICATIVE
+from .pickling import pickled
 from .subject import Subject, check, require, require_same, step
 
 __all__ = [
@@ -224,10 +224,10 @@ def state_dict(subject: Subject) -> None:
 
 @check
 def pickle_and_deepcopy(subject: Subject) -> None:
-    """A copy computes the same; pickle needs a class that can be imported."""
+    """A copy computes the same; of a class within a function pickle takes all but the class."""
     cell = subject.make()
     input, states = subject.input(2), subject.states(cell, 2)
-    twins = {"pickle": pickle.loads(pickle.dumps(cell)), "deepcopy": copy.deepcopy(cell)}
+    twins = {"pickle": pickled(cell), "deepcopy": copy.deepcopy(cell)}
     for way, twin in twins.items():
         found, expected = step(twin, input, states), step(cell, input, states)
         require_same(f"a cell and its copy by {way}", found, expected, tolerance=0)

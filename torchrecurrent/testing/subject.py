@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..building import CellOption
 from ..cell import BaseRecurrentCell
 from ..engine.backend import backend
+from ..given_cell import refuse_layer
 from ..wrappers import CellFactory
 
 __all__ = [
@@ -33,12 +34,13 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class CellCheckError(AssertionError):
-    """A cell fails a check.
+    """A cell fails a check, or several.
 
     Attributes:
-        check: the check's name.
+        check: the check's name; of several, that of the first.
         cell: the cell's name.
         finding: what is wrong.
+        failures: an error for each check that fails; this one itself if it is the only one.
     """
 
     def __init__(self, check: str, cell: str, finding: str) -> None:
@@ -46,9 +48,24 @@ class CellCheckError(AssertionError):
         self.check = check
         self.cell = cell
         self.finding = finding
+        self.failures: tuple[CellCheckError, ...] = (self,)
+
+    @classmethod
+    def of(cls, failures: Sequence[CellCheckError]) -> CellCheckError:
+        """The error of a cell that fails several checks."""
+        first = failures[0]
+        error = cls(first.check, first.cell, first.finding)
+        error.failures = tuple(failures)
+        return error
 
     def __str__(self) -> str:
-        return f"{self.cell} fails the check {self.check!r}: {self.finding}"
+        found: dict[str, list[str]] = {}  # what several checks find is said once
+        for failure in self.failures:
+            found.setdefault(failure.finding, []).append(repr(failure.check))
+        if len(self.failures) == 1:
+            return f"{self.cell} fails the check {self.check!r}: {self.finding}"
+        lines = (f"- {', '.join(names)}: {finding}" for finding, names in found.items())
+        return "\n".join([f"{self.cell} fails {len(self.failures)} checks:", *lines])
 
 
 class Check(Protocol):
@@ -158,12 +175,13 @@ def _label(cell: Any) -> str:
     Raises:
         TypeError: it is no function, or a class of something else.
     """
+    made = getattr(cell, "func", cell)  # of a partial
+    refuse_layer("cell", made)
     if not callable(cell) or isinstance(cell, nn.Module):
         raise TypeError(
             "cell should be a class of cells or a function that makes one, "
             f"got: {'an instance of ' if isinstance(cell, nn.Module) else ''}{type(cell).__name__}"
         )
-    made = getattr(cell, "func", cell)  # of a partial
     if isinstance(made, type) and not issubclass(made, BaseRecurrentCell):
         raise TypeError(f"cell should have BaseRecurrentCell as its base, got: {made.__name__}")
     return str(getattr(made, "__name__", type(made).__name__))
