@@ -15,8 +15,9 @@ from . import roles
 from .checks import check_cell_states, check_placement, check_width
 from .engine import call, reference
 from .engine.reference import Kernels
-from .init import Initializer, resolve_initializer
-from .layout import MULTIPLICATIVE, Block, Layout
+from .init import Initializer
+from .initial import initialize
+from .layout import Layout
 from .options import (
     Options,
     bind,
@@ -188,29 +189,9 @@ class BaseRecurrentCell(Options):
         self.parameter_shapes = shapes
         self._names = tuple(self._parameters)
 
-    @torch.no_grad()
     def reset_parameters(self) -> None:
         """Initialise every parameter anew, one gate at a time."""
-        for kernel in self.layout.stacks:
-            option = kernel.weight_option
-            value = "ones" if kernel in MULTIPLICATIVE else getattr(self, option)
-            self._initialize(self.layout.blocks(kernel), kernel.weight, option, value)
-            if kernel.bias and self._parameters[kernel.bias] is not None:
-                option, blocks = kernel.bias_option, self.layout.bias_blocks(kernel)
-                self._initialize(blocks, kernel.bias, option, getattr(self, option))
-        for argument in self.signature.having(roles.ScalarRole):
-            first = getattr(self, f"{argument.name}_init")
-            nn.init.constant_(self.get_parameter(argument.name), first)
-        for name, option in self.first_biases.items():
-            for bias in self.layout.biases(name):  # of two, that of the input
-                if self._parameters[bias] is not None:
-                    self.block(bias, name).add_(getattr(self, option))
-                    break
-
-    def _initialize(self, blocks: Sequence[Block], name: str, option: str, value: Any) -> None:
-        initializer = resolve_initializer(option, value)
-        for block in blocks:
-            initializer(self.get_parameter(name)[block.start : block.stop])
+        initialize(self)
 
     def block(self, parameter: str, argument: str) -> Tensor:
         """The rows of a stacked parameter that belong to one argument of the step.

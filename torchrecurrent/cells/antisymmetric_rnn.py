@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
+from ..constraints import antisymmetric
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Input, Nonlinearity, Recurrent, State
@@ -20,12 +19,6 @@ __all__ = [
     "GatedAntisymmetricRNN",
     "GatedAntisymmetricRNNCell",
 ]
-
-
-def fan_in_normal_(tensor: Tensor) -> Tensor:
-    """Fill a block of shape ``(*, n)`` from N(0, 1/n); each unit of a vector has n = 1."""
-    columns = tensor.size(-1) if tensor.dim() > 1 else 1
-    return nn.init.normal_(tensor, std=1 / math.sqrt(columns))
 
 
 class AntisymmetricRNNCell(BaseRecurrentCell):
@@ -60,8 +53,8 @@ class AntisymmetricRNNCell(BaseRecurrentCell):
     nonlinearity: Activation = "tanh"
     epsilon: float = 0.01
     gamma: float = 0.01
-    kernel_init: Initializer = fan_in_normal_
-    recurrent_kernel_init: Initializer = fan_in_normal_
+    kernel_init: Initializer = "lecun_normal"
+    recurrent_kernel_init: Initializer = "lecun_normal"
     citation: ClassVar[str] = "chang2019antisymmetricrnn"
     family: ClassVar[str] = "ODE"
 
@@ -104,8 +97,8 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
 
     epsilon: float = 0.01
     gamma: float = 0.01
-    kernel_init: Initializer = fan_in_normal_
-    recurrent_kernel_init: Initializer = fan_in_normal_
+    kernel_init: Initializer = "lecun_normal"
+    recurrent_kernel_init: Initializer = "lecun_normal"
     citation: ClassVar[str] = "chang2019antisymmetricrnn"
     family: ClassVar[str] = "ODE"
 
@@ -119,15 +112,3 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
 
 class GatedAntisymmetricRNN(RecurrentLayer, cell=GatedAntisymmetricRNNCell):
     """Stacked :class:`GatedAntisymmetricRNNCell`."""
-
-
-def antisymmetric(weight: Tensor | None, gamma: float, beta: float = 1.0) -> Tensor:
-    """``V - V.T - gamma * I`` of each diagonal block; a vector has blocks of one unit.
-
-    With ``beta`` below 1 it is ``(1 - beta) (V + V.T) + beta (V - V.T) - gamma * I``.
-    """
-    assert weight is not None
-    width = weight.size(1) if weight.dim() > 1 else 1
-    blocks = weight.view(-1, width, width)
-    identity = torch.eye(width, dtype=weight.dtype, device=weight.device)
-    return (blocks + (1 - 2 * beta) * blocks.mT - gamma * identity).view_as(weight)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, uniform
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, Input, State
 
 __all__ = ["CFN", "CFNCell"]
-
-
-def small_uniform_(tensor: Tensor) -> Tensor:
-    """Fill from U(-0.07, 0.07), whatever the width."""
-    return nn.init.uniform_(tensor, -0.07, 0.07)
 
 
 class CFNCell(BaseRecurrentCell):
@@ -48,11 +42,11 @@ class CFNCell(BaseRecurrentCell):
 
     theta_bias: float = 1.0
     eta_bias: float = -1.0
-    kernel_init: Initializer = small_uniform_
-    recurrent_kernel_init: Initializer = small_uniform_
+    kernel_init: Initializer = uniform(-0.07, 0.07)
+    recurrent_kernel_init: Initializer = uniform(-0.07, 0.07)
     citation: ClassVar[str] = "laurent2017recurrent"
     family: ClassVar[str] = "additive"
-    first_biases: ClassVar[Mapping[str, str]] = {"theta": "theta_bias", "eta": "eta_bias"}
+    first = {"theta": "theta_bias", "eta": "eta_bias"}
 
     @staticmethod
     def step(h: State, theta: Gate, eta: Gate, n: Input) -> Tensor:

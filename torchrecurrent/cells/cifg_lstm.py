@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, sigmoid, tanh
@@ -44,7 +43,7 @@ class CIFGLSTMCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "greff2017lstm"
     family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
+    first = {"f": "forget_bias"}
 
     @staticmethod
     def step(h: State, c: State, f: Gate, g: Gate, o: Gate) -> tuple[Tensor, Tensor]:

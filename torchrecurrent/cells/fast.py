@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor, nn, sigmoid
+from torch import Tensor, sigmoid
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, normal
 from ..named_layer import RecurrentLayer
 from ..roles import Bias, Gate, GateNonlinearity, Nonlinearity, Scalar, State
 
 __all__ = ["FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell"]
-
-
-def tenth_normal_(tensor: Tensor) -> Tensor:
-    """Fill from a normal distribution of standard deviation 0.1."""
-    return nn.init.normal_(tensor, std=0.1)
 
 
 class FastRNNCell(BaseRecurrentCell):
@@ -49,8 +44,8 @@ class FastRNNCell(BaseRecurrentCell):
     nonlinearity: Activation = "tanh"
     alpha_init: float = -3.0
     beta_init: float = 3.0
-    kernel_init: Initializer = tenth_normal_
-    recurrent_kernel_init: Initializer = tenth_normal_
+    kernel_init: Initializer = normal(0.1)
+    recurrent_kernel_init: Initializer = normal(0.1)
     bias_init: Initializer = "ones"
     citation: ClassVar[str] = "kusupati2018fastgrnn"
     family: ClassVar[str] = "simple"
@@ -99,8 +94,8 @@ class FastGRNNCell(BaseRecurrentCell):
     nonlinearity: Activation = "tanh"
     zeta_init: float = 1.0
     nu_init: float = -4.0
-    kernel_init: Initializer = tenth_normal_
-    recurrent_kernel_init: Initializer = tenth_normal_
+    kernel_init: Initializer = normal(0.1)
+    recurrent_kernel_init: Initializer = normal(0.1)
     bias_init: Initializer = "ones"
     citation: ClassVar[str] = "kusupati2018fastgrnn"
     family: ClassVar[str] = "one-gate"

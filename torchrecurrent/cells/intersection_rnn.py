@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 from torch import Tensor, sigmoid, tanh
@@ -43,7 +43,7 @@ class UGRNNCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "collins2017capacity"
     family: ClassVar[str] = "one-gate"
-    first_biases: ClassVar[Mapping[str, str]] = {"g": "forget_bias"}
+    first = {"g": "forget_bias"}
 
     @staticmethod
     def step(h: State, c: Gate, g: Gate) -> Tensor:
@@ -92,7 +92,7 @@ class IntersectionRNNCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "collins2017capacity"
     family: ClassVar[str] = "highway"
-    first_biases: ClassVar[Mapping[str, str]] = {"g_y": "forget_bias", "g_h": "forget_bias"}
+    first = {"g_y": "forget_bias", "g_h": "forget_bias"}
 
     @staticmethod
     def step(

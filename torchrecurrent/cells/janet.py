@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer, resolve_initializer
+from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, State
 from ..saved import adopt_constants
@@ -30,7 +29,7 @@ class JANETCell(BaseRecurrentCell):
 
     Args:
         beta: :math:`\beta`, by which more is taken in than forgotten.
-        forget_init: initialiser of :math:`b_f`, in place of ``bias_init``.
+        forget_init: what the bias of the forget gate begins with, whatever ``bias_init`` is.
 
     Initialisation: Xavier-uniform kernels, one gate at a time; :math:`b_f` one, other
     biases zero, as in the authors' code where it is not told the length of sequences;
@@ -47,17 +46,11 @@ class JANETCell(BaseRecurrentCell):
     forget_init: Initializer = "ones"
     citation: ClassVar[str] = "vanderwesthuizen2018unreasonable"
     family: ClassVar[str] = "one-gate"
+    first = {"f": "forget_init"}
 
     @staticmethod
     def step(h: State, f: Gate, n: Gate, beta: Constant) -> Tensor:
         return sigmoid(f) * h + (1 - sigmoid(f - beta)) * tanh(n)
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            initializer = resolve_initializer("forget_init", self.forget_init)
-            initializer(self.block("bias_ih", "f"))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         adopt_constants(self, state_dict, prefix, ("beta",))

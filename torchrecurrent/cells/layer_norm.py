@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from torch import Tensor, sigmoid, tanh
@@ -186,7 +185,7 @@ class LayerNormLSTMCell(BaseRecurrentCell):
     shift_kernel_init: Initializer = "zeros"
     citation: ClassVar[str] = "ba2016layer"
     family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"b_f": "forget_bias"}
+    first = {"b_f": "forget_bias"}
 
     @staticmethod
     def step(

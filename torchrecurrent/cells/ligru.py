@@ -76,10 +76,6 @@ class NormalizedLiGRUCell(LiGRUCell):
         norm = nn.BatchNorm1d(2 * self.hidden_size, momentum=0.05, device=device, dtype=dtype)
         self.add_module("norm", norm)
 
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        self.norm.reset_parameters()
-
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         (projected,) = super().project(input)
         rows = projected.reshape(-1, projected.size(-1))

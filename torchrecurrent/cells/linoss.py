@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 from torch import Tensor, relu, sigmoid
@@ -9,13 +10,17 @@ from torch import Tensor, relu, sigmoid
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Constant, Input, Kernel, Output, Raw, State, VectorRole
-from .lru import Readout, Skip
+from ..roles import Constant, Input, Kernel, MapRole, Output, Raw, State, VectorRole
 
 __all__ = ["LinOSS", "LinOSSCell"]
 
 Frequency = Annotated[Tensor, VectorRole(Kernel("weight_a", None, "frequency_"))]
 Pace = Annotated[Tensor, VectorRole(Kernel("weight_dt", None, "dt_"))]
+Skip = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
+Readout = Annotated[
+    Callable[[Tensor], Tensor],
+    MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True),
+]
 
 
 class LinOSSCell(BaseRecurrentCell):

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor, nn, tanh
+from torch import Tensor, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..constraints import antisymmetric
+from ..init import Initializer, inverse_normal_
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Recurrent, State
-from .antisymmetric_rnn import antisymmetric
 
 __all__ = ["LipschitzRNN", "LipschitzRNNCell"]
-
-
-def inverse_normal_(tensor: Tensor) -> Tensor:
-    """Fill a block of shape ``(*, n)`` from N(0, 1/n^2); each unit of a vector has n = 1."""
-    return nn.init.normal_(tensor, std=1 / tensor.size(-1) if tensor.dim() > 1 else 1.0)
 
 
 class LipschitzRNNCell(BaseRecurrentCell):

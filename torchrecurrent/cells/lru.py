@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 import torch
-from torch import Tensor, cos, exp, nn, sin
+from torch import Tensor, cos, exp, sin
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer, ring
+from ..init import Initializer, phase, ring, variance_scaling
 from ..named_layer import RecurrentLayer
 from ..roles import Input, Kernel, MapRole, Output, Raw, State, VectorRole
-from .antisymmetric_rnn import fan_in_normal_
 
 __all__ = ["LRU", "LRUCell"]
 
@@ -27,20 +25,9 @@ Readout = Annotated[
 ]
 
 
-def complex_fan_in_normal_(tensor: Tensor) -> Tensor:
-    """Fill a block ``(H, I)`` from N(0, 1/(2I)): the real or the imaginary part."""
-    return nn.init.normal_(tensor, std=1 / math.sqrt(2 * tensor.size(1)))
-
-
-def unit_ring_(tensor: Tensor) -> Tensor:
-    """:func:`torchrecurrent.init.ring` from 0 to 1."""
-    return ring()(tensor)
-
-
-def log_phase_(tensor: Tensor) -> Tensor:
-    r"""Fill with the logarithms of phases from :math:`U(0, 2\pi)`."""
-    phases = torch.empty_like(tensor, dtype=torch.float64).uniform_(0, 2 * math.pi)
-    return tensor.copy_(phases.clamp_(min=1e-12).log_())
+def normalize_(nu: Tensor, gamma: Tensor) -> None:
+    r"""Add :math:`\frac12 \log(1 - |\lambda|^2)` to gamma: the state's variance is that of B x."""
+    gamma.add_(0.5 * torch.log(-torch.expm1(-2 * nu.exp())))
 
 
 class LRUCell(BaseRecurrentCell):
@@ -78,14 +65,15 @@ class LRUCell(BaseRecurrentCell):
     ``lru/model.py`` among them; no code of the authors' was found.
     """
 
-    kernel_init: Initializer = complex_fan_in_normal_
-    nu_kernel_init: Initializer = unit_ring_
-    theta_kernel_init: Initializer = log_phase_
+    kernel_init: Initializer = variance_scaling(0.5)
+    nu_kernel_init: Initializer = ring()
+    theta_kernel_init: Initializer = phase()
     gamma_kernel_init: Initializer = "zeros"
-    output_kernel_init: Initializer = fan_in_normal_
+    output_kernel_init: Initializer = "lecun_normal"
     skip_kernel_init: Initializer = "normal"
     citation: ClassVar[str] = "orvieto2023resurrecting"
     family: ClassVar[str] = "input-gated"
+    first = {("nu", "gamma"): normalize_}
 
     @staticmethod
     def step(
@@ -110,12 +98,6 @@ class LRUCell(BaseRecurrentCell):
     @property
     def output_size(self) -> int:
         return self.input_size
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        nu, gamma = (self.get_parameter(f"weight_{name}") for name in ("nu", "gamma"))
-        gamma.add_(0.5 * torch.log(-torch.expm1(-2 * nu.exp())))
 
 
 class LRU(RecurrentLayer, cell=LRUCell):

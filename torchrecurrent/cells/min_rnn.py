@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -98,7 +97,7 @@ class minLSTMCell(BaseRecurrentCell):
     bias_init: Initializer = "hidden_uniform"
     citation: ClassVar[str] = "feng2024were"
     family: ClassVar[str] = "input-gated"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
+    first = {"f": "forget_bias"}
 
     @staticmethod
     def step(h: State, n: Input, f: Input, i: Input, nonlinearity: Nonlinearity) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, sigmoid, tanh
@@ -101,7 +100,7 @@ class MomentumLSTMCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = "eye"
     citation: ClassVar[str] = "nguyen2020momentumrnn"
     family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"w_f": "forget_bias", "f": "forget_bias"}
+    first = {"w_f": "forget_bias", "f": "forget_bias"}
 
     @staticmethod
     def step(

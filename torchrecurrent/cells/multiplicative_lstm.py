@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 from torch import Tensor, sigmoid, tanh
@@ -58,7 +58,7 @@ class MultiplicativeLSTMCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "krause2016multiplicative"
     family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
+    first = {"f": "forget_bias"}
 
     @staticmethod
     def step(

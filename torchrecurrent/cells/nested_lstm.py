@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 from torch import Tensor, sigmoid, tanh
@@ -72,7 +72,7 @@ class NestedLSTMCell(BaseRecurrentCell):
     inner_recurrent_bias_init: Initializer = "zeros"
     citation: ClassVar[str] = "moniz2017nested"
     family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias", "A_f": "forget_bias"}
+    first = {"f": "forget_bias", "A_f": "forget_bias"}
 
     @staticmethod
     def step(

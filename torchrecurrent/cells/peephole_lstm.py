@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, xavier_vector_
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, GateNonlinearity, Kernel, Nonlinearity, State, VectorRole
 
 __all__ = ["PeepholeLSTM", "PeepholeLSTMCell"]
 
 Peephole = Annotated[Tensor, VectorRole(Kernel("weight_ph", None, "peephole_"))]
-
-
-def xavier_vector_(tensor: Tensor) -> Tensor:
-    r"""Fill a vector of H numbers from :math:`U(-\sqrt{3/H}, \sqrt{3/H})`."""
-    bound = math.sqrt(3 / tensor.size(0))
-    return nn.init.uniform_(tensor, -bound, bound)
 
 
 class PeepholeLSTMCell(BaseRecurrentCell):
@@ -61,7 +53,7 @@ class PeepholeLSTMCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     citation: ClassVar[str] = "gers2002learning"
     family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
+    first = {"f": "forget_bias"}
 
     @staticmethod
     def step(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, ClassVar
 
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, variance_scaling
 from ..named_layer import RecurrentLayer
 from ..roles import INPUT, RECURRENT, Output, ProductRole, Raw, State, StateRole
 
@@ -17,12 +16,6 @@ __all__ = ["QRNN", "QRNNCell"]
 Previous = Annotated[Tensor, StateRole("input_size")]
 #: W x + b + V x_prev: a convolution of width two over the input.
 Convolved = Annotated[Tensor, ProductRole(INPUT, RECURRENT, "x_prev")]
-
-
-def pair_uniform_(tensor: Tensor) -> Tensor:
-    r"""Fill a block ``(H, I)`` with :math:`U(\pm 1/\sqrt{2I})`: one half of a map of two inputs."""
-    bound = 1 / math.sqrt(2 * tensor.size(1)) if tensor.dim() > 1 else 1 / math.sqrt(2)
-    return nn.init.uniform_(tensor, -bound, bound)
 
 
 class QRNNCell(BaseRecurrentCell):
@@ -52,8 +45,8 @@ class QRNNCell(BaseRecurrentCell):
     """
 
     recurrent_bias: bool | None = False
-    kernel_init: Initializer = pair_uniform_
-    recurrent_kernel_init: Initializer = pair_uniform_
+    kernel_init: Initializer = variance_scaling(1 / 6, "uniform")
+    recurrent_kernel_init: Initializer = variance_scaling(1 / 6, "uniform")
     citation: ClassVar[str] = "bradbury2017quasi"
     family: ClassVar[str] = "input-gated"
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, xavier_vector_
 from ..named_layer import RecurrentLayer
 from ..roles import (
     Gate,
@@ -22,7 +22,6 @@ from ..roles import (
     State,
     VectorRole,
 )
-from .peephole_lstm import xavier_vector_
 
 __all__ = ["ResLSTM", "ResLSTMCell"]
 

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor, exp, sigmoid, sqrt, where
 from torch.nn.functional import softplus
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, softplus_ring
 from ..named_layer import RecurrentLayer
 from ..roles import INPUT, Constant, Input, Kernel, ProductRole, State, VectorRole
-from .antisymmetric_rnn import fan_in_normal_
 
 __all__ = ["RGLRU", "RGLRUCell"]
 
 Decay = Annotated[Tensor, VectorRole(Kernel("weight_decay", None, "decay_"))]
 Value = Annotated[Tensor, ProductRole(INPUT, rows="value_size")]
-
-
-def slow_decay_(tensor: Tensor) -> Tensor:
-    r"""Fill so that :math:`e^{-2\,\mathrm{softplus}(\Lambda)}` is :math:`U(0.9^2, 0.999^2)`."""
-    square = torch.empty_like(tensor, dtype=torch.float64).uniform_(0.9**2, 0.999**2)
-    return tensor.copy_(square.log_().mul_(-0.5).expm1_().log_())
 
 
 class RGLRUCell(BaseRecurrentCell):
@@ -60,8 +52,8 @@ class RGLRUCell(BaseRecurrentCell):
 
     c: float = 8.0
     epsilon: float = 2.5e-7
-    kernel_init: Initializer = fan_in_normal_
-    decay_kernel_init: Initializer = slow_decay_
+    kernel_init: Initializer = "lecun_normal"
+    decay_kernel_init: Initializer = softplus_ring()
     citation: ClassVar[str] = "de2024griffin"
     family: ClassVar[str] = "input-gated"
 

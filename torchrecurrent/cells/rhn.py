@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -61,6 +60,7 @@ class RHNCell(BaseRecurrentCell):
     depth_bias_init: Initializer = "zeros"
     citation: ClassVar[str] = "zilly2017recurrent"
     family: ClassVar[str] = "highway"
+    first = {"t": "transform_bias", "T": "transform_bias"}
 
     @staticmethod
     def step(s: State, h: Gate, t: Gate, H: Layers, T: Layers) -> Tensor:
@@ -68,15 +68,6 @@ class RHNCell(BaseRecurrentCell):
         for H_l, T_l in zip(H, T, strict=True):
             s = s + sigmoid(T_l(s)) * (tanh(H_l(s)) - s)
         return s
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "t").add_(self.transform_bias)
-        if self.depth_bias:
-            for layer in range(1, self.depth):
-                self.block("bias_dh", f"T{layer}").add_(self.transform_bias)
 
 
 class RHN(RecurrentLayer, cell=RHNCell):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, ClassVar
 
-import torch
-from torch import Tensor, nn, sigmoid
+from torch import Tensor, sigmoid
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
-from ..init import Initializer
+from ..init import Initializer, gain, variance_scaling
 from ..named_layer import RecurrentLayer
 from ..roles import (
     Bias,
@@ -33,18 +32,6 @@ Skip = Annotated[
     Callable[[Tensor], Tensor],
     MapRole(SKIP, "skip_size", columns="input_size", always_dense=True),
 ]
-
-
-def unit_variance_(tensor: Tensor) -> Tensor:
-    r"""Fill a block ``(H, I)`` with :math:`U(\pm\sqrt{3/I})`, whose variance is 1/I."""
-    bound = math.sqrt(3 / tensor.size(1))
-    return nn.init.uniform_(tensor, -bound, bound)
-
-
-def half_variance_(tensor: Tensor) -> Tensor:
-    r"""Fill from :math:`U(\pm\sqrt{3/2})`; a dense block's variance is divided by its columns."""
-    bound = math.sqrt(1.5 / (tensor.size(1) if tensor.dim() > 1 else 1))
-    return nn.init.uniform_(tensor, -bound, bound)
 
 
 class SRUCell(BaseRecurrentCell):
@@ -85,12 +72,16 @@ class SRUCell(BaseRecurrentCell):
     highway_bias: float = 0.0
     recurrent_bias: bool | None = False
     recurrence: Recurrence = "diagonal"
-    kernel_init: Initializer = unit_variance_
-    recurrent_kernel_init: Initializer = half_variance_
-    skip_kernel_init: Initializer = unit_variance_
+    kernel_init: Initializer = "lecun_uniform"
+    recurrent_kernel_init: Initializer = variance_scaling(0.5, "uniform")
+    skip_kernel_init: Initializer = "lecun_uniform"
     citation: ClassVar[str] = "lei2018simple"
     family: ClassVar[str] = "input-gated"
-    first_biases: ClassVar[Mapping[str, str]] = {"b_r": "highway_bias"}
+    first = {
+        "b_r": "highway_bias",
+        "weight_ih.f": gain(math.sqrt(0.5)),
+        "weight_ih.r": gain(math.sqrt(0.5)),
+    }
 
     @property
     def skip_size(self) -> int:
@@ -118,12 +109,6 @@ class SRUCell(BaseRecurrentCell):
         f, r = sigmoid(f + b_f), sigmoid(r + b_r)
         c = f * c + (1 - f) * n
         return r * nonlinearity(c) + (1 - r) * (alpha * S(x)), c
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        for gate in ("f", "r"):
-            self.block("weight_ih", gate).mul_(math.sqrt(0.5))
 
 
 class SRU(RecurrentLayer, cell=SRUCell):

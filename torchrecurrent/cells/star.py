@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, chrono
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Input, State
 
@@ -50,20 +49,17 @@ class STARCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "turkoglu2021gating"
     family: ClassVar[str] = "one-gate"
+    first = {"k": "chrono_init"}
 
     @staticmethod
     def step(h: State, z: Input, k: Gate, beta: Constant) -> Tensor:
         z = tanh(z)
         return tanh((1 - sigmoid(k)) * h + sigmoid(k + beta) * z)
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        biases = [name for name in ("bias_ih", "bias_hh") if getattr(self, name) is not None]
-        if self.t_max > 1 and biases:
-            for name in biases:
-                self.block(name, "k").zero_()
-            self.block(biases[0], "k").uniform_(1, self.t_max).log_().neg_()
+    @property
+    def chrono_init(self) -> Initializer | None:
+        """What the bias of k begins with, if not with ``bias_init``."""
+        return chrono(self.t_max + 1, "input") if self.t_max > 1 else None
 
 
 class STAR(RecurrentLayer, cell=STARCell):

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell, Recurrence
-from ..init import Initializer, kaiming_uniform_8_
+from ..init import Initializer, kaiming_uniform_8_, uniform
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Kernel, State, VectorRole
 
 __all__ = ["UnICORNN", "UnICORNNCell"]
 
 Control = Annotated[Tensor, VectorRole(Kernel("weight_ch", None, "control_"))]
-
-
-def tenth_uniform_(tensor: Tensor) -> Tensor:
-    """Fill from U(-0.1, 0.1)."""
-    return nn.init.uniform_(tensor, -0.1, 0.1)
 
 
 class UnICORNNCell(BaseRecurrentCell):
@@ -57,7 +52,7 @@ class UnICORNNCell(BaseRecurrentCell):
     recurrence: Recurrence = "diagonal"
     kernel_init: Initializer = kaiming_uniform_8_
     recurrent_kernel_init: Initializer = "uniform"
-    control_kernel_init: Initializer = tenth_uniform_
+    control_kernel_init: Initializer = uniform(-0.1, 0.1)
     citation: ClassVar[str] = "rusch2021unicornn"
     family: ClassVar[str] = "ODE"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, uniform_gates_
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, Input, Map, State
 
@@ -17,7 +17,19 @@ __all__ = ["URGRU", "URLSTM", "URGRUCell", "URLSTMCell"]
 GateInit = Literal["uniform", "none"]
 
 
-class URLSTMCell(BaseRecurrentCell):
+class UniformGates(BaseRecurrentCell):
+    """A cell with a forget gate f and a refine gate r that start spread evenly, or do not."""
+
+    gate_init: GateInit = "uniform"
+    first = {("f", "r"): "uniform_gates"}
+
+    @property
+    def uniform_gates(self) -> Callable[..., object] | None:
+        """What the biases of f and r begin with, if not with ``bias_init``."""
+        return uniform_gates_ if self.gate_init == "uniform" else None
+
+
+class URLSTMCell(UniformGates):
     r"""LSTM with uniform gate initialisation and a refine gate [gu2020improving]_.
 
     The refine gate r moves the effective gate g away from the forget gate f by up to
@@ -48,7 +60,6 @@ class URLSTMCell(BaseRecurrentCell):
     Here the two biases start opposite and are trained apart.
     """
 
-    gate_init: GateInit = "uniform"
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "gu2020improving"
     family: ClassVar[str] = "LSTM-like"
@@ -60,18 +71,12 @@ class URLSTMCell(BaseRecurrentCell):
         c = g * c + (1 - g) * u
         return o * tanh(c), c
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.gate_init == "uniform":
-            spread(self)
-
 
 class URLSTM(RecurrentLayer, cell=URLSTMCell):
     """Stacked :class:`URLSTMCell`."""
 
 
-class URGRUCell(BaseRecurrentCell):
+class URGRUCell(UniformGates):
     r"""GRU with uniform gate initialisation and a refine gate [gu2020improving]_.
 
     The gates of :class:`URLSTMCell` in a GRU whose reset gate comes before the product: for
@@ -96,7 +101,6 @@ class URGRUCell(BaseRecurrentCell):
     :class:`URLSTMCell`.
     """
 
-    gate_init: GateInit = "uniform"
     recurrent_kernel_init: Initializer = "orthogonal"
     citation: ClassVar[str] = "gu2020improving"
     family: ClassVar[str] = "GRU-like"
@@ -108,26 +112,6 @@ class URGRUCell(BaseRecurrentCell):
         n = tanh(n + U(s * h))
         return g * h + (1 - g) * n
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.gate_init == "uniform":
-            spread(self)
-
 
 class URGRU(RecurrentLayer, cell=URGRUCell):
     """Stacked :class:`URGRUCell`."""
-
-
-def spread(cell: URLSTMCell | URGRUCell) -> None:
-    """Fill the biases of f and r so that the gates start spread evenly."""
-    biases = [name for name in ("bias_ih", "bias_hh") if getattr(cell, name) is not None]
-    if not biases:
-        return
-    for name in biases:
-        cell.block(name, "f").zero_()
-        cell.block(name, "r").zero_()
-    forget, refine = cell.block(biases[0], "f"), cell.block(biases[0], "r")
-    margin = min(1 / cell.hidden_size, 0.5)
-    forget.uniform_(margin, 1 - margin).logit_()
-    refine.copy_(-forget)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
-import torch
-from torch import Tensor, exp, maximum, minimum, nn, sigmoid, tanh, where
+from torch import Tensor, exp, maximum, minimum, sigmoid, tanh, where
 from torch.nn.functional import logsigmoid
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, power_law, variance_scaling
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, State
 
 __all__ = ["sLSTM", "sLSTMCell"]
-
-
-def small_init_(tensor: Tensor) -> Tensor:
-    r"""Fill a block of shape ``(H, I)`` from :math:`N(0, 2 / (5 I))`."""
-    return nn.init.normal_(tensor, std=math.sqrt(2 / (5 * tensor.size(-1))))
 
 
 class sLSTMCell(BaseRecurrentCell):
@@ -54,10 +47,11 @@ class sLSTMCell(BaseRecurrentCell):
     ``src/cuda/slstm_pointwise.cu``, which tests n for zero unit by unit, as here.
     """
 
-    kernel_init: Initializer = small_init_
+    kernel_init: Initializer = variance_scaling(0.4)
     recurrent_kernel_init: Initializer = "zeros"
     citation: ClassVar[str] = "beck2024xlstm"
     family: ClassVar[str] = "LSTM-like"
+    first = {"f": "falling"}
 
     @staticmethod
     def step(
@@ -71,15 +65,10 @@ class sLSTMCell(BaseRecurrentCell):
         h = sigmoid(o) * c / n
         return h, c, n, m
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            width = self.hidden_size // self.num_heads
-            place = torch.linspace(0, 1, width) if width > 1 else torch.zeros(1)
-            falling = 5 - 12 * place**0.3
-            forget = self.block("bias_ih", "f")
-            forget.add_(falling.repeat(self.num_heads).to(forget))
+    @property
+    def falling(self) -> Initializer:
+        """What the bias of f begins with: the same in each head."""
+        return power_law(5.0, -7.0, 0.3, self.num_heads)
 
 
 class sLSTM(RecurrentLayer, cell=sLSTMCell):
