@@ -28,7 +28,7 @@ from .options import (
 )
 from .per_sample import PerSample, watch
 from .roles import RECURRENT
-from .saved import drop_zero_biases
+from .saved import adopt_constants, drop_zero_biases
 from .signature import StepSignature
 from .tracing import as_leaf, is_symbolic, refuse_scripting
 
@@ -346,6 +346,7 @@ class BaseRecurrentCell(Options):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         drop_zero_biases(self, state_dict, prefix)
+        adopt_constants(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:

@@ -47,10 +47,12 @@ class Kernel:
     weight: str
     bias: str | None = None
     prefix: str = ""
+    #: The weight's initialiser, where it has not the name ``<prefix>kernel_init``.
+    initializer: str = ""
 
     @property
     def weight_option(self) -> str:
-        return f"{self.prefix}kernel_init"
+        return self.initializer or f"{self.prefix}kernel_init"
 
     @property
     def bias_option(self) -> str:

@@ -45,9 +45,6 @@ class AntisymmetricRNNCell(BaseRecurrentCell):
     Sources: the paper's experimental details as a reproducibility study quotes them; no
     code of the authors' was found. The default step and diffusion are those that the
     comparison in erichson/LipschitzRNN, ``models.py``, starts from.
-
-    Differs from torchrecurrent 0.2.5: with its defaults, epsilon 1, gamma 0 and V from
-    N(0, 1), gradients explode within a hundred steps.
     """
 
     nonlinearity: Activation = "tanh"
@@ -89,10 +86,6 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
     Initialisation: as of :class:`AntisymmetricRNNCell`, one gate at a time.
 
     Sources: as of :class:`AntisymmetricRNNCell`.
-
-    Differs from torchrecurrent 0.2.5: its gate left out d, against its documentation
-    (subtract d from :math:`b_z` to compute what it did); its defaults, as those of
-    :class:`AntisymmetricRNNCell`.
     """
 
     epsilon: float = 0.01

@@ -33,8 +33,6 @@ class ATRCell(BaseRecurrentCell):
     Sources: code that seems to be the first author's, bzhangGo/zero, where p has no bias.
     Here b is there, and starts at zero, to keep the shapes of torchrecurrent 0.2.5;
     ``bias=False, recurrent_bias=True`` is that code's cell.
-
-    Differs from torchrecurrent 0.2.5: U was drawn from N(0, 1).
     """
 
     citation: ClassVar[str] = "zhang2018simplifying"

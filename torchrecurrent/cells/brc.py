@@ -31,9 +31,6 @@ class BRCell(BaseRecurrentCell):
     :math:`b_h`; it is there, and starts at zero, to keep the shapes of torchrecurrent 0.2.5.
 
     Sources: the authors' repository nvecoven/BRC, ``cells/cells.py``.
-
-    Differs from torchrecurrent 0.2.5: recurrent vectors were drawn from N(0, 1); Xavier's
-    bound came from the stack of three gates.
     """
 
     recurrence: Recurrence = "diagonal"
@@ -68,8 +65,6 @@ class nBRCell(BRCell):
     Xavier-uniform since January 2021; ``recurrent_kernel_init="orthogonal"`` is the former.
 
     Sources: the authors' repository nvecoven/BRC, ``cells/cells.py``.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
     """
 
     recurrence: Recurrence = "dense"

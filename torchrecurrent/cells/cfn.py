@@ -36,8 +36,6 @@ class CFNCell(BaseRecurrentCell):
 
     Sources: the paper's cell and initialisation as an independent port to TensorFlow has
     them; no code of the authors' was found.
-
-    Differs from torchrecurrent 0.2.5: kernels were Xavier-uniform, all biases zero.
     """
 
     theta_bias: float = 1.0

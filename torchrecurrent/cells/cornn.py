@@ -42,8 +42,6 @@ class coRNNCell(BaseRecurrentCell):
 
     Sources: the authors' repository tk-rusch/coRNN, ``sMNIST/network.py`` and
     ``HAR-2/network.py``.
-
-    Differs from torchrecurrent 0.2.5: kernels were Xavier-uniform.
     """
 
     dt: float = 0.1

@@ -35,10 +35,6 @@ class FastRNNCell(BaseRecurrentCell):
 
     Sources: the authors' repository microsoft/EdgeML,
     ``pytorch/edgeml_pytorch/graph/rnn.py``. Its kernels of low rank are not here.
-
-    Differs from torchrecurrent 0.2.5: :math:`\alpha` and :math:`\beta` started at 3 and -3,
-    which forgets all but a twentieth of the state at each step; kernels were Xavier-uniform,
-    biases zero.
     """
 
     nonlinearity: Activation = "tanh"
@@ -84,10 +80,6 @@ class FastGRNNCell(BaseRecurrentCell):
 
     Sources: the authors' repository microsoft/EdgeML,
     ``pytorch/edgeml_pytorch/graph/rnn.py``. Its kernels of low rank are not here.
-
-    Differs from torchrecurrent 0.2.5: there ``nonlinearity`` was the gate's, and tanh;
-    :math:`\zeta` and :math:`\nu` started at 3 and -3; kernels were Xavier-uniform, biases
-    zero.
     """
 
     gate_nonlinearity: Activation = "sigmoid"

@@ -38,8 +38,6 @@ class IndRNNCell(BaseRecurrentCell):
 
     Sources: Sunnydreamrain/IndRNN_pytorch, ``IndRNN_onlyrecurrent.py``,
     ``Indrnn_plainnet.py`` and ``README.md``.
-
-    Differs from torchrecurrent 0.2.5: its default was tanh, with u from N(0, 1).
     """
 
     nonlinearity: Activation = "relu"

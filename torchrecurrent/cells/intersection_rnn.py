@@ -35,9 +35,6 @@ class UGRNNCell(BaseRecurrentCell):
 
     Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class UGRNNCell, which
     adds the one in the step.
-
-    Differs from torchrecurrent 0.2.5: the gate's bias was zero; Xavier's bound came from
-    the stack of both.
     """
 
     forget_bias: float = 1.0
@@ -82,8 +79,6 @@ class IntersectionRNNCell(BaseRecurrentCell):
 
     Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class
     IntersectionRNNCell, which adds the one in the step.
-
-    Differs from torchrecurrent 0.2.5: the gates' biases were zero.
     """
 
     depth_nonlinearity: Activation = "relu"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, sigmoid, tanh
 
@@ -10,7 +10,6 @@ from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, State
-from ..saved import adopt_constants
 
 __all__ = ["JANET", "JANETCell"]
 
@@ -37,9 +36,6 @@ class JANETCell(BaseRecurrentCell):
 
     Sources: the authors' repository JosvanderWesthuizen/janet, ``aux_code/rnn_cells.py``,
     which has :math:`\sigma(1 - f_t)` as its input gate.
-
-    Differs from torchrecurrent 0.2.5: :math:`\beta` was trained (a state dict of its sets
-    ``beta``); :math:`b_f` was zero; the state was given twice, as a tuple ``(h, c)``.
     """
 
     beta: float = 1.0
@@ -51,10 +47,6 @@ class JANETCell(BaseRecurrentCell):
     @staticmethod
     def step(h: State, f: Gate, n: Gate, beta: Constant) -> Tensor:
         return sigmoid(f) * h + (1 - sigmoid(f - beta)) * tanh(n)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        adopt_constants(self, state_dict, prefix, ("beta",))
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class JANET(RecurrentLayer, cell=JANETCell):

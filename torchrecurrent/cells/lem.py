@@ -37,8 +37,6 @@ class LEMCell(BaseRecurrentCell):
     Initialisation: all parameters from :math:`U(-1/\sqrt H, 1/\sqrt H)`.
 
     Sources: the authors' repository tk-rusch/LEM, ``src/FitzHughNagumo/network.py``.
-
-    Differs from torchrecurrent 0.2.5: y saw the old z; kernels were Xavier-uniform.
     """
 
     dt: float = 1.0

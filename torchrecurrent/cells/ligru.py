@@ -39,8 +39,6 @@ class LiGRUCell(BaseRecurrentCell):
     Sources: mravanelli/pytorch-kaldi, ``neural_networks.py`` (the first author's), and
     speechbrain, ``nnet/RNN.py``; their dropout of the candidate, with one mask for all time
     steps, is not here.
-
-    Differs from torchrecurrent 0.2.5: U was Xavier-uniform; it has no batch normalisation.
     """
 
     nonlinearity: Activation = "relu"

@@ -42,8 +42,6 @@ class MCLSTMCell(BaseRecurrentCell):
 
     Sources: the paper's abstract, and its equations as two independent ports have them; its
     text, its initialisation and code of the authors' could not be found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
     """
 
     gate_nonlinearity: Activation = "sigmoid"

@@ -47,9 +47,6 @@ class MultiplicativeLSTMCell(BaseRecurrentCell):
     openai/generating-reviews-discovering-sentiment, ``encoder.py``. The authors' older
     ``matlab`` code has no tanh in g, puts the output gate inside: :math:`\tanh(o_t \odot
     c_t)`, and starts the forget gate's bias at 3.
-
-    Differs from torchrecurrent 0.2.5: V was drawn from N(0, 1); the forget gate's bias was
-    zero; Xavier's bound came from the stack of gates.
     """
 
     multiplicative_bias: bool | None = None

@@ -34,8 +34,6 @@ class MUT1Cell(BaseRecurrentCell):
 
     Sources: the paper's equations as RecurrentLayers.jl has them, ``src/mut_cell.jl``, with
     a remark on the input's width; no code of the authors' was found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
     """
 
     citation: ClassVar[str] = "jozefowicz2015empirical"
@@ -72,8 +70,6 @@ class MUT2Cell(BaseRecurrentCell):
     could not be checked.
 
     Sources: as for :class:`MUT1Cell`.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
     """
 
     citation: ClassVar[str] = "jozefowicz2015empirical"
@@ -107,9 +103,6 @@ class MUT3Cell(BaseRecurrentCell):
     could not be checked.
 
     Sources: as for :class:`MUT1Cell`.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates. Its page
-    showed the bare input in r, which belongs to the paper's second mutation.
     """
 
     citation: ClassVar[str] = "jozefowicz2015empirical"

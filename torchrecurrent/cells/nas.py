@@ -35,9 +35,6 @@ class NASCell(BaseRecurrentCell):
     Sources: TensorFlow Addons' ``rnn/nas_cell.py``, which has no biases unless asked, then
     one beside :math:`U h_{t-1}`, and takes Xavier's bound from the stack of eight; the
     paper's initialisation could not be checked.
-
-    Differs from torchrecurrent 0.2.5: it added the two parts of the pair 3 instead of
-    multiplying them; Xavier's bound came from the stack.
     """
 
     citation: ClassVar[str] = "zoph2017neural"

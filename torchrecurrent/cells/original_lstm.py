@@ -53,9 +53,6 @@ class OriginalLSTMCell(BaseRecurrentCell):
     Sources: the paper's equations and squashing functions as two independent ports have
     them; the paper itself could not be read. Gradients here are whole, where the paper cuts
     them at the gates.
-
-    Differs from torchrecurrent 0.2.5: both squashing functions were tanh. Pass
-    ``input_nonlinearity="tanh", output_nonlinearity="tanh"`` for what was trained there.
     """
 
     input_nonlinearity: Activation = twice_centred

@@ -42,9 +42,6 @@ class PeepholeLSTMCell(BaseRecurrentCell):
     Sources: TensorFlow's ``rnn_cell_impl.py``, class LSTMCell, and TensorFlow Addons'
     ``peephole_lstm_cell.py``, whose initialisation this is; their squashing of :math:`c_t`
     at the output is the modern form, which the paper of 2002 leaves out.
-
-    Differs from torchrecurrent 0.2.5: peepholes were drawn from N(0, 1), the forget
-    gate's bias was zero.
     """
 
     nonlinearity: Activation = "tanh"

@@ -32,8 +32,6 @@ class RANCell(BaseRecurrentCell):
     both gates at once.
 
     Sources: the authors' repository kentonl/ran, ``ran.py``.
-
-    Differs from torchrecurrent 0.2.5: its page had a bias of :math:`\tilde c`, its code none.
     """
 
     citation: ClassVar[str] = "lee2017recurrent"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from torch import Tensor
@@ -26,17 +25,9 @@ from ..roles import (
 __all__ = ["ResLSTM", "ResLSTMCell"]
 
 
-@dataclass(frozen=True)
-class ShortlyNamed(Kernel):
-    """A kernel whose initialiser is ``<prefix>init``, as torchrecurrent 0.2.5 names it."""
-
-    @property
-    def weight_option(self) -> str:
-        return f"{self.prefix}init"
-
-
-PROJECTION = ShortlyNamed("weight_proj", None, "proj_")
-RESIDUAL = ShortlyNamed("weight_res", None, "residual_")
+# The initialisers' names are those of torchrecurrent 0.2.5.
+PROJECTION = Kernel("weight_proj", None, "proj_", "proj_init")
+RESIDUAL = Kernel("weight_res", None, "residual_", "residual_init")
 Peephole = Annotated[Tensor, VectorRole(Kernel("weight_ph", None, "peephole_"))]
 Projection = Annotated[Callable[[Tensor], Tensor], MapRole(PROJECTION)]
 #: No part of the recurrence, and as wide as the input.
@@ -75,9 +66,6 @@ class ResLSTMCell(BaseRecurrentCell):
     ``src/cells/reslstm_cell.jl`` among them; no code of the authors' was found. There h may
     be narrower than c, and the output gate sees c through a matrix; here both are H wide
     and each unit sees its own c, as in torchrecurrent 0.2.5, whose checkpoints have vectors.
-
-    Differs from torchrecurrent 0.2.5: peepholes were drawn from N(0, 1); Xavier's bound
-    came from the stack of gates.
     """
 
     nonlinearity: Activation = "tanh"

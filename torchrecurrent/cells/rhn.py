@@ -48,9 +48,6 @@ class RHNCell(BaseRecurrentCell):
 
     Sources: the authors' repository jzilly/RecurrentHighwayNetworks, ``rhn.py``,
     ``rhn_train.py`` and ``theano_rhn.py``.
-
-    Differs from torchrecurrent 0.2.5: that has the file of such a cell, which can't be
-    imported.
     """
 
     depth: int = 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor, sigmoid
 
@@ -12,7 +12,6 @@ from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Input, Kernel, Map, MapRole, Nonlinearity, Output, State
-from ..saved import adopt_constants
 
 __all__ = ["SCRN", "SCRNCell"]
 
@@ -48,10 +47,6 @@ class SCRNCell(BaseRecurrentCell):
     Sources: the paper's equations as two independent ports have them; the authors' repository
     facebookarchive/SCRNNs, ``mfactory.lua``, ``scrnn.lua`` and ``util.lua``, where
     :math:`\alpha` is fixed at 0.95 and h sees the context of the step before.
-
-    Differs from torchrecurrent 0.2.5: the output was fed back in place of h;
-    :math:`\alpha` was trained, from 0.5; P and V were drawn from N(0, 1). The
-    :math:`\alpha` in a state dict of that version becomes the option's value.
     """
 
     alpha: float = 0.95
@@ -81,10 +76,6 @@ class SCRNCell(BaseRecurrentCell):
     def check_options(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha should be a number from 0 to 1, got {self.alpha}")
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        adopt_constants(self, state_dict, prefix, ("alpha",))
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class SCRN(RecurrentLayer, cell=SCRNCell):

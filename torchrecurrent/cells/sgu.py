@@ -58,9 +58,6 @@ class SGUCell(BaseRecurrentCell):
     Sources: the paper's equations as Chainer's links SGU and DSGU and the issues of
     torchrecurrent have them; no code of the authors' was found. The slope of the hard
     sigmoid is Chainer's, and that of Theano, in which such cells were written then.
-
-    Differs from torchrecurrent 0.2.5: its hard sigmoid had torch's slope of 1/6, here
-    ``gate_nonlinearity="hard_sigmoid"``.
     """
 
     nonlinearity: Activation = "tanh"
@@ -110,8 +107,6 @@ class DSGUCell(BaseRecurrentCell):
     Initialisation: as of :class:`SGUCell`.
 
     Sources: as of :class:`SGUCell`.
-
-    Differs from torchrecurrent 0.2.5: as :class:`SGUCell`; V had no initialiser of its own.
     """
 
     nonlinearity: Activation = "tanh"

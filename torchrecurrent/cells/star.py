@@ -39,8 +39,6 @@ class STARCell(BaseRecurrentCell):
 
     Sources: the authors' repository 0zgur0/STAR_Network, ``star.py``, whose gate is
     :math:`-k_t`; their later ms-convSTAR has the paper's equation, and a gate bias of one.
-
-    Differs from torchrecurrent 0.2.5: kernels were Xavier-uniform, the gate's bias zero.
     """
 
     beta: float = 0.0

@@ -50,8 +50,6 @@ class TRNNCell(BaseRecurrentCell):
 
     Sources: the paper's equations as a TensorFlow port has them; no code of the authors'
     was found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of both.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
@@ -144,8 +142,6 @@ class TLSTMCell(BaseRecurrentCell):
 
     Sources: the paper's equations as other implementations have them; no code of the
     authors' was found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of three.
     """
 
     gate_nonlinearity: Activation = "sigmoid"

@@ -53,9 +53,6 @@ class tauGRUCell(BaseRecurrentCell):
     Sources: the paper's equations as two independent ports have them; the authors'
     repository could not be read. A research code that seems to be theirs starts from the
     same distribution, and lets z and a see the delayed input and state.
-
-    Differs from torchrecurrent 0.2.5: the delay line was not a part of the state; kernels
-    were Xavier-uniform, biases zero.
     """
 
     delay: int = 1

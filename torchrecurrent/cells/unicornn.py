@@ -42,8 +42,6 @@ class UnICORNNCell(BaseRecurrentCell):
     U(-0.1, 0.1), biases zero. There is no second bias unless ``recurrent_bias=True``.
 
     Sources: the authors' repository tk-rusch/unicornn, ``eigenWorms/network.py``.
-
-    Differs from torchrecurrent 0.2.5: W was Xavier-uniform.
     """
 
     dt: float = 0.1

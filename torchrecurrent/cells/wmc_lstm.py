@@ -46,9 +46,6 @@ class WMCLSTMCell(BaseRecurrentCell):
 
     Sources: a published summary of the paper's three connections; neither the paper nor code
     of the authors' could be read.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates. Its page
-    left out the tanh around the connections, which its code has.
     """
 
     memory_bias: bool | None = None
