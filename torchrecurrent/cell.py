@@ -133,6 +133,11 @@ class BaseRecurrentCell(Options):
         return self.hidden_size
 
     @property
+    def skip_size(self) -> int:
+        """Rows of what brings the input to the state's width; 0, the identity, if it is so wide."""
+        return 0 if self.input_size == self.hidden_size else self.hidden_size
+
+    @property
     def papers(self) -> tuple[str, ...]:
         """Keys of the papers behind the cell and those of its options that are in use."""
         multiplicative = self.integration == "multiplicative"

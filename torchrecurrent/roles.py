@@ -31,6 +31,7 @@ __all__ = [
     "Raw",
     "Recurrent",
     "Scalar",
+    "Skip",
     "State",
     "Vector",
 ]
@@ -194,6 +195,10 @@ Input = Annotated[Tensor, ProductRole(INPUT, None)]
 Recurrent = Annotated[Tensor, ProductRole(None, RECURRENT)]
 Map = Annotated[Callable[[Tensor], Tensor], MapRole()]
 CellMap = Annotated[Callable[[Tensor], Tensor], MapRole(CELL)]
+Skip = Annotated[
+    Callable[[Tensor], Tensor],
+    MapRole(Kernel("weight_skip", None, "skip_"), "skip_size", "input_size", always_dense=True),
+]
 Bias = Annotated[Tensor, BiasRole()]
 Vector = Annotated[Tensor, VectorRole(Kernel("weight_vh", None, "vector_"))]
 Scalar = Annotated[Tensor, ScalarRole()]

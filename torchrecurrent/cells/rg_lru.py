@@ -15,7 +15,8 @@ from ..roles import INPUT, Constant, Input, Kernel, ProductRole, State, VectorRo
 __all__ = ["RGLRU", "RGLRUCell"]
 
 Decay = Annotated[Tensor, VectorRole(Kernel("weight_decay", None, "decay_"))]
-Value = Annotated[Tensor, ProductRole(INPUT, rows="value_size")]
+#: The input itself where it is as wide as the state.
+Value = Annotated[Tensor, ProductRole(INPUT, rows="skip_size")]
 
 
 class RGLRUCell(BaseRecurrentCell):
@@ -56,11 +57,6 @@ class RGLRUCell(BaseRecurrentCell):
     decay_kernel_init: Initializer = softplus_ring()
     citation: ClassVar[str] = "de2024griffin"
     family: ClassVar[str] = "input-gated"
-
-    @property
-    def value_size(self) -> int:
-        """Rows of W_v; 0: v is the input itself."""
-        return 0 if self.input_size == self.hidden_size else self.hidden_size
 
     @staticmethod
     def step(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, sigmoid
 
@@ -12,26 +11,9 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, gain, variance_scaling
 from ..named_layer import RecurrentLayer
-from ..roles import (
-    Bias,
-    Constant,
-    Gate,
-    Input,
-    Kernel,
-    MapRole,
-    Nonlinearity,
-    Output,
-    Raw,
-    State,
-)
+from ..roles import Bias, Constant, Gate, Input, Nonlinearity, Output, Raw, Skip, State
 
 __all__ = ["SRU", "SRUCell"]
-
-SKIP = Kernel("weight_skip", None, "skip_")
-Skip = Annotated[
-    Callable[[Tensor], Tensor],
-    MapRole(SKIP, "skip_size", columns="input_size", always_dense=True),
-]
 
 
 class SRUCell(BaseRecurrentCell):
@@ -82,11 +64,6 @@ class SRUCell(BaseRecurrentCell):
         "weight_ih.f": gain(math.sqrt(0.5)),
         "weight_ih.r": gain(math.sqrt(0.5)),
     }
-
-    @property
-    def skip_size(self) -> int:
-        """Rows of S; 0: it is the identity."""
-        return 0 if self.input_size == self.hidden_size else self.hidden_size
 
     @property
     def alpha(self) -> float:
