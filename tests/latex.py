@@ -29,6 +29,8 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\mathrm{relu}": torch.relu,
     r"\mathrm{sqrt}": torch.sqrt,
     r"\mathrm{softplus}": torch.nn.functional.softplus,
+    r"\mathrm{polar}": torch.polar,
+    r"\mathrm{Re}": torch.real,
     r"\max": torch.maximum,
     r"\min": torch.minimum,
 }

@@ -36,6 +36,7 @@ _FUNCTIONS = {
     "logsigmoid": r"\log \sigma",
     "maximum": r"\max",
     "minimum": r"\min",
+    "polar": r"\mathrm{polar}",
 }
 _OPERATORS: dict[type[ast.operator], tuple[str, int]] = {
     ast.Add: ("+", 1),
@@ -92,8 +93,12 @@ def latex(cell: type[BaseRecurrentCell]) -> list[str]:
 class _Walk:
     def __init__(self, cell: type[BaseRecurrentCell], body: Sequence[ast.stmt]) -> None:
         self.cell = cell
-        self.roles = {argument.name: argument.role for argument in cell.signature.arguments}
-        self.states = [argument.name for argument in cell.signature.having(roles.StateRole)]
+        #: Of a complex argument that of its parts, which is printed alike.
+        self.roles = {
+            name: role.part if isinstance(role, roles.ComplexRole) else role
+            for name, role in ((each.name, each.role) for each in cell.signature.written)
+        }
+        self.states = [n for n, role in self.roles.items() if isinstance(role, roles.StateRole)]
         #: What each name stands for now.
         self.terms = {name: self._first(name) for name in self.roles}
         self.lines: list[str] = []
@@ -215,7 +220,8 @@ class _Walk:
             self.lines.append(f"{self.terms[name].text} &= {value.text}")
 
     def _return(self, values: Sequence[ast.expr]) -> None:
-        names = ["y"] * self.cell.signature.has_output + self.states
+        output = "o" if "y" in self.states else "y"
+        names = [output] * self.cell.signature.has_output + self.states
         for name, value in zip(names, values, strict=True):
             left, right = symbol(name, "t"), self._expression(value).text
             if left != right:
@@ -239,6 +245,8 @@ class _Walk:
                 sign = _COMPARISONS[type(comparison)]
                 left_text, right_text = self._expression(left).text, self._expression(right).text
                 return _Term(f"{left_text} {sign} {right_text}", strength=0)
+            case ast.Attribute(value=value, attr="real" | "imag" as part):
+                return _Term(rf"\mathrm{{{part[:2].title()}}}({self._expression(value).text})")
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name, [self._expression(argument) for argument in arguments])
         raise self._unknown(node)

@@ -14,13 +14,18 @@ from typing import Annotated
 
 from torch import Tensor
 
+from .complex_numbers import Complex, ComplexMap
 from .normalization import Normalize
 
 __all__ = [
     "Bias",
     "CellMap",
+    "ComplexInput",
+    "ComplexReadout",
+    "ComplexState",
     "Constant",
     "Delayed",
+    "Feedthrough",
     "Gate",
     "GateNonlinearity",
     "Input",
@@ -159,6 +164,16 @@ Stacked = ProductRole | MapRole | MapsRole | VectorRole
 
 
 @dataclass(frozen=True)
+class ComplexRole(Role):
+    """A complex number or matrix: two arguments of the role ``part``, its parts.
+
+    They are called ``<name>_re`` and ``<name>_im``, and all but the step knows them only.
+    """
+
+    part: Role
+
+
+@dataclass(frozen=True)
 class ScalarRole(Role):
     """One learned number; option ``<name>_init`` gives its first value."""
 
@@ -199,6 +214,13 @@ Skip = Annotated[
     Callable[[Tensor], Tensor],
     MapRole(Kernel("weight_skip", None, "skip_"), "skip_size", "input_size", always_dense=True),
 ]
+ComplexState = Annotated[Complex, ComplexRole(StateRole())]
+ComplexInput = Annotated[Complex, ComplexRole(ProductRole(INPUT))]
+ComplexReadout = Annotated[
+    ComplexMap,
+    ComplexRole(MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True)),
+]
+Feedthrough = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
 Bias = Annotated[Tensor, BiasRole()]
 Vector = Annotated[Tensor, VectorRole(Kernel("weight_vh", None, "vector_"))]
 Scalar = Annotated[Tensor, ScalarRole()]

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 from torch import Tensor, relu, sigmoid
 
 from ..cell import BaseRecurrentCell
+from ..complex_numbers import Complex
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Constant, Input, Kernel, MapRole, Output, Raw, State, VectorRole
+from ..roles import (
+    ComplexInput,
+    ComplexReadout,
+    ComplexState,
+    Constant,
+    Feedthrough,
+    Kernel,
+    Output,
+    Raw,
+    VectorRole,
+)
 
 __all__ = ["LinOSS", "LinOSSCell"]
 
 Frequency = Annotated[Tensor, VectorRole(Kernel("weight_a", None, "frequency_"))]
 Pace = Annotated[Tensor, VectorRole(Kernel("weight_dt", None, "dt_"))]
-Skip = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
-Readout = Annotated[
-    Callable[[Tensor], Tensor],
-    MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True),
-]
 
 
 class LinOSSCell(BaseRecurrentCell):
@@ -75,26 +80,21 @@ class LinOSSCell(BaseRecurrentCell):
 
     @staticmethod
     def step(
-        y_re: State,
-        y_im: State,
-        z_re: State,
-        z_im: State,
+        y: ComplexState,
+        z: ComplexState,
         x: Raw,
-        b_re: Input,
-        b_im: Input,
+        b: ComplexInput,
         A: Frequency,
         delta: Pace,
-        C_re: Readout,
-        C_im: Readout,
-        D: Skip,
+        C: ComplexReadout,
+        D: Feedthrough,
         theta: Constant,
-    ) -> tuple[Output, Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Output, Complex, Complex]:
         A, dt = relu(A), sigmoid(delta)
         S = 1 / (1 + theta * dt * dt * A)
-        z_re = S * (z_re + dt * (b_re - A * y_re))
-        z_im = S * (z_im + dt * (b_im - A * y_im))
-        y_re, y_im = y_re + dt * z_re, y_im + dt * z_im
-        return C_re(y_re) - C_im(y_im) + D * x, y_re, y_im, z_re, z_im
+        z = S * (z + dt * (b - A * y))
+        y = y + dt * z
+        return C(y).real + D * x, y, z
 
     @property
     def output_size(self) -> int:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 import torch
-from torch import Tensor, cos, exp, sin
+from torch import Tensor, exp
 
 from ..cell import BaseRecurrentCell
+from ..complex_numbers import Complex, polar
 from ..init import Initializer, phase, ring, variance_scaling
 from ..named_layer import RecurrentLayer
-from ..roles import Input, Kernel, MapRole, Output, Raw, State, VectorRole
+from ..roles import (
+    ComplexInput,
+    ComplexReadout,
+    ComplexState,
+    Feedthrough,
+    Kernel,
+    Output,
+    Raw,
+    VectorRole,
+)
 
 __all__ = ["LRU", "LRUCell"]
 
 Decay = Annotated[Tensor, VectorRole(Kernel("weight_nu", None, "nu_"))]
 Phase = Annotated[Tensor, VectorRole(Kernel("weight_theta", None, "theta_"))]
 Scale = Annotated[Tensor, VectorRole(Kernel("weight_gamma", None, "gamma_"))]
-Skip = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
-Readout = Annotated[
-    Callable[[Tensor], Tensor],
-    MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True),
-]
 
 
 def normalize_(nu: Tensor, gamma: Tensor) -> None:
@@ -44,8 +48,8 @@ class LRUCell(BaseRecurrentCell):
 
     where h, B and C are complex.
 
-    States: re and im, the parts of h. The output y is as wide as the input. The real part of B
-    is the block b_re of ``weight_ih``, that of C the block C_re of ``weight_out``.
+    States: h_re and h_im, the parts of h. The output y is as wide as the input. The real part of
+    B is the block b_re of ``weight_ih``, that of C the block C_re of ``weight_out``.
 
     Args:
         nu_kernel_init: initialiser of :math:`\nu`, ``weight_nu``, such as
@@ -77,23 +81,18 @@ class LRUCell(BaseRecurrentCell):
 
     @staticmethod
     def step(
-        re: State,
-        im: State,
+        h: ComplexState,
         x: Raw,
-        b_re: Input,
-        b_im: Input,
+        b: ComplexInput,
         nu: Decay,
         theta: Phase,
         gamma: Scale,
-        C_re: Readout,
-        C_im: Readout,
-        D: Skip,
-    ) -> tuple[Output, Tensor, Tensor]:
-        r, phi = exp(-exp(nu)), exp(theta)
-        a, b = r * cos(phi), r * sin(phi)
-        g = exp(gamma)
-        re, im = a * re - b * im + g * b_re, b * re + a * im + g * b_im
-        return C_re(re) - C_im(im) + D * x, re, im
+        C: ComplexReadout,
+        D: Feedthrough,
+    ) -> tuple[Output, Complex]:
+        lambda_ = polar(exp(-exp(nu)), exp(theta))
+        h = lambda_ * h + exp(gamma) * b
+        return C(h).real + D * x, h
 
     @property
     def output_size(self) -> int:

@@ -128,8 +128,7 @@ def update(
         else _value(cell, argument.name, argument.role, inputs, kernels)
         for argument in cell.signature.arguments
     )
-    result = type(cell).step(*arguments)
-    new: States = result if isinstance(result, tuple) else (result,)
+    new: States = cell.signature.call(type(cell).step, arguments)
     output, new = (new[0], new[1:]) if cell.signature.has_output else (new[0], new)
     if len(new) < len(states):  # the delay line takes the present state, forgets the oldest
         new = (*new, torch.cat([states[-1][..., cell.output_size :], states[0]], -1))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..complex_numbers import Complex
 from .derive import RULES
 from .graph import Graph
 
@@ -58,6 +59,8 @@ class Symbol:
 
     @classmethod
     def _apply(cls, op: str, *args: Any) -> Symbol:
+        if any(isinstance(arg, Complex) for arg in args):
+            return NotImplemented  # type: ignore[no-any-return] # its own operator is asked next
         graph = next(arg.graph for arg in args if isinstance(arg, Symbol))
         if len(args) != _ARITY.get(op, 1):
             raise UntraceableError(f"{op!r} with {len(args)} arguments has no rule")

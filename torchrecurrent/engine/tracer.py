@@ -94,10 +94,9 @@ class _Tracer:
         cell, graph = self.cell, self.graph
         arguments = [self._argument(a.name, a.role) for a in cell.signature.arguments]
         try:
-            result = type(cell).step(*arguments)
+            values = cell.signature.call(type(cell).step, arguments)
         except (TypeError, AttributeError, ValueError) as error:
             raise UntraceableError(f"its step can't be traced: {error}") from error
-        values = result if isinstance(result, tuple) else (result,)
         nodes = [self._node(value) for value in values]
         output = nodes.pop(0) if cell.signature.has_output else None
         names = list(self.states)
