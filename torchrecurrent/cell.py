@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from . import roles
 from .checks import check_cell_states, check_placement, check_width
+from .described import described
 from .engine import call, reference
 from .engine.reference import Kernels
 from .init import Initializer
@@ -100,8 +101,12 @@ class BaseRecurrentCell(Options):
     #: One of :data:`torchrecurrent.catalog.FAMILIES`.
     family: ClassVar[str] = ""
 
-    def __init_subclass__(cls, **kwargs: object) -> None:
+    def __init_subclass__(
+        cls, *, citation: str | None = None, family: str | None = None, **kwargs: object
+    ) -> None:
         super().__init_subclass__(**kwargs)
+        cls.citation = cls.citation if citation is None else citation
+        cls.family = cls.family if family is None else family
         cls.__signature__ = constructor_signature(cls, BaseRecurrentCell)  # type: ignore[attr-defined]
         names = inspect.signature(cls).parameters
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
@@ -110,6 +115,7 @@ class BaseRecurrentCell(Options):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
             cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])
             check_declarations(cls, cls.signature, inspect.signature(cls))
+            cls.__doc__ = described(cls, BaseRecurrentCell)
 
     if not TYPE_CHECKING:  # checkers derive the constructor from the annotations
 

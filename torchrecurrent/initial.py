@@ -9,6 +9,9 @@ A class says in ``first`` what its arguments begin with beside that:
     first = {"weight_ih.f": gain(0.5)}  # the rows of f in another parameter, after its option
     first = {("f", "r"): uniform_gates_}  # an initialiser of two arguments
 
+For an option a property may stand; ``None`` of it is nothing, and its docstring says on the page
+of the cell what it comes to.
+
 An argument may have two biases, that of the input's product and that of the state's. They are
 added up, so what is declared is for the first there is; an initialiser makes the other zero.
 """

@@ -26,6 +26,7 @@ class RecurrentLayer(Recurrent):
         super().__init_subclass__()
         if cell is not None:
             cls.cell = cell
+            cls.__doc__ = vars(cls).get("__doc__") or f"Stacked :class:`{cell.__name__}`."
             cls.__signature__ = _layer_signature(cls, cell)  # type: ignore[attr-defined]
 
     @classmethod

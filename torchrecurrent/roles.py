@@ -33,6 +33,8 @@ __all__ = [
     "Nonlinearity",
     "Norm",
     "Output",
+    "OutputNonlinearity",
+    "Peephole",
     "Raw",
     "Recurrent",
     "Scalar",
@@ -68,6 +70,9 @@ class Kernel:
     def bias_flag(self) -> str:
         return f"{self.prefix}bias"
 
+
+#: What a map and a nonlinearity are to a step.
+Function = Callable[[Tensor], Tensor]
 
 INPUT = Kernel("weight_ih", "bias_ih")
 RECURRENT = Kernel("weight_hh", "bias_hh", "recurrent_")
@@ -208,10 +213,10 @@ Raw = Annotated[Tensor, RawRole()]
 Gate = Annotated[Tensor, ProductRole(INPUT, RECURRENT)]
 Input = Annotated[Tensor, ProductRole(INPUT, None)]
 Recurrent = Annotated[Tensor, ProductRole(None, RECURRENT)]
-Map = Annotated[Callable[[Tensor], Tensor], MapRole()]
-CellMap = Annotated[Callable[[Tensor], Tensor], MapRole(CELL)]
+Map = Annotated[Function, MapRole()]
+CellMap = Annotated[Function, MapRole(CELL)]
 Skip = Annotated[
-    Callable[[Tensor], Tensor],
+    Function,
     MapRole(Kernel("weight_skip", None, "skip_"), "skip_size", "input_size", always_dense=True),
 ]
 ComplexState = Annotated[Complex, ComplexRole(StateRole())]
@@ -223,9 +228,11 @@ ComplexReadout = Annotated[
 Feedthrough = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
 Bias = Annotated[Tensor, BiasRole()]
 Vector = Annotated[Tensor, VectorRole(Kernel("weight_vh", None, "vector_"))]
+Peephole = Annotated[Tensor, VectorRole(Kernel("weight_ph", None, "peephole_"))]
 Scalar = Annotated[Tensor, ScalarRole()]
 Constant = Annotated[float, ConstantRole()]
-Nonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole()]
-GateNonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole(r"\sigma")]
+Nonlinearity = Annotated[Function, NonlinearityRole()]
+GateNonlinearity = Annotated[Function, NonlinearityRole(r"\sigma")]
+OutputNonlinearity = Annotated[Function, NonlinearityRole(r"\psi")]
 Norm = Annotated[Normalize, NormRole()]
 Output = Annotated[Tensor, OutputRole()]

@@ -1,9 +1,5 @@
 """Antisymmetric networks (Chang et al., 2019)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
@@ -21,30 +17,26 @@ __all__ = [
 ]
 
 
-class AntisymmetricRNNCell(BaseRecurrentCell):
+class AntisymmetricRNNCell(BaseRecurrentCell, citation="chang2019antisymmetricrnn", family="ODE"):
     r"""Antisymmetric recurrent cell [chang2019antisymmetricrnn]_.
 
-    One Euler step of an ordinary differential equation whose Jacobian has eigenvalues next
-    to the imaginary axis: gradients neither explode nor vanish over long sequences.
+    One Euler step of an ordinary differential equation whose Jacobian has eigenvalues next to the
+    imaginary axis: gradients neither explode nor vanish over long sequences.
 
     .. math::
         U &= V - V^\top - \gamma I \\
         h_t &= h_{t-1} + \epsilon\, \phi(W x_t + b + U h_{t-1} + d)
 
-    The parameter ``weight_hh`` is V. An antisymmetric matrix has a zero diagonal, so of a
-    diagonal recurrence only :math:`-\gamma` is left.
+    The parameter ``weight_hh`` is V. An antisymmetric matrix has a zero diagonal, so of a diagonal
+    recurrence only :math:`-\gamma` is left.
 
     Args:
-        nonlinearity: :math:`\phi`.
         epsilon: step size :math:`\epsilon`; the paper tries 0.01, 0.1 and 1.
         gamma: diffusion :math:`\gamma`, which damps what the Euler step would let grow.
 
-    Initialisation: W from N(0, 1/I) and V from N(0, 1/H), biases zero. The paper scales
-    the variance of V by a factor that it tunes from 0 to 256.
-
-    Sources: the paper's experimental details as a reproducibility study quotes them; no
-    code of the authors' was found. The default step and diffusion are those that the
-    comparison in erichson/LipschitzRNN, ``models.py``, starts from.
+    Sources: the paper's experimental details as a reproducibility study quotes them, where the
+    variance of V is scaled by a factor tuned from 0 to 256; no code of the authors' was found.
+    Step and diffusion are those that erichson/LipschitzRNN, ``models.py``, compares with.
     """
 
     nonlinearity: Activation = "tanh"
@@ -52,8 +44,6 @@ class AntisymmetricRNNCell(BaseRecurrentCell):
     gamma: float = 0.01
     kernel_init: Initializer = "lecun_normal"
     recurrent_kernel_init: Initializer = "lecun_normal"
-    citation: ClassVar[str] = "chang2019antisymmetricrnn"
-    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity, epsilon: Constant) -> Tensor:
@@ -63,16 +53,17 @@ class AntisymmetricRNNCell(BaseRecurrentCell):
         return antisymmetric(super().recurrent_kernel(), self.gamma)
 
 
-class AntisymmetricRNN(RecurrentLayer, cell=AntisymmetricRNNCell):
-    """Stacked :class:`AntisymmetricRNNCell`."""
+class AntisymmetricRNN(RecurrentLayer, cell=AntisymmetricRNNCell): ...
 
 
-class GatedAntisymmetricRNNCell(BaseRecurrentCell):
+class GatedAntisymmetricRNNCell(
+    BaseRecurrentCell, citation="chang2019antisymmetricrnn", family="ODE"
+):
     r"""Antisymmetric recurrent cell with an input gate [chang2019antisymmetricrnn]_.
 
     The step of :class:`AntisymmetricRNNCell`, each unit's size decided by a gate. Gate and
-    candidate share one recurrent kernel, which keeps the Jacobian's eigenvalues where they
-    were; the gate lets the cell ignore an input.
+    candidate share one recurrent kernel, which keeps the Jacobian's eigenvalues where they were;
+    the gate lets the cell ignore an input.
 
     .. math::
         U &= V - V^\top - \gamma I \\
@@ -83,8 +74,6 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
         epsilon: step size :math:`\epsilon`; the paper tries 0.01, 0.1 and 1.
         gamma: diffusion :math:`\gamma`.
 
-    Initialisation: as of :class:`AntisymmetricRNNCell`, one gate at a time.
-
     Sources: as of :class:`AntisymmetricRNNCell`.
     """
 
@@ -92,8 +81,6 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
     gamma: float = 0.01
     kernel_init: Initializer = "lecun_normal"
     recurrent_kernel_init: Initializer = "lecun_normal"
-    citation: ClassVar[str] = "chang2019antisymmetricrnn"
-    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(h: State, z: Input, n: Input, u: Recurrent, epsilon: Constant) -> Tensor:
@@ -103,5 +90,4 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
         return antisymmetric(super().recurrent_kernel(), self.gamma)
 
 
-class GatedAntisymmetricRNN(RecurrentLayer, cell=GatedAntisymmetricRNNCell):
-    """Stacked :class:`GatedAntisymmetricRNNCell`."""
+class GatedAntisymmetricRNN(RecurrentLayer, cell=GatedAntisymmetricRNNCell): ...

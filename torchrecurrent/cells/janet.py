@@ -1,9 +1,5 @@
 """JANET, the LSTM with nothing but a forget gate (van der Westhuizen and Lasenby, 2018)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -14,11 +10,11 @@ from ..roles import Constant, Gate, State
 __all__ = ["JANET", "JANETCell"]
 
 
-class JANETCell(BaseRecurrentCell):
+class JANETCell(BaseRecurrentCell, citation="vanderwesthuizen2018unreasonable", family="one-gate"):
     r"""JANET, "just another network" [vanderwesthuizen2018unreasonable]_.
 
-    An LSTM with its forget gate alone: half the parameters, and as good where memory is
-    what counts. For long sequences start it with the longest dependency that you expect,
+    An LSTM with its forget gate alone: half the parameters, and as good where memory is what
+    counts. For long sequences start it with the longest dependency that you expect,
     ``forget_init=torchrecurrent.init.chrono(steps)`` [tallec2018can]_.
 
     .. math::
@@ -28,20 +24,13 @@ class JANETCell(BaseRecurrentCell):
 
     Args:
         beta: :math:`\beta`, by which more is taken in than forgotten.
-        forget_init: what the bias of the forget gate begins with, whatever ``bias_init`` is.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; :math:`b_f` one, other
-    biases zero, as in the authors' code where it is not told the length of sequences;
-    where it is, :math:`b_f` is :func:`~torchrecurrent.init.chrono`'s.
-
-    Sources: the authors' repository JosvanderWesthuizen/janet, ``aux_code/rnn_cells.py``,
-    which has :math:`\sigma(1 - f_t)` as its input gate.
+    Sources: the authors' repository JosvanderWesthuizen/janet, ``aux_code/rnn_cells.py``, which has
+    :math:`\sigma(1 - f_t)` as its input gate, and chrono where it is told the sequences' length.
     """
 
     beta: float = 1.0
     forget_init: Initializer = "ones"
-    citation: ClassVar[str] = "vanderwesthuizen2018unreasonable"
-    family: ClassVar[str] = "one-gate"
     first = {"f": "forget_init"}
 
     @staticmethod
@@ -49,5 +38,4 @@ class JANETCell(BaseRecurrentCell):
         return sigmoid(f) * h + (1 - sigmoid(f - beta)) * tanh(n)
 
 
-class JANET(RecurrentLayer, cell=JANETCell):
-    """Stacked :class:`JANETCell`."""
+class JANET(RecurrentLayer, cell=JANETCell): ...

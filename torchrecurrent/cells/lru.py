@@ -1,8 +1,6 @@
 """The linear recurrent unit (Orvieto et al., 2023)."""
 
-from __future__ import annotations
-
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from torch import Tensor, exp
@@ -34,39 +32,28 @@ def normalize_(nu: Tensor, gamma: Tensor) -> None:
     gamma.add_(0.5 * torch.log(-torch.expm1(-2 * nu.exp())))
 
 
-class LRUCell(BaseRecurrentCell):
+class LRUCell(BaseRecurrentCell, citation="orvieto2023resurrecting", family="input-gated"):
     r"""Linear recurrent unit, LRU [orvieto2023resurrecting]_; not the light one.
 
-    A diagonal linear recurrence of complex numbers, written so that it is always stable: units
-    turn and decay, each at its own learned rate. Use it as a state-space model is used, in
-    deep stacks with nonlinear layers between, for very long sequences.
+    A diagonal linear recurrence of complex numbers, written so that it is always stable: units turn
+    and decay, each at its own learned rate. Use it as a state-space model is used, in deep stacks
+    with nonlinear layers between, for very long sequences.
 
     .. math::
         \lambda &= \exp(-\exp \nu + i \exp \theta) \\
         h_t &= \lambda \odot h_{t-1} + \exp \gamma \odot (B x_t) \\
         y_t &= \operatorname{Re}(C h_t) + D \odot x_t
 
-    where h, B and C are complex.
-
-    States: h_re and h_im, the parts of h. The output y is as wide as the input. The real part of
-    B is the block b_re of ``weight_ih``, that of C the block C_re of ``weight_out``.
+    where h, B and C are complex. The output y is as wide as the input.
 
     Args:
-        nu_kernel_init: initialiser of :math:`\nu`, ``weight_nu``, such as
-            ``torchrecurrent.init.ring(0.9, 0.999)`` for long memories.
-        theta_kernel_init: initialiser of :math:`\theta`, ``weight_theta``.
-        gamma_kernel_init: initialiser of what is added to the first :math:`\gamma`,
-            ``weight_gamma``, with which the states' variance is that of B x.
-        output_kernel_init: initialiser of C, ``weight_out``.
-        skip_kernel_init: initialiser of D, ``weight_skip``.
-
-    Initialisation: :math:`|\lambda|^2` from U(0, 1), phases from :math:`U(0, 2\pi)`,
-    :math:`\gamma = \frac12 \log(1 - |\lambda|^2)`, B from :math:`N(0, 1/(2I))` and C from
-    :math:`N(0, 1/H)` in either part, D from N(0, 1). Biases, which the paper does not have, are
-    zero.
+        nu_kernel_init: initialiser of :math:`\nu`, such as ``torchrecurrent.init.ring(0.9, 0.999)``
+            for long memories.
+        gamma_kernel_init: initialiser of what is added to the first :math:`\gamma`, which is
+            :math:`\frac12 \log(1 - |\lambda|^2)`: the states' variance is that of B x.
 
     Sources: the paper's pseudo-code as several ports quote it, NicolasZucchet/minimal-LRU's
-    ``lru/model.py`` among them; no code of the authors' was found.
+    ``lru/model.py`` among them; no code of the authors' was found. It has no biases.
     """
 
     kernel_init: Initializer = variance_scaling(0.5)
@@ -75,8 +62,6 @@ class LRUCell(BaseRecurrentCell):
     gamma_kernel_init: Initializer = "zeros"
     output_kernel_init: Initializer = "lecun_normal"
     skip_kernel_init: Initializer = "normal"
-    citation: ClassVar[str] = "orvieto2023resurrecting"
-    family: ClassVar[str] = "input-gated"
     first = {("nu", "gamma"): normalize_}
 
     @staticmethod
@@ -99,5 +84,4 @@ class LRUCell(BaseRecurrentCell):
         return self.input_size
 
 
-class LRU(RecurrentLayer, cell=LRUCell):
-    """Stacked :class:`LRUCell`."""
+class LRU(RecurrentLayer, cell=LRUCell): ...

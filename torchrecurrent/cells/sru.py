@@ -1,9 +1,6 @@
 """The simple recurrent unit (Lei et al., 2018)."""
 
-from __future__ import annotations
-
 import math
-from typing import ClassVar
 
 from torch import Tensor, sigmoid
 
@@ -16,38 +13,29 @@ from ..roles import Bias, Constant, Gate, Input, Nonlinearity, Output, Raw, Skip
 __all__ = ["SRU", "SRUCell"]
 
 
-class SRUCell(BaseRecurrentCell):
+class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated"):
     r"""Simple recurrent unit, SRU [lei2018simple]_.
 
-    Its gates see the input and each unit's own state, so nothing but elementwise arithmetic
-    waits for the step before; a highway past the cell state lets stacks of many layers train.
-    Use it in place of an LSTM where speed counts, with twice as many layers or more.
+    Its gates see the input and each unit's own state, so nothing but elementwise arithmetic waits
+    for the step before; a highway past the cell state lets stacks of many layers train. Use it in
+    place of an LSTM where speed counts, with twice as many layers or more.
 
     .. math::
-        f_t &= \sigma(W_f x_t + v_f \odot c_{t-1} + b_f) \\
-        r_t &= \sigma(W_r x_t + v_r \odot c_{t-1} + b_r) \\
+        f_t &= \sigma(W_f x_t + v_f \odot c_{t-1} + b_f) \quad\text{and so}\quad r_t \\
         c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot (W x_t) \\
         h_t &= r_t \odot \phi(c_t) + (1 - r_t) \odot \alpha\, S x_t
 
-    where :math:`\alpha = \sqrt{1 + 2 e^{b}}` with b the first value of :math:`b_r`, and S is
-    the identity if input and state are equally wide.
+    where :math:`\alpha = \sqrt{1 + 2 e^{b}}` with b the first value of :math:`b_r`, and S is the
+    identity if input and state are equally wide. The output's variance then is about the input's.
 
     Args:
         nonlinearity: :math:`\phi`; the authors' code also has ``"tanh"``, which it advises against.
-        highway_bias: first value of :math:`b_r`, which also sets :math:`\alpha`; the authors
-            take -3 to 0, the smaller the deeper the stack.
-        skip_kernel_init: initialiser of S, ``weight_skip``.
+        highway_bias: first value of :math:`b_r`, which also sets :math:`\alpha`; the authors take
+            -3 to 0, the smaller the deeper the stack.
 
-    Outputs: ``(h, c)``.
-
-    Initialisation: W and S from :math:`U(\pm\sqrt{3/I})`, the gates' kernels from
-    :math:`U(\pm\sqrt{3/(2I)})`, v from :math:`U(\pm\sqrt{3/2})`; biases zero and b. With these
-    the output's variance is about the input's. There is no second bias unless
-    ``recurrent_bias=True``.
-
-    Sources: the authors' repository asappresearch/sru, ``sru/modules.py`` and ``sru/ops.py``.
-    There :math:`\alpha` is a factor of S's first values, if there is an S, and of the input
-    only where there is none.
+    Sources: the authors' repository asappresearch/sru, ``sru/modules.py`` and ``sru/ops.py``. There
+    :math:`\alpha` is a factor of S's first values, if there is an S, and of the input only where
+    there is none.
     """
 
     nonlinearity: Activation = "identity"
@@ -57,8 +45,6 @@ class SRUCell(BaseRecurrentCell):
     kernel_init: Initializer = "lecun_uniform"
     recurrent_kernel_init: Initializer = variance_scaling(0.5, "uniform")
     skip_kernel_init: Initializer = "lecun_uniform"
-    citation: ClassVar[str] = "lei2018simple"
-    family: ClassVar[str] = "input-gated"
     first = {
         "b_r": "highway_bias",
         "weight_ih.f": gain(math.sqrt(0.5)),
@@ -88,5 +74,4 @@ class SRUCell(BaseRecurrentCell):
         return r * nonlinearity(c) + (1 - r) * (alpha * S(x)), c
 
 
-class SRU(RecurrentLayer, cell=SRUCell):
-    """Stacked :class:`SRUCell`."""
+class SRU(RecurrentLayer, cell=SRUCell): ...

@@ -1,9 +1,7 @@
 """The UR-LSTM and the UR-GRU: uniform gate initialisation, refine gate (Gu et al., 2020)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import Tensor, sigmoid, tanh
 
@@ -25,11 +23,11 @@ class UniformGates(BaseRecurrentCell):
 
     @property
     def uniform_gates(self) -> Callable[..., object] | None:
-        """What the biases of f and r begin with, if not with ``bias_init``."""
+        """``uniform_gates_`` for the biases of f and r, unless ``gate_init`` is ``"none"``."""
         return uniform_gates_ if self.gate_init == "uniform" else None
 
 
-class URLSTMCell(UniformGates):
+class URLSTMCell(UniformGates, citation="gu2020improving", family="LSTM-like"):
     r"""LSTM with uniform gate initialisation and a refine gate [gu2020improving]_.
 
     The refine gate r moves the effective gate g away from the forget gate f by up to
@@ -38,31 +36,22 @@ class URLSTMCell(UniformGates):
     dependencies are long and of unknown length.
 
     .. math::
-        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
-        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \quad\text{and so}\quad r_t, o_t \\
         u_t &= \tanh(W_u x_t + b_u + U_u h_{t-1} + d_u) \\
-        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o) \\
         g_t &= r_t \odot (1 - (1 - f_t)^2) + (1 - r_t) \odot f_t^2 \\
         c_t &= g_t \odot c_{t-1} + (1 - g_t) \odot u_t \\
         h_t &= o_t \odot \tanh c_t
 
     Args:
-        gate_init: ``"uniform"``: whatever ``bias_init`` says, the biases of f sum to
-            :math:`\operatorname{logit} u` with :math:`u \sim U(1/H, 1 - 1/H)`, those of r
-            to its negative, so that the gates start spread evenly; for H = 1, where that
-            interval is empty, u is 1/2. ``"none"``: biases as ``bias_init`` says. Without
-            biases there is nothing to spread.
-
-    Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, other biases zero.
+        gate_init: ``"uniform"``: whatever ``bias_init`` says, the biases of f and r begin as
+            :func:`torchrecurrent.init.uniform_gates_` says. ``"none"``: as ``bias_init`` says.
 
     Sources: the paper's pseudo-code as r0mainK/ur-lstm has it; the author's later
-    state-spaces/s4, ``src/models/nn/gate.py``, keeps :math:`b_f` frozen and gives r no bias.
-    Here the two biases start opposite and are trained apart.
+    state-spaces/s4, ``src/models/nn/gate.py``, keeps :math:`b_f` frozen and gives r no bias. Here
+    the two biases start opposite and are trained apart.
     """
 
     recurrent_kernel_init: Initializer = "orthogonal"
-    citation: ClassVar[str] = "gu2020improving"
-    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(h: State, c: State, f: Gate, r: Gate, u: Gate, o: Gate) -> tuple[Tensor, Tensor]:
@@ -72,20 +61,17 @@ class URLSTMCell(UniformGates):
         return o * tanh(c), c
 
 
-class URLSTM(RecurrentLayer, cell=URLSTMCell):
-    """Stacked :class:`URLSTMCell`."""
+class URLSTM(RecurrentLayer, cell=URLSTMCell): ...
 
 
-class URGRUCell(UniformGates):
+class URGRUCell(UniformGates, citation="gu2020improving", family="GRU-like"):
     r"""GRU with uniform gate initialisation and a refine gate [gu2020improving]_.
 
     The gates of :class:`URLSTMCell` in a GRU whose reset gate comes before the product: for
     dependencies of unknown length, with one state.
 
     .. math::
-        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
-        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
-        s_t &= \sigma(W_s x_t + b_s + U_s h_{t-1} + d_s) \\
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \quad\text{and so}\quad r_t, s_t \\
         g_t &= r_t \odot (1 - (1 - f_t)^2) + (1 - r_t) \odot f_t^2 \\
         n_t &= \tanh(W_n x_t + b_n + U_n (s_t \odot h_{t-1}) + d_n) \\
         h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot n_t
@@ -93,17 +79,13 @@ class URGRUCell(UniformGates):
     Args:
         gate_init: as of :class:`URLSTMCell`.
 
-    Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, other biases zero.
-
     Sources: the author's state-spaces/s4, ``src/models/nn/gate.py`` and
-    ``src/models/sequence/rnns/cells/basic.py``, whose gate is 1 - g and whose r is 1 - r here;
-    it keeps :math:`b_f` frozen and gives r no bias of its own. Names and order follow
+    ``src/models/sequence/rnns/cells/basic.py``, whose gate is 1 - g and whose r is 1 - r here; it
+    keeps :math:`b_f` frozen and gives r no bias of its own. Names and order follow
     :class:`URLSTMCell`.
     """
 
     recurrent_kernel_init: Initializer = "orthogonal"
-    citation: ClassVar[str] = "gu2020improving"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, f: Gate, r: Gate, s: Gate, n: Input, U: Map) -> Tensor:
@@ -113,5 +95,4 @@ class URGRUCell(UniformGates):
         return g * h + (1 - g) * n
 
 
-class URGRU(RecurrentLayer, cell=URGRUCell):
-    """Stacked :class:`URGRUCell`."""
+class URGRU(RecurrentLayer, cell=URGRUCell): ...
