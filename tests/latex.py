@@ -29,6 +29,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\sin": torch.sin,
     r"\log \sigma": torch.nn.functional.logsigmoid,
     r"\mathrm{sg}": torch.detach,
+    r"\mathrm{Re}": torch.real,
     r"\max": lambda a, b: torch.maximum(a, torch.as_tensor(b, dtype=a.dtype)),
     r"\min": lambda a, b: torch.minimum(a, torch.as_tensor(b, dtype=a.dtype)),
 }

@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+import torchrecurrent
+
 from . import peers
 
 PAGES = Path(__file__).parents[1] / "docs" / "coming_from"
@@ -125,3 +127,26 @@ def test_every_page_has_both_sides() -> None:
     assert len(captions) == 5
     assert all(found > {"here"} for found in captions.values())
     assert set().union(*captions.values()) == set(NEEDS)
+
+
+#: A row of the table of what cells of 0.2.5 did otherwise: a layer, and options of it.
+ROW = re.compile(r"^   \* - ``(\w+)``\n     - .*\n(?:       .*\n)*     - (.*)$", re.MULTILINE)
+OTHERWISE = ROW.findall((PAGES / "torchrecurrent.rst").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("name", "text"), OTHERWISE, ids=[name for name, _ in OTHERWISE])
+def test_the_options_that_make_a_cell_as_it_was(name: str, text: str) -> None:
+    layer = getattr(torchrecurrent, name)
+    given = re.match(r"``(.*?)``", text)
+    assert given or text == "not offered"
+    options = eval(f"dict({given[1] if given else ''})")
+    cell = layer(4, 4, **options).cells[0]
+    defaults = layer(4, 4).cells[0]
+    for option, value in options.items():
+        assert getattr(cell, option) == value != getattr(defaults, option)
+
+
+def test_the_table_has_every_row() -> None:
+    page = (PAGES / "torchrecurrent.rst").read_text(encoding="utf-8")
+    table = page[page.index("     - As in 0.2.5") : page.index("All others compute the same")]
+    assert len(OTHERWISE) == table.count("   * - ") > 20

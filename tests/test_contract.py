@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -127,6 +128,13 @@ def test_layer_signature_names_every_option(layer_class: type[RecurrentLayer]) -
     cell_names = set(inspect.signature(layer_class.cell).parameters)
     assert cell_names <= names
     assert {"num_layers", "batch_first", "dropout", "bidirectional", "return_sequences"} <= names
+
+
+def test_every_option_of_its_own_is_explained(cell_class: type[BaseRecurrentCell]) -> None:
+    own = inspect.signature(cell_class).parameters.keys() - BaseRecurrentCell.__annotations__.keys()
+    explained = re.findall(r"^    (\w+): \S", inspect.getdoc(cell_class) or "", re.MULTILINE)
+    assert len(explained) == len(set(explained))
+    assert own <= set(explained)
 
 
 def test_docstring_states_source_and_initialisation(cell_class: type[BaseRecurrentCell]) -> None:

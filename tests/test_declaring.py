@@ -77,17 +77,24 @@ def test_an_option_that_is_not_declared(role: object) -> None:
         type("BadCell", (BaseRecurrentCell,), {"step": staticmethod(step)})
 
 
-def test_first_biases_of_what_is_not_there() -> None:
+def test_a_beginning_of_what_is_not_there() -> None:
     def step(h: State, f: Gate) -> Tensor:
         return f
 
-    def declare(first: dict[str, str]) -> None:
-        type("BadCell", (BaseRecurrentCell,), {"step": staticmethod(step), "first_biases": first})
+    def declare(first: dict[object, object]) -> None:
+        type("BadCell", (BaseRecurrentCell,), {"step": staticmethod(step), "first": first})
 
-    with pytest.raises(TypeError, match=r"first_biases: expected arguments .*\(h, f\), got 'g'"):
-        declare({"g": "forget_bias"})
+    known = r"expected arguments .* \(f, weight_ih\.f, weight_hh\.f\), got "
+    for name in ("g", "h", "weight_ih.g", "weight_xh.f", "bias_ih.f"):
+        with pytest.raises(TypeError, match=f"BadCell.first: {known}'{name}'"):
+            declare({name: 1.0})
+    with pytest.raises(TypeError, match=f"BadCell.first: {known}'g'"):
+        declare({("f", "g"): 1.0})
     with pytest.raises(TypeError, match="argument 'f' needs the option 'forget_bias'"):
         declare({"f": "forget_bias"})
+    for value in (None, True, [1.0]):
+        with pytest.raises(TypeError, match="'f' should be a number, the name of an option or an"):
+            declare({"f": value})
 
 
 def test_a_product_with_no_such_state() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import pickle
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,15 +13,30 @@ from torch import Tensor, nn
 from torchrecurrent import (
     CTRNN,
     BRCell,
-    CIFGLSTMCell,
     CTRNNCell,
     GRUResetBeforeCell,
     LSTMCell,
     MGUCell,
     RNNCell,
+    init,
 )
 from torchrecurrent.activations import ACTIVATIONS, resolve_activation
-from torchrecurrent.init import INITIALIZERS, chrono, reservoir, resolve_initializer, ring
+from torchrecurrent.init import (
+    INITIALIZERS,
+    chrono,
+    inverse_normal_,
+    normal,
+    phase,
+    power_law,
+    reservoir,
+    resolve_initializer,
+    ring,
+    softplus_ring,
+    uniform,
+    uniform_gates_,
+    variance_scaling,
+    xavier_vector_,
+)
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -62,23 +78,99 @@ def test_a_ring_is_filled_evenly() -> None:
             ring(*radii)
 
 
+def test_initialisers_with_numbers_are_values() -> None:
+    texts = (
+        "chrono(50)",
+        "chrono(50, 'input')",
+        "gain(0.5)",
+        "normal(0.1)",
+        "phase(3)",
+        "power_law(1, 2, 0.5, 2)",
+        "reservoir(0.5, 0.1)",
+        "ring(0.5, 1)",
+        "softplus_ring(0.5, 0.75)",
+        "uniform(-1, 2)",
+        "variance_scaling(0.5, 'uniform')",
+    )
+    for text in texts:
+        one = eval(text, vars(init))
+        assert eval(text, vars(init)) == one == pickle.loads(pickle.dumps(one))
+        assert hash(eval(text, vars(init))) == hash(one)
+        assert repr(one) == text
+        assert repr(RNNCell(4, 4, kernel_init=one)) == f"RNNCell(4, 4, kernel_init={text})"
+    assert chrono(50) != chrono(51)
+    assert uniform(0, 1) != ring(0, 1)
+
+
+def draw(initializer: Any, *shape: int) -> Tensor:
+    torch.manual_seed(0)
+    tensor = torch.full(shape, torch.nan, dtype=torch.float64)
+    return cast("Tensor", initializer(tensor))
+
+
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("initializer", "shape", "variance"),
     [
-        ({}, {"bias_ih": 1.5, "bias_hh": 0}),
-        ({"recurrent_bias": False}, {"bias_ih": 1.5}),
-        ({"bias": False, "recurrent_bias": True}, {"bias_hh": 1.5}),
-        ({"bias": False}, {}),
+        (uniform(-0.07, 0.07), (2000, 5), 0.07**2 / 3),
+        (normal(0.1), (2000, 5), 0.01),
+        (variance_scaling(0.5), (2000, 5), 0.1),
+        (variance_scaling(0.5, "uniform"), (2000, 5), 0.1),
+        (variance_scaling(0.5, "uniform"), (10000,), 0.5),
+        (INITIALIZERS["lecun_normal"], (2000, 5), 0.2),
+        (INITIALIZERS["lecun_uniform"], (10000,), 1.0),
+        (inverse_normal_, (2000, 5), 0.04),
+        (inverse_normal_, (10000,), 1.0),
+        (xavier_vector_, (10000,), 1e-4),
     ],
     ids=str,
 )
-def test_a_first_bias_is_added_once(options: dict[str, Any], expected: dict[str, float]) -> None:
-    cell = CIFGLSTMCell(3, 4, forget_bias=1.5, **options)
-    found = {name: cell.block(name, "f") for name in cell.state_dict() if name.startswith("bias")}
-    assert found.keys() == expected.keys()
-    for name, value in found.items():
-        assert bool((value == expected[name]).all())
-        assert not cell.block(name, "o").any()
+def test_a_variance(initializer: Any, shape: tuple[int, ...], variance: float) -> None:
+    values = draw(initializer, *shape)
+    # Of 10000 normal draws the variance has a relative standard error of sqrt(2 / 10000); uniform
+    # ones have less. Five of them, and likewise of the mean's.
+    assert float(values.var()) == pytest.approx(variance, rel=5 * math.sqrt(2e-4))
+    assert abs(float(values.mean())) < 5 * math.sqrt(variance / 10000)
+
+
+def test_a_uniform_gate_is_spread_and_its_refine_gate_opposite() -> None:
+    forget, refine = torch.empty(2, 1000, dtype=torch.float64)
+    uniform_gates_(forget, refine)
+    assert torch.equal(refine, -forget)
+    even = torch.linspace(0, 1, 1000, dtype=torch.float64)
+    # Kolmogorov-Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand seeds
+    spread = torch.sigmoid(forget).sort().values
+    assert (spread - even).abs().max() < 1.95 / math.sqrt(1000)
+    assert not uniform_gates_(torch.empty(1)).any()
+
+
+def test_a_power_law_begins_anew_in_each_block() -> None:
+    values = draw(power_law(5.0, -7.0, 0.5, 2), 10)
+    expected = [5 - 12 * (k / 4) ** 0.5 for k in range(5)] * 2
+    torch.testing.assert_close(
+        values, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-6
+    )
+    assert draw(power_law(5.0, -7.0), 1).tolist() == [5.0]
+
+
+def test_phases_and_the_decay_of_a_softplus() -> None:
+    n = 1000
+    even = torch.linspace(0, 1, n, dtype=torch.float64)
+    phases = draw(phase(3.0), n).exp() / 3
+    kept = torch.exp(-torch.nn.functional.softplus(draw(softplus_ring(0.9, 0.999), n))) ** 2
+    for values in (phases, (kept - 0.9**2) / (0.999**2 - 0.9**2)):
+        # Kolmogorov-Smirnov, as above
+        assert (values.sort().values - even).abs().max() < 1.95 / math.sqrt(n)
+
+
+def test_numbers_that_an_initialiser_refuses() -> None:
+    with pytest.raises(ValueError, match="variance_scaling: scale should be positive, got 0"):
+        variance_scaling(0)
+    with pytest.raises(ValueError, match=r"distribution should be one of .* got 'flat'"):
+        variance_scaling(1.0, "flat")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"chrono: gate should be one of .* got 'output'"):
+        chrono(10, "output")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="softplus_ring: expected 0 <= r_min < r_max <= 1"):
+        softplus_ring(0.9, 0.8)
 
 
 def test_a_reservoir_has_its_radius_and_density() -> None:

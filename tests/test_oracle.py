@@ -113,8 +113,9 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
     step = cell.step
 
     def of(role: str) -> list[int]:
-        arguments = enumerate(cell.signature.arguments)
-        return [place for place, each in arguments if type(each.role).__name__ == role]
+        written = [each.role for each in cell.signature.written]  # a complex number is one
+        kinds = [getattr(each, "part", each) for each in written]
+        return [place for place, kind in enumerate(kinds) if type(kind).__name__ == role]
 
     places = of("ProductRole") or of("MapRole")[-2:]
 

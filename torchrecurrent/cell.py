@@ -13,10 +13,12 @@ from torch.utils.hooks import RemovableHandle
 
 from . import roles
 from .checks import check_cell_states, check_input, check_placement, check_width
+from .described import described
 from .engine import call, reference
 from .engine.reference import Kernels
-from .init import Initializer, resolve_initializer
-from .layout import MULTIPLICATIVE, Block, Layout
+from .init import Initializer
+from .initial import initialize
+from .layout import Layout
 from .options import (
     Options,
     bind,
@@ -29,7 +31,7 @@ from .own_code import OwnForward
 from .per_sample import PerSample, watch
 from .published import CellNames
 from .roles import RECURRENT
-from .saved import drop_buffers
+from .saved import adopt_constants, drop_buffers
 from .signature import StepSignature
 from .tracing import as_leaf, is_symbolic, refuse_scripting
 
@@ -100,8 +102,12 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     #: One of :data:`torchrecurrent.catalog.FAMILIES`.
     family: ClassVar[str] = ""
 
-    def __init_subclass__(cls, **kwargs: object) -> None:
+    def __init_subclass__(
+        cls, *, citation: str | None = None, family: str | None = None, **kwargs: object
+    ) -> None:
         super().__init_subclass__(**kwargs)
+        cls.citation = cls.citation if citation is None else citation
+        cls.family = cls.family if family is None else family
         cls.__signature__ = constructor_signature(cls, BaseRecurrentCell)  # type: ignore[attr-defined]
         names = inspect.signature(cls).parameters
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
@@ -110,6 +116,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
             cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])
             check_declarations(cls, cls.signature, inspect.signature(cls))
+            cls.__doc__ = described(cls, BaseRecurrentCell)
 
     if not TYPE_CHECKING:  # checkers derive the constructor from the annotations
 
@@ -131,6 +138,11 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     def output_size(self) -> int:
         """Width of the output, and of the first state where that is the output."""
         return self.hidden_size
+
+    @property
+    def skip_size(self) -> int:
+        """Rows of what brings the input to the state's width; 0, the identity, if it is so wide."""
+        return 0 if self.input_size == self.hidden_size else self.hidden_size
 
     @property
     def papers(self) -> tuple[str, ...]:
@@ -189,29 +201,9 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         self.parameter_shapes = shapes
         self._names = tuple(self._parameters)
 
-    @torch.no_grad()
     def reset_parameters(self) -> None:
         """Initialise every parameter anew, one gate at a time."""
-        for kernel in self.layout.stacks:
-            option = kernel.weight_option
-            value = "ones" if kernel in MULTIPLICATIVE else getattr(self, option)
-            self._initialize(self.layout.blocks(kernel), kernel.weight, option, value)
-            if kernel.bias and self._parameters[kernel.bias] is not None:
-                option, blocks = kernel.bias_option, self.layout.bias_blocks(kernel)
-                self._initialize(blocks, kernel.bias, option, getattr(self, option))
-        for argument in self.signature.having(roles.ScalarRole):
-            first = getattr(self, f"{argument.name}_init")
-            nn.init.constant_(self.get_parameter(argument.name), first)
-        for name, option in self.first_biases.items():
-            for bias in self.layout.biases(name):  # of two, that of the input
-                if self._parameters[bias] is not None:
-                    self.block(bias, name).add_(getattr(self, option))
-                    break
-
-    def _initialize(self, blocks: Sequence[Block], name: str, option: str, value: Any) -> None:
-        initializer = resolve_initializer(option, value)
-        for block in blocks:
-            initializer(self.get_parameter(name)[block.start : block.stop])
+        initialize(self)
 
     def block(self, parameter: str, argument: str) -> Tensor:
         """The rows of a stacked parameter that belong to one argument of the step.
@@ -362,6 +354,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         drop_buffers(self, state_dict, prefix)
+        adopt_constants(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:

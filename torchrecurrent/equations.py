@@ -15,6 +15,7 @@ from types import MappingProxyType, ModuleType
 
 from . import roles
 from .cell import BaseRecurrentCell
+from .complex_numbers import polar
 from .engine.operations import FUNCTIONS
 from .formula import without_values
 from .terms import OPERATORS, Term, printed, torch_name
@@ -61,8 +62,12 @@ def latex(cell: type[BaseRecurrentCell]) -> list[str]:
 class _Walk:
     def __init__(self, cell: type[BaseRecurrentCell], body: Sequence[ast.stmt]) -> None:
         self.cell = cell
-        self.roles = {argument.name: argument.role for argument in cell.signature.arguments}
-        self.states = [argument.name for argument in cell.signature.having(roles.StateRole)]
+        #: Of a complex argument that of its parts, which is printed alike.
+        self.roles = {
+            name: role.part if isinstance(role, roles.ComplexRole) else role
+            for name, role in ((each.name, each.role) for each in cell.signature.written)
+        }
+        self.states = [n for n, role in self.roles.items() if isinstance(role, roles.StateRole)]
         found = inspect.getclosurevars(cell.step)
         #: What the names of others stand for.
         self.names = {**found.builtins, **found.globals, **found.nonlocals}
@@ -187,7 +192,8 @@ class _Walk:
             self.lines.append(f"{self.terms[name].text} &= {value.text}")
 
     def _return(self, values: Sequence[ast.expr]) -> None:
-        names = ["y"] * self.cell.signature.has_output + self.states
+        output = "o" if "y" in self.states else "y"
+        names = [output] * self.cell.signature.has_output + self.states
         for name, value in zip(names, values, strict=True):
             left, right = symbol(name, "t"), self._expression(value).text
             if left != right:
@@ -205,11 +211,16 @@ class _Walk:
                 return self._operation(node, OPERATORS.get(type(operator)), [left, right])
             case ast.Compare(left=left, ops=[sign], comparators=[right]):
                 return self._operation(node, OPERATORS.get(type(sign)), [left, right])
+            case ast.Attribute(value=value, attr="real" | "imag" as part):
+                return Term(rf"\mathrm{{{part[:2].title()}}}({self._expression(value).text})")
             case ast.Call(func=ast.Name(id=name), args=arguments) if self._is_argument(name):
                 return self._call(node, name, [self._expression(each) for each in arguments])
             case ast.Call(func=function, args=arguments, keywords=keywords):
                 named = {each.arg: each.value for each in keywords if each.arg}
-                if (found := self._resolved(function)) is not None:
+                if (found := self._resolved(function)) is polar:
+                    texts = [self._expression(each).text for each in arguments]
+                    return Term(rf"\mathrm{{polar}}({', '.join(texts)})")
+                if found is not None:
                     return self._operation(node, torch_name(found), arguments, named)
                 if isinstance(function, ast.Attribute):
                     values = [function.value, *arguments]

@@ -13,7 +13,7 @@ from .signature import StepSignature, kernels_of
 if TYPE_CHECKING:
     from .cell import BaseRecurrentCell
 
-__all__ = ["MULTIPLICATIVE", "Block", "Layout", "Run"]
+__all__ = ["MULTIPLICATIVE", "Block", "Layout", "Run", "block_names"]
 
 #: Multiplicative integration (wu2016multiplicative): the weights of the product of
 #: the two projections, of the recurrent one alone, and of the input's alone.
@@ -97,7 +97,7 @@ class Layout:
                     of = role.of or first
                     columns = cell.recurrent_columns(rows, widths[of])
                 blocks = stacks.setdefault(kernel, [])
-                for name in _names(argument.name, role, cell) if rows else ():
+                for name in block_names(argument.name, role, cell) if rows else ():
                     start = blocks[-1].stop if blocks else 0
                     blocks.append(Block(name, start, start + rows, columns, of))
                 if len({block.columns for block in blocks}) > 1:
@@ -141,7 +141,7 @@ class Layout:
         return (last.stop, *last.shape[1:])
 
 
-def _names(name: str, role: roles.Role, cell: BaseRecurrentCell) -> tuple[str, ...]:
+def block_names(name: str, role: roles.Role, cell: BaseRecurrentCell) -> tuple[str, ...]:
     """What the blocks of one argument are called."""
     if isinstance(role, roles.MapsRole):
         return tuple(f"{name}{layer}" for layer in range(role.first, getattr(cell, role.layers)))

@@ -28,6 +28,7 @@ class RecurrentLayer(Recurrent):
         if cell is not None:
             refuse_layer("cell", cell)
             cls.cell = cell
+            cls.__doc__ = vars(cls).get("__doc__") or f"Stacked :class:`{cell.__name__}`."
             cls.__signature__ = _layer_signature(cls, cell)  # type: ignore[attr-defined]
 
     @classmethod

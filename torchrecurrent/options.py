@@ -25,6 +25,7 @@ from .annotations import hints_of
 from .closest import closest, did_you_mean
 from .engine.numbered import Numbered
 from .init import Initializer, resolve_initializer
+from .initial import First, check_first
 from .layout import Layout
 from .per_sample import PerSample
 from .rehearsal import rehearse
@@ -74,8 +75,8 @@ class Options(Numbered):
     state_tuple: ClassVar[Callable[..., Any]]
     #: The constructor's arguments that are attributes of the instance.
     option_names: ClassVar[tuple[str, ...]]
-    #: Options that are added to the first values of biases, by the argument whose bias it is.
-    first_biases: ClassVar[Mapping[str, str]] = {}
+    #: What arguments of the step begin with; see :mod:`torchrecurrent.initial`.
+    first: ClassVar[First] = {}
     #: Where each argument finds its rows in the stacked parameters.
     layout: Layout
     #: The shape of every stacked parameter, and of every learned number.
@@ -264,14 +265,7 @@ def check_declarations(
                 needs[name] = "int", argument.name
             case _:
                 pass
-    known = [argument.name for argument in steps.arguments]
-    for name, option in cls.first_biases.items():
-        if name not in known:
-            raise TypeError(
-                f"{cls.__name__}.first_biases: expected arguments of its step "
-                f"({', '.join(known)}), got {name!r}"
-            )
-        needs[option] = "float", name
+    needs |= {option: ("float", name) for option, name in check_first(cls, steps).items()}
     for kernel, names in steps.stacked().items():
         needs[kernel.weight_option] = "Initializer", names[0]
         if kernel.bias is not None:

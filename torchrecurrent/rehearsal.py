@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from . import roles
+from .complex_numbers import Complex
 from .signature import StepSignature
 from .step_contract import Dependence, StepError, check_mapped, returned
 
@@ -44,7 +45,9 @@ class StandIn:
             raise AttributeError(name)
         return self
 
-    def _with(self, *others: Any, **options: Any) -> StandIn:
+    def _with(self, *others: Any, **options: Any) -> Any:
+        if any(isinstance(other, Complex) for other in others):
+            return NotImplemented  # its own operator is asked next
         return StandIn(_dependence((self, others, options)))
 
     def _unknown(self, *others: Any) -> NoReturn:
@@ -56,7 +59,7 @@ class StandIn:
     __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _with
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _with
     __lt__ = __le__ = __gt__ = __ge__ = _with
-    __eq__ = __ne__ = _with  # type: ignore[assignment]
+    __eq__ = __ne__ = _with
     __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _unknown
     __hash__ = object.__hash__
 
@@ -91,7 +94,7 @@ def rehearse(cls: type, signature: StepSignature, options: inspect.Signature) ->
         _argument(owner, each.name, each.role, options.parameters) for each in signature.arguments
     ]
     try:
-        result = cls.step(*arguments)  # type: ignore[attr-defined]
+        result = signature.call(cls.step, arguments)  # type: ignore[attr-defined]
     except StepError:
         raise
     except Exception:  # what goes wrong with stand-ins need not go wrong with tensors

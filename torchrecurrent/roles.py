@@ -14,13 +14,18 @@ from typing import Annotated
 
 from torch import Tensor
 
+from .complex_numbers import Complex, ComplexMap
 from .normalization import Normalize
 
 __all__ = [
     "Bias",
     "CellMap",
+    "ComplexInput",
+    "ComplexReadout",
+    "ComplexState",
     "Constant",
     "Delayed",
+    "Feedthrough",
     "Gate",
     "GateNonlinearity",
     "Input",
@@ -28,9 +33,12 @@ __all__ = [
     "Nonlinearity",
     "Norm",
     "Output",
+    "OutputNonlinearity",
+    "Peephole",
     "Raw",
     "Recurrent",
     "Scalar",
+    "Skip",
     "State",
     "Vector",
 ]
@@ -47,10 +55,12 @@ class Kernel:
     weight: str
     bias: str | None = None
     prefix: str = ""
+    #: The weight's initialiser, where it has not the name ``<prefix>kernel_init``.
+    initializer: str = ""
 
     @property
     def weight_option(self) -> str:
-        return f"{self.prefix}kernel_init"
+        return self.initializer or f"{self.prefix}kernel_init"
 
     @property
     def bias_option(self) -> str:
@@ -60,6 +70,9 @@ class Kernel:
     def bias_flag(self) -> str:
         return f"{self.prefix}bias"
 
+
+#: What a map and a nonlinearity are to a step.
+Function = Callable[[Tensor], Tensor]
 
 INPUT = Kernel("weight_ih", "bias_ih")
 RECURRENT = Kernel("weight_hh", "bias_hh", "recurrent_")
@@ -156,6 +169,16 @@ Stacked = ProductRole | MapRole | MapsRole | VectorRole
 
 
 @dataclass(frozen=True)
+class ComplexRole(Role):
+    """A complex number or matrix: two arguments of the role ``part``, its parts.
+
+    They are called ``<name>_re`` and ``<name>_im``, and all but the step knows them only.
+    """
+
+    part: Role
+
+
+@dataclass(frozen=True)
 class ScalarRole(Role):
     """One learned number; option ``<name>_init`` gives its first value."""
 
@@ -190,13 +213,26 @@ Raw = Annotated[Tensor, RawRole()]
 Gate = Annotated[Tensor, ProductRole(INPUT, RECURRENT)]
 Input = Annotated[Tensor, ProductRole(INPUT, None)]
 Recurrent = Annotated[Tensor, ProductRole(None, RECURRENT)]
-Map = Annotated[Callable[[Tensor], Tensor], MapRole()]
-CellMap = Annotated[Callable[[Tensor], Tensor], MapRole(CELL)]
+Map = Annotated[Function, MapRole()]
+CellMap = Annotated[Function, MapRole(CELL)]
+Skip = Annotated[
+    Function,
+    MapRole(Kernel("weight_skip", None, "skip_"), "skip_size", "input_size", always_dense=True),
+]
+ComplexState = Annotated[Complex, ComplexRole(StateRole())]
+ComplexInput = Annotated[Complex, ComplexRole(ProductRole(INPUT))]
+ComplexReadout = Annotated[
+    ComplexMap,
+    ComplexRole(MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True)),
+]
+Feedthrough = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
 Bias = Annotated[Tensor, BiasRole()]
 Vector = Annotated[Tensor, VectorRole(Kernel("weight_vh", None, "vector_"))]
+Peephole = Annotated[Tensor, VectorRole(Kernel("weight_ph", None, "peephole_"))]
 Scalar = Annotated[Tensor, ScalarRole()]
 Constant = Annotated[float, ConstantRole()]
-Nonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole()]
-GateNonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole(r"\sigma")]
+Nonlinearity = Annotated[Function, NonlinearityRole()]
+GateNonlinearity = Annotated[Function, NonlinearityRole(r"\sigma")]
+OutputNonlinearity = Annotated[Function, NonlinearityRole(r"\psi")]
 Norm = Annotated[Normalize, NormRole()]
 Output = Annotated[Tensor, OutputRole()]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from .cell import BaseRecurrentCell
 
 __all__ = ["adopt_constants", "drop_buffers", "rename_torch_keys"]
 
@@ -32,14 +34,12 @@ def drop_buffers(cell: nn.Module, state_dict: dict[str, Any], prefix: str) -> No
             del state_dict[prefix + name]
 
 
-def adopt_constants(
-    cell: nn.Module, state_dict: dict[str, Any], prefix: str, names: Sequence[str]
-) -> None:
+def adopt_constants(cell: BaseRecurrentCell, state_dict: dict[str, Any], prefix: str) -> None:
     """Make options of the instance of what 0.2.5 trained and the paper holds constant.
 
     So the cell goes on computing what was saved, and the number is trained no further.
     """
-    for name in names:
+    for name in set(cell.signature.constants) & set(cell.option_names):
         value = state_dict.get(prefix + name)
         if isinstance(value, Tensor) and value.numel() == 1:
             setattr(cell, name, float(value))

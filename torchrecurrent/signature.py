@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import roles
 from .annotations import hints_of
+from .complex_numbers import Complex, ComplexMap
 from .roles import Kernel, Role
 
 __all__ = ["Argument", "StepSignature"]
@@ -29,6 +30,8 @@ class StepSignature:
 
     arguments: tuple[Argument, ...]
     has_output: bool
+    #: The arguments as the step has them, where a complex number is one, and not two.
+    written: tuple[Argument, ...]
     #: The states, a delay line last; the names of the numbers that are options of the instance.
     states: tuple[Argument, ...] = field(init=False)
     constants: tuple[str, ...] = field(init=False)
@@ -56,7 +59,7 @@ class StepSignature:
                 whose length is not that of the states.
         """
         hints = hints_of(step)
-        arguments = []
+        written = []
         for name in inspect.signature(step).parameters:
             role = _role(hints.get(name))
             if role is None:
@@ -64,13 +67,14 @@ class StepSignature:
                     f"{owner}.step: argument {name!r} has no role; annotate it with one of "
                     f"{', '.join(roles.__all__)} from torchrecurrent.roles"
                 )
-            arguments.append(Argument(name, role))
+            written.append(Argument(name, role))
         returned = _returned(hints.get("return"))
         signature = cls(
-            tuple(arguments),
-            has_output=bool(returned) and isinstance(_role(returned[0]), roles.OutputRole),
+            tuple(real for argument in written for real in _real(argument)),
+            bool(returned) and isinstance(_role(returned[0]), roles.OutputRole),
+            tuple(written),
         )
-        signature._check(owner, len(returned))
+        signature._check(owner, len(returned) + returned.count(Complex))
         return signature
 
     def _check(self, owner: str, returned: int) -> None:
@@ -94,6 +98,15 @@ class StepSignature:
                     f"{owner}.step: argument {argument.name!r} is a product with {of!r}; "
                     f"expected one of the states ({', '.join(sources)})"
                 )
+
+    def call(self, step: Callable[..., Any], values: Iterable[Any]) -> Any:
+        """Call ``step`` with a value for each of ``arguments``; complex results are two."""
+        given = iter(values)
+        result = step(*(_whole(argument.role, given) for argument in self.written))
+        if isinstance(result, tuple):
+            return tuple(part for value in result for part in _parts(value))
+        parts = _parts(result)
+        return parts if len(parts) > 1 else result
 
     def having(self, role: type[Role]) -> Iterator[Argument]:
         """The arguments of one role, in order."""
@@ -121,6 +134,27 @@ def kernels_of(role: Role) -> tuple[Kernel, ...]:
             return (kernel,)
         case _:
             return ()
+
+
+def _real(argument: Argument) -> tuple[Argument, ...]:
+    """The arguments that one of the step stands for."""
+    match argument:
+        case Argument(name, roles.ComplexRole(part)):
+            return Argument(f"{name}_re", part), Argument(f"{name}_im", part)
+    return (argument,)
+
+
+def _whole(role: Role, values: Iterator[Any]) -> Any:
+    """The value of an argument of the step, put together from ``values``, its parts."""
+    match role:
+        case roles.ComplexRole(part):
+            number = Complex(next(values), next(values))
+            return ComplexMap(number) if isinstance(part, roles.MapRole) else number
+    return next(values)
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return (value.real, value.imag) if isinstance(value, Complex) else (value,)
 
 
 def _role(hint: Any) -> Role | None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from torchrecurrent import BaseRecurrentCell, roles
+from torchrecurrent.initial import starts
 from torchrecurrent.layout import MULTIPLICATIVE, Block
 from torchrecurrent.roles import Kernel
 
@@ -22,6 +23,10 @@ __all__ = ["BlockRow", "StateRow", "Symbolic"]
 # Primes, the options' smaller than H, so that no product or sum of them is another one.
 _INPUT, _HIDDEN = 211, 199
 _OPTIONS = (83, 89, 97)
+
+
+def _named(initializer: Any) -> str:
+    return f"``{getattr(initializer, '__name__', initializer)}``"
 
 
 @dataclass(frozen=True)
@@ -80,21 +85,21 @@ class Symbolic:
 
     def blocks(self) -> list[BlockRow]:
         """All blocks, those of a parameter in their order."""
-        adjusted = self._adjustments()
+        first = self._declared()
         stacks = self.cell.layout.stacks
         rows: list[BlockRow] = []
         for kernel in stacks:
-            rows += self._rows(kernel, kernel.weight, kernel.weight_option, adjusted)
+            rows += self._rows(kernel, kernel.weight, kernel.weight_option, first)
         for kernel in stacks:
             if kernel.bias is not None and getattr(self.cell, kernel.bias) is not None:
-                rows += self._rows(kernel, kernel.bias, kernel.bias_option, adjusted)
+                rows += self._rows(kernel, kernel.bias, kernel.bias_option, first)
         for argument in self.cell.signature.having(roles.ScalarRole):
-            first = getattr(self.cell, f"{argument.name}_init")
-            rows.append(BlockRow(argument.name, (argument.name,), "0 : 1", "1", f"{first:g}"))
+            value = getattr(self.cell, f"{argument.name}_init")
+            rows.append(BlockRow(argument.name, (argument.name,), "0 : 1", "1", f"{value:g}"))
         return rows
 
     def _rows(
-        self, kernel: Kernel, parameter: str, option: str, adjusted: dict[tuple[str, str], str]
+        self, kernel: Kernel, parameter: str, option: str, first: dict[tuple[str, str], str]
     ) -> list[BlockRow]:
         default = self._initializer(kernel, option)
 
@@ -102,7 +107,7 @@ class Symbolic:
             shape = block.shape if parameter == kernel.weight else block.shape[:1]
             return (
                 r" \times ".join(self.size(number) for number in shape),
-                default + adjusted.get((parameter, block.name), ""),
+                first.get((parameter, block.name), "{}").format(default),
             )
 
         layout = self.cell.layout
@@ -117,37 +122,23 @@ class Symbolic:
 
     def _initializer(self, kernel: Kernel, option: str) -> str:
         value = "ones" if kernel in MULTIPLICATIVE else getattr(self.cell, option)
-        return f"``{value if isinstance(value, str) else value.__name__}``"
+        return _named(value)
 
-    def _adjustments(self) -> dict[tuple[str, str], str]:
-        """What the cell's own ``reset_parameters`` makes of which blocks.
-
-        Both it and the base's run from the same seed; where they differ, it adjusted.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            BaseRecurrentCell.reset_parameters(self.cell)
-            before = {name: value.clone() for name, value in self.cell.state_dict().items()}
-            torch.manual_seed(0)
-            self.cell.reset_parameters()
-        adjusted = {}
-        for kernel in self.cell.layout.stacks:
-            for parameter in (kernel.weight, kernel.bias):
-                if parameter is None or parameter not in before:
-                    continue
-                weight = parameter == kernel.weight
-                blocks = self.cell.layout.blocks if weight else self.cell.layout.bias_blocks
-                for block in blocks(kernel):
-                    new = self.cell.block(parameter, block.name).detach()
-                    difference = new - before[parameter][block.start : block.stop]
-                    if not difference.any():
-                        continue
-                    same = bool((difference == difference.flatten()[0]).all())
-                    first = float(difference.flatten()[0])
-                    text = f" {'-' if first < 0 else '+'} {abs(first):g}"
-                    text = text if same else ", then as said above"
-                    adjusted[parameter, block.name] = text
-        return adjusted
+    def _declared(self) -> dict[tuple[str, str], str]:
+        """What the class declares of a block's first values; {} is its option's initialiser."""
+        biases = [kernel.bias for kernel in self.cell.layout.stacks]
+        declared: dict[tuple[str, str], str] = {}
+        for start in starts(self.cell):
+            declared |= dict.fromkeys(start.zeros, "``zeros``")
+            for place in start.blocks:
+                if not callable(value := start.value):
+                    text = f"{{}} {'-' if value < 0 else '+'} {abs(value):g}"
+                elif place[0] in biases:
+                    text = _named(value)
+                else:
+                    text = f"{{}}, then {_named(value)}"
+                declared[place] = text
+        return declared
 
     def states(self) -> list[StateRow]:
         """The states in their order."""

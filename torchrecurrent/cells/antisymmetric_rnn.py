@@ -1,15 +1,10 @@
 """Antisymmetric networks (Chang et al., 2019)."""
 
-from __future__ import annotations
-
-import math
-from typing import ClassVar
-
-import torch
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
+from ..constraints import antisymmetric
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Input, Nonlinearity, Recurrent, State
@@ -22,48 +17,33 @@ __all__ = [
 ]
 
 
-def fan_in_normal_(tensor: Tensor) -> Tensor:
-    """Fill a block of shape ``(*, n)`` from N(0, 1/n); each unit of a vector has n = 1."""
-    columns = tensor.size(-1) if tensor.dim() > 1 else 1
-    return nn.init.normal_(tensor, std=1 / math.sqrt(columns))
-
-
-class AntisymmetricRNNCell(BaseRecurrentCell):
+class AntisymmetricRNNCell(BaseRecurrentCell, citation="chang2019antisymmetricrnn", family="ODE"):
     r"""Antisymmetric recurrent cell [chang2019antisymmetricrnn]_.
 
-    One Euler step of an ordinary differential equation whose Jacobian has eigenvalues next
-    to the imaginary axis: gradients neither explode nor vanish over long sequences.
+    One Euler step of an ordinary differential equation whose Jacobian has eigenvalues next to the
+    imaginary axis: gradients neither explode nor vanish over long sequences.
 
     .. math::
         U &= V - V^\top - \gamma I \\
         h_t &= h_{t-1} + \epsilon\, \phi(W x_t + b + U h_{t-1} + d)
 
-    The parameter ``weight_hh`` is V. An antisymmetric matrix has a zero diagonal, so of a
-    diagonal recurrence only :math:`-\gamma` is left.
+    The parameter ``weight_hh`` is V. An antisymmetric matrix has a zero diagonal, so of a diagonal
+    recurrence only :math:`-\gamma` is left.
 
     Args:
-        nonlinearity: :math:`\phi`.
         epsilon: step size :math:`\epsilon`; the paper tries 0.01, 0.1 and 1.
         gamma: diffusion :math:`\gamma`, which damps what the Euler step would let grow.
 
-    Initialisation: W from N(0, 1/I) and V from N(0, 1/H), biases zero. The paper scales
-    the variance of V by a factor that it tunes from 0 to 256.
-
-    Sources: the paper's experimental details as a reproducibility study quotes them; no
-    code of the authors' was found. The default step and diffusion are those that the
-    comparison in erichson/LipschitzRNN, ``models.py``, starts from.
-
-    Differs from torchrecurrent 0.2.5: with its defaults, epsilon 1, gamma 0 and V from
-    N(0, 1), gradients explode within a hundred steps.
+    Sources: the paper's experimental details as a reproducibility study quotes them, where the
+    variance of V is scaled by a factor tuned from 0 to 256; no code of the authors' was found.
+    Step and diffusion are those that erichson/LipschitzRNN, ``models.py``, compares with.
     """
 
     nonlinearity: Activation = "tanh"
     epsilon: float = 0.01
     gamma: float = 0.01
-    kernel_init: Initializer = fan_in_normal_
-    recurrent_kernel_init: Initializer = fan_in_normal_
-    citation: ClassVar[str] = "chang2019antisymmetricrnn"
-    family: ClassVar[str] = "ODE"
+    kernel_init: Initializer = "lecun_normal"
+    recurrent_kernel_init: Initializer = "lecun_normal"
 
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity, epsilon: Constant) -> Tensor:
@@ -73,16 +53,17 @@ class AntisymmetricRNNCell(BaseRecurrentCell):
         return antisymmetric(super().recurrent_kernel(), self.gamma)
 
 
-class AntisymmetricRNN(RecurrentLayer, cell=AntisymmetricRNNCell):
-    """Stacked :class:`AntisymmetricRNNCell`."""
+class AntisymmetricRNN(RecurrentLayer, cell=AntisymmetricRNNCell): ...
 
 
-class GatedAntisymmetricRNNCell(BaseRecurrentCell):
+class GatedAntisymmetricRNNCell(
+    BaseRecurrentCell, citation="chang2019antisymmetricrnn", family="ODE"
+):
     r"""Antisymmetric recurrent cell with an input gate [chang2019antisymmetricrnn]_.
 
     The step of :class:`AntisymmetricRNNCell`, each unit's size decided by a gate. Gate and
-    candidate share one recurrent kernel, which keeps the Jacobian's eigenvalues where they
-    were; the gate lets the cell ignore an input.
+    candidate share one recurrent kernel, which keeps the Jacobian's eigenvalues where they were;
+    the gate lets the cell ignore an input.
 
     .. math::
         U &= V - V^\top - \gamma I \\
@@ -93,21 +74,13 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
         epsilon: step size :math:`\epsilon`; the paper tries 0.01, 0.1 and 1.
         gamma: diffusion :math:`\gamma`.
 
-    Initialisation: as of :class:`AntisymmetricRNNCell`, one gate at a time.
-
     Sources: as of :class:`AntisymmetricRNNCell`.
-
-    Differs from torchrecurrent 0.2.5: its gate left out d, against its documentation
-    (subtract d from :math:`b_z` to compute what it did); its defaults, as those of
-    :class:`AntisymmetricRNNCell`.
     """
 
     epsilon: float = 0.01
     gamma: float = 0.01
-    kernel_init: Initializer = fan_in_normal_
-    recurrent_kernel_init: Initializer = fan_in_normal_
-    citation: ClassVar[str] = "chang2019antisymmetricrnn"
-    family: ClassVar[str] = "ODE"
+    kernel_init: Initializer = "lecun_normal"
+    recurrent_kernel_init: Initializer = "lecun_normal"
 
     @staticmethod
     def step(h: State, z: Input, n: Input, u: Recurrent, epsilon: Constant) -> Tensor:
@@ -117,17 +90,4 @@ class GatedAntisymmetricRNNCell(BaseRecurrentCell):
         return antisymmetric(super().recurrent_kernel(), self.gamma)
 
 
-class GatedAntisymmetricRNN(RecurrentLayer, cell=GatedAntisymmetricRNNCell):
-    """Stacked :class:`GatedAntisymmetricRNNCell`."""
-
-
-def antisymmetric(weight: Tensor | None, gamma: float, beta: float = 1.0) -> Tensor:
-    """``V - V.T - gamma * I`` of each diagonal block; a vector has blocks of one unit.
-
-    With ``beta`` below 1 it is ``(1 - beta) (V + V.T) + beta (V - V.T) - gamma * I``.
-    """
-    assert weight is not None
-    width = weight.size(1) if weight.dim() > 1 else 1
-    blocks = weight.view(-1, width, width)
-    identity = torch.eye(width, dtype=weight.dtype, device=weight.device)
-    return (blocks + (1 - 2 * beta) * blocks.mT - gamma * identity).view_as(weight)
+class GatedAntisymmetricRNN(RecurrentLayer, cell=GatedAntisymmetricRNNCell): ...

@@ -1,9 +1,5 @@
 """The addition-subtraction twin-gated network (Zhang et al., 2018)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid
 
 from ..cell import BaseRecurrentCell
@@ -13,32 +9,21 @@ from ..roles import Input, Recurrent, State
 __all__ = ["ATR", "ATRCell"]
 
 
-class ATRCell(BaseRecurrentCell):
+class ATRCell(BaseRecurrentCell, citation="zhang2018simplifying", family="additive"):
     r"""Addition-subtraction twin-gated recurrent cell [zhang2018simplifying]_.
 
-    Sum and difference of the same two products are the input and the forget gate: one
-    kernel each for input and state. The state is a gated sum of projected inputs, so what
-    each input contributes can be read off. Use it where a GRU is too heavy.
+    Sum and difference of the same two products are the input and the forget gate: one kernel each
+    for input and state. The state is a gated sum of projected inputs, so what each input
+    contributes can be read off. Use it where a GRU is too heavy.
 
     .. math::
-        p_t &= W x_t + b \\
-        q_t &= U h_{t-1} + d \\
-        i_t &= \sigma(p_t + q_t) \\
-        f_t &= \sigma(p_t - q_t) \\
+        p_t &= W x_t + b, \qquad q_t = U h_{t-1} + d \\
+        i_t &= \sigma(p_t + q_t), \qquad f_t = \sigma(p_t - q_t) \\
         h_t &= i_t \odot p_t + f_t \odot h_{t-1}
 
-    Initialisation: Xavier-uniform kernels, biases zero. What the paper used could not be
-    checked.
-
-    Sources: code that seems to be the first author's, bzhangGo/zero, where p has no bias.
-    Here b is there, and starts at zero, to keep the shapes of torchrecurrent 0.2.5;
-    ``bias=False, recurrent_bias=True`` is that code's cell.
-
-    Differs from torchrecurrent 0.2.5: U was drawn from N(0, 1).
+    Sources: code that seems to be the first author's, bzhangGo/zero, where p has no bias, as with
+    ``bias=False, recurrent_bias=True``. What the paper begins with could not be checked.
     """
-
-    citation: ClassVar[str] = "zhang2018simplifying"
-    family: ClassVar[str] = "additive"
 
     @staticmethod
     def step(h: State, p: Input, q: Recurrent) -> Tensor:
@@ -46,5 +31,4 @@ class ATRCell(BaseRecurrentCell):
         return i * p + f * h
 
 
-class ATR(RecurrentLayer, cell=ATRCell):
-    """Stacked :class:`ATRCell`."""
+class ATR(RecurrentLayer, cell=ATRCell): ...

@@ -1,9 +1,5 @@
 """Bistable recurrent cells (Vecoven, Ernst and Drion, 2021)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell, Recurrence
@@ -14,32 +10,24 @@ from ..roles import Gate, Input, State
 __all__ = ["BR", "NBR", "BRCell", "NBRCell", "nBR", "nBRCell"]
 
 
-class BRCell(BaseRecurrentCell):
+class BRCell(BaseRecurrentCell, citation="vecoven2021bio", family="bistable"):
     r"""Bistable recurrent cell [vecoven2021bio]_.
 
-    Each unit looks only at itself and can latch: where :math:`a_t > 1` it has two stable
-    points, so it holds a value for as long as nothing pushes it over. Use it where one
-    fact must survive a long, noisy sequence.
+    Each unit looks only at itself and can latch: where :math:`a_t > 1` it has two stable points, so
+    it holds a value for as long as nothing pushes it over. Use it where one fact must survive a
+    long, noisy sequence.
 
     .. math::
         a_t &= 1 + \tanh(W_a x_t + b_a + w_a \odot h_{t-1} + d_a) \\
         c_t &= \sigma(W_c x_t + b_c + w_c \odot h_{t-1} + d_c) \\
         h_t &= c_t \odot h_{t-1} + (1 - c_t) \odot \tanh(W_h x_t + b_h + a_t \odot h_{t-1})
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; recurrent vectors ones and
-    biases zero, as in the authors' code. The paper's candidate has no bias
-    :math:`b_h`; it is there, and starts at zero, to keep the shapes of torchrecurrent 0.2.5.
-
-    Sources: the authors' repository nvecoven/BRC, ``cells/cells.py``.
-
-    Differs from torchrecurrent 0.2.5: recurrent vectors were drawn from N(0, 1); Xavier's
-    bound came from the stack of three gates.
+    Sources: the authors' repository nvecoven/BRC, ``cells/cells.py``, whose initialisation this is.
+    The paper's candidate has no bias :math:`b_h`; here it starts at zero.
     """
 
     recurrence: Recurrence = "diagonal"
     recurrent_kernel_init: Initializer = "ones"
-    citation: ClassVar[str] = "vecoven2021bio"
-    family: ClassVar[str] = "bistable"
 
     @staticmethod
     def step(h: State, a: Gate, c: Gate, n: Input) -> Tensor:
@@ -48,36 +36,29 @@ class BRCell(BaseRecurrentCell):
         return c * h + (1 - c) * tanh(n + a * h)
 
 
-class BR(RecurrentLayer, cell=BRCell):
-    """Stacked :class:`BRCell`."""
+class BR(RecurrentLayer, cell=BRCell): ...
 
 
 class nBRCell(BRCell):
     r"""Recurrently neuromodulated bistable cell [vecoven2021bio]_.
 
-    The step of :class:`BRCell` with dense recurrent kernels: all units together decide
-    which of them are bistable. The candidate still sees only its own unit.
+    The step of :class:`BRCell` with dense recurrent kernels: all units together decide which of
+    them are bistable. The candidate still sees only its own unit.
 
     .. math::
         a_t &= 1 + \tanh(W_a x_t + b_a + U_a h_{t-1} + d_a) \\
         c_t &= \sigma(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
         h_t &= c_t \odot h_{t-1} + (1 - c_t) \odot \tanh(W_h x_t + b_h + a_t \odot h_{t-1})
 
-    Initialisation: Xavier-uniform kernels, recurrent ones too, one gate at a time; biases
-    zero. The authors' code drew the recurrent kernels orthogonal in 2020 and
-    Xavier-uniform since January 2021; ``recurrent_kernel_init="orthogonal"`` is the former.
-
-    Sources: the authors' repository nvecoven/BRC, ``cells/cells.py``.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
+    Sources: as of :class:`BRCell`. The authors' code drew the recurrent kernels orthogonal in 2020
+    and Xavier-uniform since January 2021.
     """
 
     recurrence: Recurrence = "dense"
     recurrent_kernel_init: Initializer = "xavier_uniform"
 
 
-class nBR(RecurrentLayer, cell=nBRCell):
-    """Stacked :class:`nBRCell`."""
+class nBR(RecurrentLayer, cell=nBRCell): ...
 
 
 NBRCell = nBRCell

@@ -1,9 +1,6 @@
 """The closed-form continuous-time network (Hasani et al., 2022)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor, sigmoid, tanh
 
@@ -15,6 +12,7 @@ from ..roles import (
     INPUT,
     RECURRENT,
     Constant,
+    Function,
     Kernel,
     MapRole,
     MapsRole,
@@ -25,10 +23,9 @@ from ..roles import (
 
 __all__ = ["CfC", "CfCCell"]
 
-Affine = Callable[[Tensor], Tensor]
 First = Annotated[Tensor, ProductRole(INPUT, RECURRENT, rows="units")]
 Deeper = Annotated[
-    tuple[Affine, ...],
+    tuple[Function, ...],
     MapsRole(
         Kernel("weight_backbone", "bias_backbone", "backbone_"),
         "backbone_layers",
@@ -37,7 +34,7 @@ Deeper = Annotated[
         columns="units",
     ),
 ]
-Head = Annotated[Affine, MapRole(Kernel("weight_head", "bias_head", "head_"), columns="units")]
+Head = Annotated[Function, MapRole(Kernel("weight_head", "bias_head", "head_"), columns="units")]
 
 
 def lecun_tanh(input: Tensor) -> Tensor:
@@ -45,13 +42,13 @@ def lecun_tanh(input: Tensor) -> Tensor:
     return 1.7159 * tanh(0.666 * input)
 
 
-class CfCCell(BaseRecurrentCell):
+class CfCCell(BaseRecurrentCell, citation="hasani2022closed", family="ODE"):
     r"""Closed-form continuous-time cell, CfC [hasani2022closed]_.
 
-    What a liquid network, a differential equation whose time constants depend on its input,
-    would come to after a time :math:`\Delta t`, in closed form: two answers, the one that
-    holds at once and the one that it tends to, and a gate between them that knows the time.
-    Use it for control and for physical signals, where a small network has to do.
+    What a liquid network, a differential equation whose time constants depend on its input, would
+    come to after a time :math:`\Delta t`, in closed form: two answers, the one that holds at once
+    and the one that it tends to, and a gate between them that knows the time. Use it for control
+    and for physical signals, where a small network has to do.
 
     .. math::
         z_t &= \phi(W x_t + b + U h_{t-1} + d) \\
@@ -64,18 +61,10 @@ class CfCCell(BaseRecurrentCell):
         backbone_units: width K of z; 0, the default: that of the state. The authors take 128.
         backbone_layers: how many layers make z; those after the first are D.
         nonlinearity: :math:`\phi`; the default is 1.7159 tanh(0.666 a).
-        backbone_bias: whether D has biases; default: as ``bias``.
-        backbone_kernel_init: initialiser of D, ``weight_backbone``.
-        backbone_bias_init: initialiser of ``bias_backbone``.
-        head_bias: whether F, G, A and B have biases; default: as ``bias``.
-        head_kernel_init: initialiser of F, G, A and B, ``weight_head``.
-        head_bias_init: initialiser of ``bias_head``.
 
-    Initialisation: Xavier-uniform kernels, one at a time; the authors' W and U are one matrix.
-    Biases zero; theirs are as torch's linear maps'.
-
-    Sources: the authors' repository mlech26l/ncps, ``ncps/torch/cfc_cell.py``. Of its three modes
-    this is the default; a time for each step, sparse wirings and dropout are not here.
+    Sources: the authors' repository mlech26l/ncps, ``ncps/torch/cfc_cell.py``, where W and U are
+    one matrix and biases are as torch's linear maps'. Of its three modes this is the default; a
+    time for each step, sparse wirings and dropout are not here.
     """
 
     dt: float = 1.0
@@ -88,8 +77,6 @@ class CfCCell(BaseRecurrentCell):
     backbone_bias_init: Initializer = "zeros"
     head_kernel_init: Initializer = "xavier_uniform"
     head_bias_init: Initializer = "zeros"
-    citation: ClassVar[str] = "hasani2022closed"
-    family: ClassVar[str] = "ODE"
 
     @property
     def units(self) -> int:
@@ -116,5 +103,4 @@ class CfCCell(BaseRecurrentCell):
         return (1 - tau) * f + tau * g
 
 
-class CfC(RecurrentLayer, cell=CfCCell):
-    """Stacked :class:`CfCCell`."""
+class CfC(RecurrentLayer, cell=CfCCell): ...

@@ -1,63 +1,39 @@
 """The chaos-free network (Laurent and von Brecht, 2017)."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import ClassVar
-
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, uniform
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, Input, State
 
 __all__ = ["CFN", "CFNCell"]
 
 
-def small_uniform_(tensor: Tensor) -> Tensor:
-    """Fill from U(-0.07, 0.07), whatever the width."""
-    return nn.init.uniform_(tensor, -0.07, 0.07)
-
-
-class CFNCell(BaseRecurrentCell):
+class CFNCell(BaseRecurrentCell, citation="laurent2017recurrent", family="additive"):
     r"""Chaos-free network [laurent2017recurrent]_.
 
-    The candidate sees the input alone, so without input the state can only shrink, where
-    that of an LSTM may wander chaotically. Use it where you want to know what the state
-    can do.
+    The candidate sees the input alone, so without input the state can only shrink, where that of an
+    LSTM may wander chaotically. Use it where you want to know what the state can do.
 
     .. math::
         \theta_t &= \sigma(W_\theta x_t + b_\theta + U_\theta h_{t-1} + d_\theta) \\
         \eta_t &= \sigma(W_\eta x_t + b_\eta + U_\eta h_{t-1} + d_\eta) \\
         h_t &= \theta_t \odot \tanh h_{t-1} + \eta_t \odot \tanh(W_h x_t + b_h)
 
-    Args:
-        theta_bias: added to the first value of :math:`b_\theta`.
-        eta_bias: added to the first value of :math:`b_\eta`.
-
-    Initialisation: kernels from U(-0.07, 0.07), :math:`b_\theta` one, :math:`b_\eta` minus
-    one, other biases zero. The paper's candidate has no bias :math:`b_h`; it is there to
-    keep the shapes of torchrecurrent 0.2.5.
-
-    Sources: the paper's cell and initialisation as an independent port to TensorFlow has
-    them; no code of the authors' was found.
-
-    Differs from torchrecurrent 0.2.5: kernels were Xavier-uniform, all biases zero.
+    Sources: the paper's cell and initialisation as an independent port to TensorFlow has them; no
+    code of the authors' was found. Its candidate has no bias :math:`b_h`; here it starts at zero.
     """
 
     theta_bias: float = 1.0
     eta_bias: float = -1.0
-    kernel_init: Initializer = small_uniform_
-    recurrent_kernel_init: Initializer = small_uniform_
-    citation: ClassVar[str] = "laurent2017recurrent"
-    family: ClassVar[str] = "additive"
-    first_biases: ClassVar[Mapping[str, str]] = {"theta": "theta_bias", "eta": "eta_bias"}
+    kernel_init: Initializer = uniform(-0.07, 0.07)
+    recurrent_kernel_init: Initializer = uniform(-0.07, 0.07)
+    first = {"theta": "theta_bias", "eta": "eta_bias"}
 
     @staticmethod
     def step(h: State, theta: Gate, eta: Gate, n: Input) -> Tensor:
         return sigmoid(theta) * tanh(h) + sigmoid(eta) * tanh(n)
 
 
-class CFN(RecurrentLayer, cell=CFNCell):
-    """Stacked :class:`CFNCell`."""
+class CFN(RecurrentLayer, cell=CFNCell): ...

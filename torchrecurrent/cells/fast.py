@@ -1,109 +1,68 @@
 """FastRNN and FastGRNN (Kusupati et al., 2018)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
-from torch import Tensor, nn, sigmoid
+from torch import Tensor, sigmoid
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, normal
 from ..named_layer import RecurrentLayer
 from ..roles import Bias, Gate, GateNonlinearity, Nonlinearity, Scalar, State
 
 __all__ = ["FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell"]
 
 
-def tenth_normal_(tensor: Tensor) -> Tensor:
-    """Fill from a normal distribution of standard deviation 0.1."""
-    return nn.init.normal_(tensor, std=0.1)
-
-
-class FastRNNCell(BaseRecurrentCell):
+class FastRNNCell(BaseRecurrentCell, citation="kusupati2018fastgrnn", family="simple"):
     r"""Recurrent cell with a weighted residual connection [kusupati2018fastgrnn]_.
 
-    Two learned numbers weigh the candidate and the old state; near 0 and 1 they keep the
-    gradient well-conditioned over long sequences. For devices on which a gate is too dear.
+    Two learned numbers weigh the candidate and the old state; near 0 and 1 they keep the gradient
+    well-conditioned over long sequences. For devices on which a gate costs too much.
 
     .. math::
         \tilde h_t &= \phi(W x_t + b + U h_{t-1} + d) \\
         h_t &= \sigma(\alpha)\, \tilde h_t + \sigma(\beta)\, h_{t-1}
 
-    Args:
-        nonlinearity: :math:`\phi`.
-        alpha_init: first value of :math:`\alpha`.
-        beta_init: first value of :math:`\beta`.
-
-    Initialisation: kernels from :math:`N(0, 0.1^2)`, the bias b ones, d zeros;
-    :math:`\alpha = -3` and :math:`\beta = 3`, so that a state at first changes slowly.
-
-    Sources: the authors' repository microsoft/EdgeML,
-    ``pytorch/edgeml_pytorch/graph/rnn.py``. Its kernels of low rank are not here.
-
-    Differs from torchrecurrent 0.2.5: :math:`\alpha` and :math:`\beta` started at 3 and -3,
-    which forgets all but a twentieth of the state at each step; kernels were Xavier-uniform,
-    biases zero.
+    Sources: the authors' repository microsoft/EdgeML, ``pytorch/edgeml_pytorch/graph/rnn.py``,
+    in which a state at first changes slowly. Its kernels of low rank are not here.
     """
 
     nonlinearity: Activation = "tanh"
     alpha_init: float = -3.0
     beta_init: float = 3.0
-    kernel_init: Initializer = tenth_normal_
-    recurrent_kernel_init: Initializer = tenth_normal_
+    kernel_init: Initializer = normal(0.1)
+    recurrent_kernel_init: Initializer = normal(0.1)
     bias_init: Initializer = "ones"
-    citation: ClassVar[str] = "kusupati2018fastgrnn"
-    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(h: State, n: Gate, alpha: Scalar, beta: Scalar, nonlinearity: Nonlinearity) -> Tensor:
         return sigmoid(alpha) * nonlinearity(n) + sigmoid(beta) * h
 
 
-class FastRNN(RecurrentLayer, cell=FastRNNCell):
-    """Stacked :class:`FastRNNCell`."""
+class FastRNN(RecurrentLayer, cell=FastRNNCell): ...
 
 
-class FastGRNNCell(BaseRecurrentCell):
+class FastGRNNCell(BaseRecurrentCell, citation="kusupati2018fastgrnn", family="one-gate"):
     r"""Gated recurrent cell whose gate shares the candidate's kernels [kusupati2018fastgrnn]_.
 
-    A gate for the price of a bias: it has the parameters of a simple recurrent cell, one
-    vector and two numbers more. For models that must fit into kilobytes.
+    A gate for the price of a bias: it has the parameters of a simple recurrent cell, one vector and
+    two numbers more. For models that must fit into kilobytes.
 
     .. math::
         n_t &= W x_t + U h_{t-1} \\
-        z_t &= \sigma(n_t + b_z) \\
-        \tilde h_t &= \phi(n_t + b_h) \\
+        z_t &= \sigma(n_t + b_z), \qquad \tilde h_t = \phi(n_t + b_h) \\
         h_t &= (\sigma(\zeta)\,(1 - z_t) + \sigma(\nu)) \odot \tilde h_t + z_t \odot h_{t-1}
 
     Each of :math:`b_z` and :math:`b_h` is the sum of its rows of ``bias_ih`` and ``bias_hh``.
 
-    Args:
-        gate_nonlinearity: the :math:`\sigma` of the gate z.
-        nonlinearity: :math:`\phi`.
-        zeta_init: first value of :math:`\zeta`.
-        nu_init: first value of :math:`\nu`.
-
-    Initialisation: kernels from :math:`N(0, 0.1^2)`; ``bias_ih`` ones, ``bias_hh`` zeros;
-    :math:`\zeta = 1` and :math:`\nu = -4`.
-
-    Sources: the authors' repository microsoft/EdgeML,
-    ``pytorch/edgeml_pytorch/graph/rnn.py``. Its kernels of low rank are not here.
-
-    Differs from torchrecurrent 0.2.5: there ``nonlinearity`` was the gate's, and tanh;
-    :math:`\zeta` and :math:`\nu` started at 3 and -3; kernels were Xavier-uniform, biases
-    zero.
+    Sources: as of :class:`FastRNNCell`.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
     nonlinearity: Activation = "tanh"
     zeta_init: float = 1.0
     nu_init: float = -4.0
-    kernel_init: Initializer = tenth_normal_
-    recurrent_kernel_init: Initializer = tenth_normal_
+    kernel_init: Initializer = normal(0.1)
+    recurrent_kernel_init: Initializer = normal(0.1)
     bias_init: Initializer = "ones"
-    citation: ClassVar[str] = "kusupati2018fastgrnn"
-    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
@@ -121,5 +80,4 @@ class FastGRNNCell(BaseRecurrentCell):
         return (sigmoid(zeta) * (1 - z) + sigmoid(nu)) * c + z * h
 
 
-class FastGRNN(RecurrentLayer, cell=FastGRNNCell):
-    """Stacked :class:`FastGRNNCell`."""
+class FastGRNN(RecurrentLayer, cell=FastGRNNCell): ...

@@ -1,9 +1,5 @@
 """Gated recurrent units, with the reset gate after or before the recurrent product."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -14,27 +10,22 @@ from ..roles import Gate, Input, Map, Recurrent, State
 __all__ = ["GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell"]
 
 
-class GRUCell(BaseRecurrentCell):
+class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     r"""Gated recurrent unit [cho2014learning]_, reset after the recurrent product.
 
-    The cell of :class:`torch.nn.GRUCell` and cuDNN, parameter for parameter. One product
-    a step, so it is the faster of the two; see :class:`GRUResetBeforeCell`.
+    The cell of :class:`torch.nn.GRUCell` and cuDNN, parameter for parameter. One product a step, so
+    it is the faster of the two; see :class:`GRUResetBeforeCell`.
 
     .. math::
-        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
-        z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
+        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad z_t \\
         n_t &= \tanh(W_n x_t + b_n + r_t \odot (U_n h_{t-1} + d_n)) \\
         h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}
-
-    Initialisation: all parameters from :math:`U(-1/\sqrt H, 1/\sqrt H)`, as in torch.
     """
 
     kernel_init: Initializer = "hidden_uniform"
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    citation: ClassVar[str] = "cho2014learning"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, r: Gate, z: Gate, n: Input, m: Recurrent) -> Tensor:
@@ -47,27 +38,23 @@ class GRU(RecurrentLayer, cell=GRUCell):
     """Stacked :class:`GRUCell`; loads a :class:`torch.nn.GRU` state dict."""
 
 
-class GRUResetBeforeCell(BaseRecurrentCell):
+class GRUResetBeforeCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     r"""Gated recurrent unit as published [cho2014learning]_: reset before the product.
 
-    The reset gate chooses what the candidate may see of the state. Its second product
-    waits for the first, so a step takes longer than :class:`GRUCell`'s.
+    The reset gate chooses what the candidate may see of the state. Its second product waits for the
+    first, so a step takes longer than :class:`GRUCell`'s.
 
     .. math::
-        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
-        z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
+        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad z_t \\
         n_t &= \tanh(W_n x_t + b_n + U_n (r_t \odot h_{t-1}) + d_n) \\
         h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 
-    Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, zero biases.
-    The authors' code (lisa-groundhog/GroundHog, ``groundhog/layers/rec_layers.py``) has
-    orthogonal recurrent kernels too; there, and in [chung2014empirical]_, z and 1 - z
-    change places.
+    Sources: the authors' lisa-groundhog/GroundHog, ``groundhog/layers/rec_layers.py``, which has
+    orthogonal recurrent kernels too. There, and in [chung2014empirical]_, z and 1 - z change
+    places.
     """
 
     recurrent_kernel_init: Initializer = "orthogonal"
-    citation: ClassVar[str] = "cho2014learning"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, r: Gate, z: Gate, n: Input, U: Map) -> Tensor:
@@ -76,5 +63,4 @@ class GRUResetBeforeCell(BaseRecurrentCell):
         return (1 - z) * n + z * h
 
 
-class GRUResetBefore(RecurrentLayer, cell=GRUResetBeforeCell):
-    """Stacked :class:`GRUResetBeforeCell`."""
+class GRUResetBefore(RecurrentLayer, cell=GRUResetBeforeCell): ...

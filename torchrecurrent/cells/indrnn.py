@@ -1,8 +1,6 @@
 """The independently recurrent network (Li et al., 2018)."""
 
-from __future__ import annotations
-
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor
 
@@ -19,40 +17,28 @@ VECTOR = Kernel("vector_u", "bias_hh", "recurrent_")
 IndGate = Annotated[Tensor, ProductRole(INPUT, VECTOR)]
 
 
-class IndRNNCell(BaseRecurrentCell):
+class IndRNNCell(BaseRecurrentCell, citation="li2018independently", family="simple"):
     r"""Independently recurrent cell [li2018independently]_.
 
-    Each unit sees only its own past, so with a relu and :math:`|u| \le 2^{1/T}` gradients
-    neither explode nor vanish over T steps. Stack several layers: within one, units
-    never mix.
+    Each unit sees only its own past, so with a relu and :math:`|u| \le 2^{1/T}` gradients neither
+    explode nor vanish over T steps. Stack several layers: within one, units never mix.
 
     .. math::
         h_t = \phi(W x_t + b + u \odot h_{t-1} + d)
 
-    Args:
-        nonlinearity: :math:`\phi`.
-
-    Initialisation: u from U(0, 1), which the authors recommend; W Kaiming-uniform with a
-    slope of 8; biases zero. The authors also clip :math:`|u|` after each update:
+    Sources: Sunnydreamrain/IndRNN_pytorch, ``IndRNN_onlyrecurrent.py``, ``Indrnn_plainnet.py`` and
+    ``README.md``. The authors also clip :math:`|u|` after each update:
     ``cell.vector_u.data.clamp_(-bound, bound)``, where bound is :math:`2^{1/T}`.
-
-    Sources: Sunnydreamrain/IndRNN_pytorch, ``IndRNN_onlyrecurrent.py``,
-    ``Indrnn_plainnet.py`` and ``README.md``.
-
-    Differs from torchrecurrent 0.2.5: its default was tanh, with u from N(0, 1).
     """
 
     nonlinearity: Activation = "relu"
     recurrence: Recurrence = "diagonal"
     kernel_init: Initializer = kaiming_uniform_8_
     recurrent_kernel_init: Initializer = "uniform"
-    citation: ClassVar[str] = "li2018independently"
-    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(h: State, n: IndGate, nonlinearity: Nonlinearity) -> Tensor:
         return nonlinearity(n)
 
 
-class IndRNN(RecurrentLayer, cell=IndRNNCell):
-    """Stacked :class:`IndRNNCell`."""
+class IndRNN(RecurrentLayer, cell=IndRNNCell): ...

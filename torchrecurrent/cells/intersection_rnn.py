@@ -1,49 +1,32 @@
 """Update gate and intersection networks (Collins, Sohl-Dickstein and Sussillo, 2017)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Annotated, ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..named_layer import RecurrentLayer
-from ..roles import Gate, GateNonlinearity, Nonlinearity, NonlinearityRole, Output, Raw, State
+from ..roles import Gate, GateNonlinearity, Nonlinearity, Output, OutputNonlinearity, Raw, State
 
 __all__ = ["UGRNN", "IntersectionRNN", "IntersectionRNNCell", "UGRNNCell"]
 
-Depth = Annotated[Callable[[Tensor], Tensor], NonlinearityRole(r"\psi")]
 
-
-class UGRNNCell(BaseRecurrentCell):
+class UGRNNCell(BaseRecurrentCell, citation="collins2017capacity", family="one-gate"):
     r"""Update gate recurrent cell, UGRNN [collins2017capacity]_.
 
-    One gate, which mixes the old state with a new one: the least that makes a plain
-    network gated. It has two thirds of the parameters of a GRU; use it where those count.
+    One gate, which mixes the old state with a new one: the least that makes a plain network gated.
+    It has two thirds of the parameters of a GRU; use it where those count.
 
     .. math::
         c_t &= \tanh(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
         g_t &= \sigma(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
         h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot c_t
 
-    Args:
-        forget_bias: added to the first value of the gate's bias.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero, the gate's one.
-
-    Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class UGRNNCell, which
-    adds the one in the step.
-
-    Differs from torchrecurrent 0.2.5: the gate's bias was zero; Xavier's bound came from
-    the stack of both.
+    Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class UGRNNCell, which adds the
+    one in the step.
     """
 
     forget_bias: float = 1.0
-    citation: ClassVar[str] = "collins2017capacity"
-    family: ClassVar[str] = "one-gate"
-    first_biases: ClassVar[Mapping[str, str]] = {"g": "forget_bias"}
+    first = {"g": "forget_bias"}
 
     @staticmethod
     def step(h: State, c: Gate, g: Gate) -> Tensor:
@@ -51,48 +34,31 @@ class UGRNNCell(BaseRecurrentCell):
         return g * h + (1 - g) * c
 
 
-class UGRNN(RecurrentLayer, cell=UGRNNCell):
-    """Stacked :class:`UGRNNCell`."""
+class UGRNN(RecurrentLayer, cell=UGRNNCell): ...
 
 
-class IntersectionRNNCell(BaseRecurrentCell):
+class IntersectionRNNCell(BaseRecurrentCell, citation="collins2017capacity", family="highway"):
     r"""Intersection recurrent cell, +RNN [collins2017capacity]_.
 
-    Gated both in time (h) and in depth (y): each layer can pass its input straight up,
-    so deep stacks train. Its output is not its state, and its input is as wide as its
-    state.
+    Gated both in time (h) and in depth (y): each layer can pass its input straight up, so deep
+    stacks train. Its output is not its state, and its input is as wide as its state.
 
     .. math::
         \hat y_t &= \psi(W_1 x_t + b_1 + U_1 h_{t-1} + d_1) \\
         \hat h_t &= \phi(W_2 x_t + b_2 + U_2 h_{t-1} + d_2) \\
-        g^y_t &= \sigma(W_3 x_t + b_3 + U_3 h_{t-1} + d_3) \\
-        g^h_t &= \sigma(W_4 x_t + b_4 + U_4 h_{t-1} + d_4) \\
+        g^y_t &= \sigma(W_3 x_t + b_3 + U_3 h_{t-1} + d_3) \quad\text{and so}\quad g^h_t \\
         y_t &= g^y_t \odot x_t + (1 - g^y_t) \odot \hat y_t \\
         h_t &= g^h_t \odot h_{t-1} + (1 - g^h_t) \odot \hat h_t
 
-    Args:
-        depth_nonlinearity: :math:`\psi`.
-        recurrent_nonlinearity: :math:`\phi`.
-        gate_nonlinearity: :math:`\sigma`.
-        forget_bias: added to the first value of both gates' biases.
-
-    Outputs: ``(y, h)``.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero, the gates' one.
-
-    Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class
-    IntersectionRNNCell, which adds the one in the step.
-
-    Differs from torchrecurrent 0.2.5: the gates' biases were zero.
+    Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class IntersectionRNNCell, which
+    adds the one in the step.
     """
 
     depth_nonlinearity: Activation = "relu"
     recurrent_nonlinearity: Activation = "tanh"
     gate_nonlinearity: Activation = "sigmoid"
     forget_bias: float = 1.0
-    citation: ClassVar[str] = "collins2017capacity"
-    family: ClassVar[str] = "highway"
-    first_biases: ClassVar[Mapping[str, str]] = {"g_y": "forget_bias", "g_h": "forget_bias"}
+    first = {"g_y": "forget_bias", "g_h": "forget_bias"}
 
     @staticmethod
     def step(
@@ -102,7 +68,7 @@ class IntersectionRNNCell(BaseRecurrentCell):
         h_in: Gate,
         g_y: Gate,
         g_h: Gate,
-        depth_nonlinearity: Depth,
+        depth_nonlinearity: OutputNonlinearity,
         recurrent_nonlinearity: Nonlinearity,
         gate_nonlinearity: GateNonlinearity,
     ) -> tuple[Output, Tensor]:
@@ -119,5 +85,4 @@ class IntersectionRNNCell(BaseRecurrentCell):
             )
 
 
-class IntersectionRNN(RecurrentLayer, cell=IntersectionRNNCell):
-    """Stacked :class:`IntersectionRNNCell`."""
+class IntersectionRNN(RecurrentLayer, cell=IntersectionRNNCell): ...

@@ -1,26 +1,20 @@
 """JANET, the LSTM with nothing but a forget gate (van der Westhuizen and Lasenby, 2018)."""
 
-from __future__ import annotations
-
-from typing import Any, ClassVar
-
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer, resolve_initializer
+from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, State
-from ..saved import adopt_constants
 
 __all__ = ["JANET", "JANETCell"]
 
 
-class JANETCell(BaseRecurrentCell):
+class JANETCell(BaseRecurrentCell, citation="vanderwesthuizen2018unreasonable", family="one-gate"):
     r"""JANET, "just another network" [vanderwesthuizen2018unreasonable]_.
 
-    An LSTM with its forget gate alone: half the parameters, and as good where memory is
-    what counts. For long sequences start it with the longest dependency that you expect,
+    An LSTM with its forget gate alone: half the parameters, and as good where memory is what
+    counts. For long sequences start it with the longest dependency that you expect,
     ``forget_init=torchrecurrent.init.chrono(steps)`` [tallec2018can]_.
 
     .. math::
@@ -30,39 +24,18 @@ class JANETCell(BaseRecurrentCell):
 
     Args:
         beta: :math:`\beta`, by which more is taken in than forgotten.
-        forget_init: initialiser of :math:`b_f`, in place of ``bias_init``.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; :math:`b_f` one, other
-    biases zero, as in the authors' code where it is not told the length of sequences;
-    where it is, :math:`b_f` is :func:`~torchrecurrent.init.chrono`'s.
-
-    Sources: the authors' repository JosvanderWesthuizen/janet, ``aux_code/rnn_cells.py``,
-    which has :math:`\sigma(1 - f_t)` as its input gate.
-
-    Differs from torchrecurrent 0.2.5: :math:`\beta` was trained (a state dict of its sets
-    ``beta``); :math:`b_f` was zero; the state was given twice, as a tuple ``(h, c)``.
+    Sources: the authors' repository JosvanderWesthuizen/janet, ``aux_code/rnn_cells.py``, which has
+    :math:`\sigma(1 - f_t)` as its input gate, and chrono where it is told the sequences' length.
     """
 
     beta: float = 1.0
     forget_init: Initializer = "ones"
-    citation: ClassVar[str] = "vanderwesthuizen2018unreasonable"
-    family: ClassVar[str] = "one-gate"
+    first = {"f": "forget_init"}
 
     @staticmethod
     def step(h: State, f: Gate, n: Gate, beta: Constant) -> Tensor:
         return sigmoid(f) * h + (1 - sigmoid(f - beta)) * tanh(n)
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            initializer = resolve_initializer("forget_init", self.forget_init)
-            initializer(self.block("bias_ih", "f"))
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        adopt_constants(self, state_dict, prefix, ("beta",))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-class JANET(RecurrentLayer, cell=JANETCell):
-    """Stacked :class:`JANETCell`."""
+class JANET(RecurrentLayer, cell=JANETCell): ...

@@ -1,9 +1,6 @@
 """Networks with layer normalisation (Ba et al., 2016)."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor, sigmoid, tanh
 
@@ -37,11 +34,11 @@ Gain = Annotated[Tensor, VectorRole(Kernel("weight_gain", None, "gain_"))]
 Shift = Annotated[Tensor, VectorRole(Kernel("weight_shift", None, "shift_"))]
 
 
-class LayerNormRNNCell(BaseRecurrentCell):
+class LayerNormRNNCell(BaseRecurrentCell, citation="ba2016layer", family="simple"):
     r"""Simple recurrent cell with layer normalisation [ba2016layer]_.
 
-    What a step sums up is brought to the mean 0 and the variance 1 over the units, so that
-    neither activations nor gradients can grow from step to step.
+    What a step sums up is brought to the mean 0 and the variance 1 over the units, so that neither
+    activations nor gradients can grow from step to step.
 
     .. math::
         n_t &= W x_t + U h_{t-1} \\
@@ -52,11 +49,6 @@ class LayerNormRNNCell(BaseRecurrentCell):
 
     Args:
         epsilon: :math:`\epsilon`, which keeps the divisor from zero.
-        nonlinearity: :math:`\phi`.
-        gain_kernel_init: initialiser of :math:`\gamma`, ``weight_gain``.
-
-    Initialisation: W Xavier-uniform, U orthogonal; gains one, biases zero. There is no second
-    bias unless ``recurrent_bias=True``.
 
     Sources: the paper's equation; :math:`\epsilon` from the authors' repository
     ryankiros/layer-norm, ``layers.py``, which has the other two cells only.
@@ -67,8 +59,6 @@ class LayerNormRNNCell(BaseRecurrentCell):
     recurrent_bias: bool | None = False
     recurrent_kernel_init: Initializer = "orthogonal"
     gain_kernel_init: Initializer = "ones"
-    citation: ClassVar[str] = "ba2016layer"
-    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(
@@ -78,11 +68,11 @@ class LayerNormRNNCell(BaseRecurrentCell):
         return nonlinearity(gamma * n + b)
 
 
-class LayerNormGRUCell(BaseRecurrentCell):
+class LayerNormGRUCell(BaseRecurrentCell, citation="ba2016layer", family="GRU-like"):
     r"""GRU with layer normalisation [ba2016layer]_.
 
-    A GRU whose products are normalised, those of the input apart from those of the state. It
-    trains faster than a GRU on long sequences and small batches, at a dearer step.
+    A GRU whose products are normalised, those of the input apart from those of the state. It trains
+    faster than a GRU on long sequences and small batches, but each step costs more.
 
     .. math::
         r_t, z_t &= \sigma(\gamma_{rz} \odot \mathrm{LN}(W_{rz} x_t)
@@ -96,11 +86,6 @@ class LayerNormGRUCell(BaseRecurrentCell):
 
     Args:
         epsilon: :math:`\epsilon`, which keeps the divisor from zero.
-        gain_kernel_init: initialiser of :math:`\gamma` and :math:`\alpha`, ``weight_gain``.
-        shift_kernel_init: initialiser of d, ``weight_shift``.
-
-    Initialisation: W Xavier-uniform, U orthogonal; gains one, shifts and biases zero. There is no
-    second bias unless ``recurrent_bias=True``.
 
     Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lngru. There W
     is drawn from :math:`N(0, 0.01^2)`, and W x has a bias before it is normalised, too.
@@ -111,8 +96,6 @@ class LayerNormGRUCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = "orthogonal"
     gain_kernel_init: Initializer = "ones"
     shift_kernel_init: Initializer = "zeros"
-    citation: ClassVar[str] = "ba2016layer"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(
@@ -145,12 +128,12 @@ class LayerNormGRUCell(BaseRecurrentCell):
         return z * h + (1 - z) * n
 
 
-class LayerNormLSTMCell(BaseRecurrentCell):
+class LayerNormLSTMCell(BaseRecurrentCell, citation="ba2016layer", family="LSTM-like"):
     r"""LSTM with layer normalisation [ba2016layer]_.
 
-    An LSTM whose products are normalised, those of the input apart from those of the state, and
-    so is what it shows of its cell state. It trains faster than an LSTM on long sequences and
-    small batches, at a dearer step.
+    An LSTM whose products are normalised, those of the input apart from those of the state, and so
+    is what it shows of its cell state. It trains faster than an LSTM on long sequences and small
+    batches, but each step costs more.
 
     .. math::
         i_t, f_t, o_t &= \sigma(\gamma \odot \mathrm{LN}(W x_t)
@@ -165,13 +148,6 @@ class LayerNormLSTMCell(BaseRecurrentCell):
 
     Args:
         epsilon: :math:`\epsilon`, which keeps the divisor from zero.
-        forget_bias: added to the first value of the forget gate's bias.
-        gain_kernel_init: initialiser of :math:`\gamma`, :math:`\alpha` and :math:`\kappa`,
-            ``weight_gain``.
-        shift_kernel_init: initialiser of d, ``weight_shift``.
-
-    Initialisation: W Xavier-uniform, U orthogonal, one gate at a time; gains one, shifts and
-    biases zero. There is no second bias unless ``recurrent_bias=True``.
 
     Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lnlstm. There W
     is drawn from :math:`N(0, 0.01^2)`, and W x has the bias before it is normalised, too. Other
@@ -184,9 +160,7 @@ class LayerNormLSTMCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = "orthogonal"
     gain_kernel_init: Initializer = "ones"
     shift_kernel_init: Initializer = "zeros"
-    citation: ClassVar[str] = "ba2016layer"
-    family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"b_f": "forget_bias"}
+    first = {"b_f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -227,13 +201,10 @@ class LayerNormLSTMCell(BaseRecurrentCell):
         return o * tanh(kappa * n + d), c
 
 
-class LayerNormRNN(RecurrentLayer, cell=LayerNormRNNCell):
-    """Stacked :class:`LayerNormRNNCell`."""
+class LayerNormRNN(RecurrentLayer, cell=LayerNormRNNCell): ...
 
 
-class LayerNormGRU(RecurrentLayer, cell=LayerNormGRUCell):
-    """Stacked :class:`LayerNormGRUCell`."""
+class LayerNormGRU(RecurrentLayer, cell=LayerNormGRUCell): ...
 
 
-class LayerNormLSTM(RecurrentLayer, cell=LayerNormLSTMCell):
-    """Stacked :class:`LayerNormLSTMCell`."""
+class LayerNormLSTM(RecurrentLayer, cell=LayerNormLSTMCell): ...

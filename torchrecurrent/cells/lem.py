@@ -1,9 +1,5 @@
 """Long expressive memory (Rusch et al., 2022)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -14,31 +10,21 @@ from ..roles import CellMap, Constant, Gate, Input, State
 __all__ = ["LEM", "LEMCell"]
 
 
-class LEMCell(BaseRecurrentCell):
+class LEMCell(BaseRecurrentCell, citation="rusch2022long", family="ODE"):
     r"""Long expressive memory [rusch2022long]_.
 
-    Two coupled states with learned time steps, a discretised multi-scale system of
-    differential equations. Use it for physical signals whose events differ in pace.
+    Two coupled states with learned time steps, a discretised multi-scale system of differential
+    equations. Use it for physical signals whose events differ in pace.
 
     .. math::
-        \Delta_{1,t} &= \Delta t\,\sigma(W_1 x_t + b_1 + U_1 y_{t-1} + d_1) \\
-        \Delta_{2,t} &= \Delta t\,\sigma(W_2 x_t + b_2 + U_2 y_{t-1} + d_2) \\
-        z_t &= (1 - \Delta_{2,t}) \odot z_{t-1}
-            + \Delta_{2,t} \odot \tanh(W_z x_t + b_z + U_z y_{t-1} + d_z) \\
-        y_t &= (1 - \Delta_{1,t}) \odot y_{t-1}
-            + \Delta_{1,t} \odot \tanh(W_y x_t + b_y + V z_t + d_y)
+        \Delta_{k,t} &= \Delta t\,\sigma(W_k x_t + b_k + U_k y_{t-1} + d_k), \quad k = 1, 2 \\
+        z_t &= z_{t-1} + \Delta_{2,t} \odot (\tanh(W_z x_t + b_z + U_z y_{t-1} + d_z) - z_{t-1}) \\
+        y_t &= y_{t-1} + \Delta_{1,t} \odot (\tanh(W_y x_t + b_y + V z_t + d_y) - y_{t-1})
 
     Args:
         dt: the longest time step :math:`\Delta t`; the authors tune it from 0.0002 to 1.
-        cell_bias: whether the product with z has a bias; default: as ``bias``.
-        cell_kernel_init: initialiser of V, ``weight_ch``.
-        cell_bias_init: initialiser of ``bias_ch``.
-
-    Initialisation: all parameters from :math:`U(-1/\sqrt H, 1/\sqrt H)`.
 
     Sources: the authors' repository tk-rusch/LEM, ``src/FitzHughNagumo/network.py``.
-
-    Differs from torchrecurrent 0.2.5: y saw the old z; kernels were Xavier-uniform.
     """
 
     dt: float = 1.0
@@ -49,8 +35,6 @@ class LEMCell(BaseRecurrentCell):
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
     cell_bias_init: Initializer = "hidden_uniform"
-    citation: ClassVar[str] = "rusch2022long"
-    family: ClassVar[str] = "ODE"
 
     @staticmethod
     def step(
@@ -63,5 +47,4 @@ class LEMCell(BaseRecurrentCell):
         return y, z
 
 
-class LEM(RecurrentLayer, cell=LEMCell):
-    """Stacked :class:`LEMCell`."""
+class LEM(RecurrentLayer, cell=LEMCell): ...

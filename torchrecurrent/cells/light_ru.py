@@ -1,9 +1,5 @@
 """The light recurrent unit (Ye et al., 2024)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -13,11 +9,11 @@ from ..roles import Gate, Input, State
 __all__ = ["LightRU", "LightRUCell"]
 
 
-class LightRUCell(BaseRecurrentCell):
+class LightRUCell(BaseRecurrentCell, citation="ye2024light", family="additive"):
     r"""Light recurrent unit [ye2024light]_.
 
-    One gate moves the state towards a candidate that sees the input alone, so the state
-    is an average of past inputs. Use it where a small, readable cell is enough.
+    One gate moves the state towards a candidate that sees the input alone, so the state is an
+    average of past inputs. Use it where a small, readable cell is enough.
 
     .. math::
         \tilde h_t &= \tanh(W_h x_t + b_h) \\
@@ -26,16 +22,10 @@ class LightRUCell(BaseRecurrentCell):
 
     The paper calls it LRU, a name that the linear recurrent unit has too.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
-    used could not be checked. Its candidate has no bias :math:`b_h`; it is there, and starts
-    at zero, to keep the shapes of torchrecurrent 0.2.5.
-
-    Sources: the paper's list of parameters, and its cell as
-    lucidrains/light-recurrent-unit-pytorch has it; no code of the authors' was found.
+    Sources: the paper's list of parameters, and its cell as lucidrains/light-recurrent-unit-pytorch
+    has it; no code of the authors' was found, and its initialisation could not be checked. Its
+    candidate has no bias :math:`b_h`; here it starts at zero.
     """
-
-    citation: ClassVar[str] = "ye2024light"
-    family: ClassVar[str] = "additive"
 
     @staticmethod
     def step(h: State, n: Input, f: Gate) -> Tensor:
@@ -43,5 +33,4 @@ class LightRUCell(BaseRecurrentCell):
         return (1 - f) * h + f * n
 
 
-class LightRU(RecurrentLayer, cell=LightRUCell):
-    """Stacked :class:`LightRUCell`."""
+class LightRU(RecurrentLayer, cell=LightRUCell): ...

@@ -1,7 +1,5 @@
 """The light GRU (Ravanelli et al., 2018)."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import torch
@@ -17,11 +15,11 @@ from ..roles import Gate, GateNonlinearity, Nonlinearity, State
 __all__ = ["LiGRU", "LiGRUCell"]
 
 
-class LiGRUCell(BaseRecurrentCell):
+class LiGRUCell(BaseRecurrentCell, citation="ravanelli2018light", family="one-gate"):
     r"""Light gated recurrent cell [ravanelli2018light]_.
 
-    A GRU without a reset gate, with a relu. It is made for speech, where the state has little
-    to reset; the relu, which nothing bounds, wants the batch normalisation of :class:`LiGRU`.
+    A GRU without a reset gate, with a relu. It is made for speech, where the state has little to
+    reset; the relu, which nothing bounds, wants the batch normalisation of :class:`LiGRU`.
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
@@ -30,32 +28,17 @@ class LiGRUCell(BaseRecurrentCell):
 
     In the paper W x is batch-normalised and there is no other bias: see :class:`LiGRU`.
 
-    Args:
-        nonlinearity: :math:`\phi`.
-        gate_nonlinearity: :math:`\sigma`.
-
-    Initialisation: Xavier-uniform kernels W and orthogonal U, one gate at a time; biases zero.
-
-    Sources: mravanelli/pytorch-kaldi, ``neural_networks.py`` (the first author's), and
-    speechbrain, ``nnet/RNN.py``; their dropout of the candidate, with one mask for all time
-    steps, is not here.
-
-    Differs from torchrecurrent 0.2.5: U was Xavier-uniform; it has no batch normalisation.
+    Sources: mravanelli/pytorch-kaldi, ``neural_networks.py`` (the first author's), and speechbrain,
+    ``nnet/RNN.py``; their dropout of the candidate, with one mask for all time steps, is not here.
     """
 
     nonlinearity: Activation = "relu"
     gate_nonlinearity: Activation = "sigmoid"
     recurrent_kernel_init: Initializer = "orthogonal"
-    citation: ClassVar[str] = "ravanelli2018light"
-    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
-        h: State,
-        z: Gate,
-        n: Gate,
-        nonlinearity: Nonlinearity,
-        gate_nonlinearity: GateNonlinearity,
+        h: State, z: Gate, n: Gate, nonlinearity: Nonlinearity, gate_nonlinearity: GateNonlinearity
     ) -> Tensor:
         z = gate_nonlinearity(z)
         return z * h + (1 - z) * nonlinearity(n)
@@ -76,10 +59,6 @@ class NormalizedLiGRUCell(LiGRUCell):
         norm = nn.BatchNorm1d(2 * self.hidden_size, momentum=0.05, device=device, dtype=dtype)
         self.add_module("norm", norm)
 
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        self.norm.reset_parameters()
-
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         (projected,) = super().project(input)
         rows = projected.reshape(-1, projected.size(-1))
@@ -93,7 +72,7 @@ class LiGRU(RecurrentLayer, cell=LiGRUCell):
         batch_norm: whether W x is batch-normalised, over all sequences and their valid steps,
             as in the paper: in training by the statistics of the batch, in evaluation by
             running ones. The cells then have no bias unless ``recurrent_bias=True``, and run
-            by the plain loop. In the authors' code both directions share one norm; here each
+            by the reference loop. In the authors' code both directions share one norm; here each
             has its own.
     """
 

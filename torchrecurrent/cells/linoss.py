@@ -1,16 +1,24 @@
 """The linear oscillatory state-space model (Rusch and Rus, 2025)."""
 
-from __future__ import annotations
-
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, relu, sigmoid
 
 from ..cell import BaseRecurrentCell
+from ..complex_numbers import Complex
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Constant, Input, Kernel, Output, Raw, State, VectorRole
-from .lru import Readout, Skip
+from ..roles import (
+    ComplexInput,
+    ComplexReadout,
+    ComplexState,
+    Constant,
+    Feedthrough,
+    Kernel,
+    Output,
+    Raw,
+    VectorRole,
+)
 
 __all__ = ["LinOSS", "LinOSSCell"]
 
@@ -18,12 +26,12 @@ Frequency = Annotated[Tensor, VectorRole(Kernel("weight_a", None, "frequency_"))
 Pace = Annotated[Tensor, VectorRole(Kernel("weight_dt", None, "dt_"))]
 
 
-class LinOSSCell(BaseRecurrentCell):
+class LinOSSCell(BaseRecurrentCell, citation="rusch2025oscillatory", family="ODE"):
     r"""Linear oscillatory state-space model, LinOSS [rusch2025oscillatory]_.
 
     Harmonic oscillators that are not coupled, each with a frequency and a time step of its own,
-    driven by the input; IM is stable whatever it learns. Use it as a state-space model is used,
-    in deep stacks with nonlinear layers between, for very long sequences.
+    driven by the input; IM is stable whatever it learns. Use it as a state-space model is used, in
+    deep stacks with nonlinear layers between, for very long sequences.
 
     .. math::
         z_t &= z_{t-1} + \Delta t \odot (-A \odot y_* + B x_t) \\
@@ -32,26 +40,14 @@ class LinOSSCell(BaseRecurrentCell):
 
     where z, y, B and C are complex, :math:`A = \mathrm{relu}(\hat A)`,
     :math:`\Delta t = \sigma(\hat\Delta)`, and :math:`y_*` is :math:`y_t` in the implicit scheme,
-    IM, which forgets, and :math:`y_{t-1}` in IMEX, which keeps a volume in the space of y and
-    z. The implicit equations are solved: S below is what that takes, with :math:`\theta` = 1; for
-    IMEX it is 0.
-
-    States: y_re and y_im, z_re and z_im, the parts of y and z. The output is as wide as the
-    input. The real part of B is the block b_re of ``weight_ih``, that of C the block C_re of
-    ``weight_out``.
+    IM, which forgets, and :math:`y_{t-1}` in IMEX, which keeps a volume in the space of y and z.
+    The implicit equations are solved: S below is what that takes, with :math:`\theta` = 1; for
+    IMEX it is 0. The output is as wide as the input.
 
     Args:
         discretization: ``"IM"`` or ``"IMEX"``.
-        frequency_kernel_init: initialiser of :math:`\hat A`, ``weight_a``.
-        dt_kernel_init: initialiser of :math:`\hat\Delta`, ``weight_dt``.
-        output_kernel_init: initialiser of C, ``weight_out``.
-        skip_kernel_init: initialiser of D, ``weight_skip``.
 
-    Initialisation: :math:`\hat A` and :math:`\hat\Delta` from U(0, 1), B from
-    :math:`U(\pm 1/\sqrt I)` and C from :math:`U(\pm 1/\sqrt H)` in either part, D from N(0, 1).
-    Biases, which the paper does not have, are zero.
-
-    Sources: the authors' repository tk-rusch/linoss, ``models/LinOSS.py``.
+    Sources: the authors' repository tk-rusch/linoss, ``models/LinOSS.py``. The paper has no biases.
     """
 
     discretization: Literal["IM", "IMEX"] = "IM"
@@ -60,8 +56,6 @@ class LinOSSCell(BaseRecurrentCell):
     dt_kernel_init: Initializer = "uniform"
     output_kernel_init: Initializer = "hidden_uniform_columns"
     skip_kernel_init: Initializer = "normal"
-    citation: ClassVar[str] = "rusch2025oscillatory"
-    family: ClassVar[str] = "ODE"
 
     @property
     def theta(self) -> float:
@@ -70,31 +64,25 @@ class LinOSSCell(BaseRecurrentCell):
 
     @staticmethod
     def step(
-        y_re: State,
-        y_im: State,
-        z_re: State,
-        z_im: State,
+        y: ComplexState,
+        z: ComplexState,
         x: Raw,
-        b_re: Input,
-        b_im: Input,
+        b: ComplexInput,
         A: Frequency,
         delta: Pace,
-        C_re: Readout,
-        C_im: Readout,
-        D: Skip,
+        C: ComplexReadout,
+        D: Feedthrough,
         theta: Constant,
-    ) -> tuple[Output, Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Output, Complex, Complex]:
         A, dt = relu(A), sigmoid(delta)
         S = 1 / (1 + theta * dt * dt * A)
-        z_re = S * (z_re + dt * (b_re - A * y_re))
-        z_im = S * (z_im + dt * (b_im - A * y_im))
-        y_re, y_im = y_re + dt * z_re, y_im + dt * z_im
-        return C_re(y_re) - C_im(y_im) + D * x, y_re, y_im, z_re, z_im
+        z = S * (z + dt * (b - A * y))
+        y = y + dt * z
+        return C(y).real + D * x, y, z
 
     @property
     def output_size(self) -> int:
         return self.input_size
 
 
-class LinOSS(RecurrentLayer, cell=LinOSSCell):
-    """Stacked :class:`LinOSSCell`."""
+class LinOSS(RecurrentLayer, cell=LinOSSCell): ...

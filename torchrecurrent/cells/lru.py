@@ -1,122 +1,87 @@
 """The linear recurrent unit (Orvieto et al., 2023)."""
 
-from __future__ import annotations
-
-import math
-from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
-from torch import Tensor, cos, exp, nn, sin
+from torch import Tensor, exp
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer, ring
+from ..complex_numbers import Complex, polar
+from ..init import Initializer, phase, ring, variance_scaling
 from ..named_layer import RecurrentLayer
-from ..roles import Input, Kernel, MapRole, Output, Raw, State, VectorRole
-from .antisymmetric_rnn import fan_in_normal_
+from ..roles import (
+    ComplexInput,
+    ComplexReadout,
+    ComplexState,
+    Feedthrough,
+    Kernel,
+    Output,
+    Raw,
+    VectorRole,
+)
 
 __all__ = ["LRU", "LRUCell"]
 
 Decay = Annotated[Tensor, VectorRole(Kernel("weight_nu", None, "nu_"))]
 Phase = Annotated[Tensor, VectorRole(Kernel("weight_theta", None, "theta_"))]
 Scale = Annotated[Tensor, VectorRole(Kernel("weight_gamma", None, "gamma_"))]
-Skip = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
-Readout = Annotated[
-    Callable[[Tensor], Tensor],
-    MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True),
-]
 
 
-def complex_fan_in_normal_(tensor: Tensor) -> Tensor:
-    """Fill a block ``(H, I)`` from N(0, 1/(2I)): the real or the imaginary part."""
-    return nn.init.normal_(tensor, std=1 / math.sqrt(2 * tensor.size(1)))
+def normalize_(nu: Tensor, gamma: Tensor) -> None:
+    r"""Add :math:`\frac12 \log(1 - |\lambda|^2)` to gamma: the state's variance is that of B x."""
+    gamma.add_(0.5 * torch.log(-torch.expm1(-2 * nu.exp())))
 
 
-def unit_ring_(tensor: Tensor) -> Tensor:
-    """:func:`torchrecurrent.init.ring` from 0 to 1."""
-    return ring()(tensor)
-
-
-def log_phase_(tensor: Tensor) -> Tensor:
-    r"""Fill with the logarithms of phases from :math:`U(0, 2\pi)`."""
-    phases = torch.empty_like(tensor, dtype=torch.float64).uniform_(0, 2 * math.pi)
-    return tensor.copy_(phases.clamp_(min=1e-12).log_())
-
-
-class LRUCell(BaseRecurrentCell):
+class LRUCell(BaseRecurrentCell, citation="orvieto2023resurrecting", family="input-gated"):
     r"""Linear recurrent unit, LRU [orvieto2023resurrecting]_; not the light one.
 
-    A diagonal linear recurrence of complex numbers, written so that it is always stable: units
-    turn and decay, each at its own learned rate. Use it as a state-space model is used, in
-    deep stacks with nonlinear layers between, for very long sequences.
+    A diagonal linear recurrence of complex numbers, written so that it is always stable: units turn
+    and decay, each at its own learned rate. Use it as a state-space model is used, in deep stacks
+    with nonlinear layers between, for very long sequences.
 
     .. math::
         \lambda &= \exp(-\exp \nu + i \exp \theta) \\
         h_t &= \lambda \odot h_{t-1} + \exp \gamma \odot (B x_t) \\
         y_t &= \operatorname{Re}(C h_t) + D \odot x_t
 
-    where h, B and C are complex.
-
-    States: re and im, the parts of h. The output y is as wide as the input. The real part of B
-    is the block b_re of ``weight_ih``, that of C the block C_re of ``weight_out``.
+    where h, B and C are complex. The output y is as wide as the input.
 
     Args:
-        nu_kernel_init: initialiser of :math:`\nu`, ``weight_nu``, such as
-            ``torchrecurrent.init.ring(0.9, 0.999)`` for long memories.
-        theta_kernel_init: initialiser of :math:`\theta`, ``weight_theta``.
-        gamma_kernel_init: initialiser of what is added to the first :math:`\gamma`,
-            ``weight_gamma``, with which the states' variance is that of B x.
-        output_kernel_init: initialiser of C, ``weight_out``.
-        skip_kernel_init: initialiser of D, ``weight_skip``.
-
-    Initialisation: :math:`|\lambda|^2` from U(0, 1), phases from :math:`U(0, 2\pi)`,
-    :math:`\gamma = \frac12 \log(1 - |\lambda|^2)`, B from :math:`N(0, 1/(2I))` and C from
-    :math:`N(0, 1/H)` in either part, D from N(0, 1). Biases, which the paper does not have, are
-    zero.
+        nu_kernel_init: initialiser of :math:`\nu`, such as ``torchrecurrent.init.ring(0.9, 0.999)``
+            for long memories.
+        gamma_kernel_init: initialiser of what is added to the first :math:`\gamma`, which is
+            :math:`\frac12 \log(1 - |\lambda|^2)`: the states' variance is that of B x.
 
     Sources: the paper's pseudo-code as several ports quote it, NicolasZucchet/minimal-LRU's
-    ``lru/model.py`` among them; no code of the authors' was found.
+    ``lru/model.py`` among them; no code of the authors' was found. It has no biases.
     """
 
-    kernel_init: Initializer = complex_fan_in_normal_
-    nu_kernel_init: Initializer = unit_ring_
-    theta_kernel_init: Initializer = log_phase_
+    kernel_init: Initializer = variance_scaling(0.5)
+    nu_kernel_init: Initializer = ring()
+    theta_kernel_init: Initializer = phase()
     gamma_kernel_init: Initializer = "zeros"
-    output_kernel_init: Initializer = fan_in_normal_
+    output_kernel_init: Initializer = "lecun_normal"
     skip_kernel_init: Initializer = "normal"
-    citation: ClassVar[str] = "orvieto2023resurrecting"
-    family: ClassVar[str] = "input-gated"
+    first = {("nu", "gamma"): normalize_}
 
     @staticmethod
     def step(
-        re: State,
-        im: State,
+        h: ComplexState,
         x: Raw,
-        b_re: Input,
-        b_im: Input,
+        b: ComplexInput,
         nu: Decay,
         theta: Phase,
         gamma: Scale,
-        C_re: Readout,
-        C_im: Readout,
-        D: Skip,
-    ) -> tuple[Output, Tensor, Tensor]:
-        r, phi = exp(-exp(nu)), exp(theta)
-        a, b = r * cos(phi), r * sin(phi)
-        g = exp(gamma)
-        re, im = a * re - b * im + g * b_re, b * re + a * im + g * b_im
-        return C_re(re) - C_im(im) + D * x, re, im
+        C: ComplexReadout,
+        D: Feedthrough,
+    ) -> tuple[Output, Complex]:
+        lambda_ = polar(exp(-exp(nu)), exp(theta))
+        h = lambda_ * h + exp(gamma) * b
+        return C(h).real + D * x, h
 
     @property
     def output_size(self) -> int:
         return self.input_size
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        nu, gamma = (self.get_parameter(f"weight_{name}") for name in ("nu", "gamma"))
-        gamma.add_(0.5 * torch.log(-torch.expm1(-2 * nu.exp())))
 
-
-class LRU(RecurrentLayer, cell=LRUCell):
-    """Stacked :class:`LRUCell`."""
+class LRU(RecurrentLayer, cell=LRUCell): ...

@@ -1,45 +1,34 @@
 """Long short-term memory, with forget gate and optional projection."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Gate, Kernel, MapRole, State, StateRole
+from ..roles import Function, Gate, Kernel, MapRole, State, StateRole
 
 __all__ = ["LSTM", "LSTMCell"]
 
-PROJECTION = Kernel("weight_hr", None, "projection_")
 Projected = Annotated[Tensor, StateRole("output_size")]
-Projection = Annotated[
-    Callable[[Tensor], Tensor], MapRole(PROJECTION, "proj_size", always_dense=True)
-]
+PROJECTION = Kernel("weight_hr", None, "projection_")
+Projection = Annotated[Function, MapRole(PROJECTION, "proj_size", always_dense=True)]
 
 
-class LSTMCell(BaseRecurrentCell):
+class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-like"):
     r"""Long short-term memory [hochreiter1997long]_ with a forget gate [gers2000learning]_.
 
-    The cell of :class:`torch.nn.LSTMCell`, parameter for parameter. The first thing to
-    try; with ``recurrence="diagonal"`` it is IndyLSTM [gonnet2020indylstms]_.
+    The cell of :class:`torch.nn.LSTMCell`, parameter for parameter. The first thing to try; with
+    ``recurrence="diagonal"`` it is IndyLSTM [gonnet2020indylstms]_.
 
     .. math::
-        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \\
-        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\
         g_t &= \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
-        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o) \\
-        c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
-        h_t &= P (o_t \odot \tanh c_t)
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = P (o_t \odot \tanh c_t)
 
     Args:
         proj_size: width of h after the projection P [sak2014long]_; 0: no projection.
-        projection_kernel_init: initialiser of P, ``weight_hr``.
-
-    Initialisation: all parameters from :math:`U(-1/\sqrt H, 1/\sqrt H)`, as in torch.
     """
 
     proj_size: int = 0
@@ -48,8 +37,6 @@ class LSTMCell(BaseRecurrentCell):
     projection_kernel_init: Initializer = "hidden_uniform_columns"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    citation: ClassVar[str] = "hochreiter1997long"
-    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(

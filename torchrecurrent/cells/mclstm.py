@@ -1,9 +1,5 @@
 """The memory-controller LSTM (Ben-Ari and Shwartz-Ziv, 2017)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, tanh
 
 from ..activations import Activation
@@ -14,42 +10,25 @@ from ..roles import Gate, GateNonlinearity, Nonlinearity, Output, State
 __all__ = ["MCLSTM", "MCLSTMCell"]
 
 
-class MCLSTMCell(BaseRecurrentCell):
+class MCLSTMCell(BaseRecurrentCell, citation="benari2017sequence", family="LSTM-like"):
     r"""Memory-controller LSTM [benari2017sequence]_.
 
-    A fifth gate makes a control vector v, which is fed back in place of the output: what
-    predicts and what steers the memory need not be the same. For forecasts of time series.
+    A fifth gate makes a control vector v, which is fed back in place of the output: what predicts
+    and what steers the memory need not be the same. For forecasts of time series.
 
     .. math::
-        f_t &= \sigma(W_f x_t + b_f + U_f v_{t-1} + d_f) \\
-        i_t &= \sigma(W_i x_t + b_i + U_i v_{t-1} + d_i) \\
-        o_t &= \sigma(W_o x_t + b_o + U_o v_{t-1} + d_o) \\
-        m_t &= \sigma(W_m x_t + b_m + U_m v_{t-1} + d_m) \\
-        n_t &= \phi(W_n x_t + b_n + U_n v_{t-1} + d_n) \\
-        c_t &= f_t \odot c_{t-1} + i_t \odot n_t \\
-        v_t &= m_t \odot \tanh c_t \\
-        y_t &= o_t \odot \tanh c_t
+        f_t &= \sigma(W_f x_t + b_f + U_f v_{t-1} + d_f) \quad\text{and so}\quad i_t, o_t, m_t \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot \phi(W_n x_t + b_n + U_n v_{t-1} + d_n) \\
+        v_t &= m_t \odot \tanh c_t, \qquad y_t = o_t \odot \tanh c_t
 
-    States: v and c. Not the mass-conserving LSTM, which has the same initials.
+    Not the mass-conserving LSTM, which has the same initials.
 
-    Args:
-        gate_nonlinearity: :math:`\sigma`.
-        cell_nonlinearity: :math:`\phi`.
-
-    Outputs: ``(y, (v, c))``.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero.
-
-    Sources: the paper's abstract, and its equations as two independent ports have them; its
-    text, its initialisation and code of the authors' could not be found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
+    Sources: the paper's abstract, and its equations as two independent ports have them; its text,
+    its initialisation and code of the authors' could not be found.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
     cell_nonlinearity: Activation = "tanh"
-    citation: ClassVar[str] = "benari2017sequence"
-    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(
@@ -69,5 +48,4 @@ class MCLSTMCell(BaseRecurrentCell):
         return o * tanh(c), m * tanh(c), c
 
 
-class MCLSTM(RecurrentLayer, cell=MCLSTMCell):
-    """Stacked :class:`MCLSTMCell`."""
+class MCLSTM(RecurrentLayer, cell=MCLSTMCell): ...

@@ -1,9 +1,5 @@
 """The minimal gated unit (Zhou et al., 2016)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor
 
 from ..activations import Activation
@@ -14,31 +10,23 @@ from ..roles import Gate, GateNonlinearity, Input, Map, Nonlinearity, State
 __all__ = ["MGU", "MGUCell"]
 
 
-class MGUCell(BaseRecurrentCell):
+class MGUCell(BaseRecurrentCell, citation="zhou2016minimal", family="one-gate"):
     r"""Minimal gated unit [zhou2016minimal]_.
 
-    A GRU whose one gate both resets and updates: two thirds of its parameters, often the
-    same accuracy.
+    A GRU whose one gate both resets and updates: two thirds of its parameters, often the same
+    accuracy.
 
     .. math::
         f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
         \tilde h_t &= \phi(W_h x_t + b_h + U_h (f_t \odot h_{t-1}) + d_h) \\
         h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
 
-    Args:
-        nonlinearity: :math:`\phi`.
-        gate_nonlinearity: :math:`\sigma`.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
-    used could not be checked.
-
-    Sources: the paper; no code of the authors' was found.
+    Sources: the paper; no code of the authors' was found, and its initialisation could not be
+    checked.
     """
 
     nonlinearity: Activation = "tanh"
     gate_nonlinearity: Activation = "sigmoid"
-    citation: ClassVar[str] = "zhou2016minimal"
-    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
@@ -54,5 +42,4 @@ class MGUCell(BaseRecurrentCell):
         return (1 - f) * h + f * n
 
 
-class MGU(RecurrentLayer, cell=MGUCell):
-    """Stacked :class:`MGUCell`."""
+class MGU(RecurrentLayer, cell=MGUCell): ...

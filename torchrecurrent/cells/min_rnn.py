@@ -1,10 +1,5 @@
 """The minimal GRU and LSTM without a state in their gates (Feng et al., 2024)."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from torch import Tensor, sigmoid
 from torch.nn.functional import logsigmoid
@@ -23,12 +18,12 @@ def positive(input: Tensor) -> Tensor:
     return torch.where(input >= 0, input + 0.5, sigmoid(input))
 
 
-class minGRUCell(BaseRecurrentCell):
+class minGRUCell(BaseRecurrentCell, citation="feng2024were", family="input-gated"):
     r"""Minimal GRU of "Were RNNs all we needed?", minGRU [feng2024were]_.
 
-    A GRU whose gate and candidate see the input alone, without a reset gate: a moving average
-    of candidates, linear in its state. Use it in stacks of several layers, as a cheap first
-    try beside state-space models.
+    A GRU whose gate and candidate see the input alone, without a reset gate: a moving average of
+    candidates, linear in its state. Use it in stacks of several layers, as a cheap first try beside
+    state-space models.
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z) \\
@@ -41,19 +36,14 @@ class minGRUCell(BaseRecurrentCell):
     Args:
         nonlinearity: :math:`g`. The paper's first version has none: ``"identity"``.
 
-    Initialisation: kernels from :math:`U(\pm 1/\sqrt I)`, as torch's linear maps, which the
-    authors take; biases from :math:`U(\pm 1/\sqrt H)`, theirs from the kernels' range. Their
-    layer also projects the output, and may learn its first state.
-
-    Sources: the authors' repository BorealisAI/minRNNs, ``models/minRNNs.py``. It computes the
-    same in the space of logarithms, which its parallel scan wants and a loop does not.
+    Sources: the authors' repository BorealisAI/minRNNs, ``models/minRNNs.py``, with torch's linear
+    maps. It computes the same in the space of logarithms, which its parallel scan wants and a loop
+    does not. Their layer also projects the output, and may learn its first state.
     """
 
     nonlinearity: Activation = positive
     kernel_init: Initializer = "hidden_uniform_columns"
     bias_init: Initializer = "hidden_uniform"
-    citation: ClassVar[str] = "feng2024were"
-    family: ClassVar[str] = "input-gated"
 
     @staticmethod
     def step(h: State, n: Input, z: Input, nonlinearity: Nonlinearity) -> Tensor:
@@ -61,16 +51,15 @@ class minGRUCell(BaseRecurrentCell):
         return (1 - z) * h + z * nonlinearity(n)
 
 
-class minGRU(RecurrentLayer, cell=minGRUCell):
-    """Stacked :class:`minGRUCell`."""
+class minGRU(RecurrentLayer, cell=minGRUCell): ...
 
 
-class minLSTMCell(BaseRecurrentCell):
+class minLSTMCell(BaseRecurrentCell, citation="feng2024were", family="input-gated"):
     r"""Minimal LSTM of "Were RNNs all we needed?", minLSTM [feng2024were]_.
 
-    An LSTM whose gates and candidate see the input alone, with one state and no output gate.
-    Its two gates are scaled to add up to one, so it is a moving average as the
-    :class:`minGRUCell` is, with a gate more to say how fast.
+    An LSTM whose gates and candidate see the input alone, with one state and no output gate. Its
+    two gates are scaled to add up to one, so it is a moving average as the :class:`minGRUCell`
+    is, with a gate more to say how fast.
 
     .. math::
         f_t &= \sigma(W_f x_t + b_f), \quad i_t = \sigma(W_i x_t + b_i) \\
@@ -82,23 +71,17 @@ class minLSTMCell(BaseRecurrentCell):
 
     Args:
         nonlinearity: :math:`g`. The paper's first version has none: ``"identity"``.
-        forget_bias: added to the first value of the forget gate's bias, an option of the
-            authors' code whose default could not be checked.
+        forget_bias: added to the first value of the forget gate's bias, an option of the authors'
+            code whose default could not be checked.
 
-    Initialisation: kernels from :math:`U(\pm 1/\sqrt I)`, as torch's linear maps, which the
-    authors take; biases from :math:`U(\pm 1/\sqrt H)`, theirs from the kernels' range. Their
-    layer also projects the output, may learn its first state, and may leave out the scaling.
-
-    Sources: the authors' repository BorealisAI/minRNNs, ``models/minRNNs.py``.
+    Sources: as of :class:`minGRUCell`; their layer may leave out the scaling, too.
     """
 
     nonlinearity: Activation = positive
     forget_bias: float = 0.0
     kernel_init: Initializer = "hidden_uniform_columns"
     bias_init: Initializer = "hidden_uniform"
-    citation: ClassVar[str] = "feng2024were"
-    family: ClassVar[str] = "input-gated"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
+    first = {"f": "forget_bias"}
 
     @staticmethod
     def step(h: State, n: Input, f: Input, i: Input, nonlinearity: Nonlinearity) -> Tensor:
@@ -106,5 +89,4 @@ class minLSTMCell(BaseRecurrentCell):
         return f * h + (1 - f) * nonlinearity(n)
 
 
-class minLSTM(RecurrentLayer, cell=minLSTMCell):
-    """Stacked :class:`minLSTMCell`."""
+class minLSTM(RecurrentLayer, cell=minLSTMCell): ...

@@ -1,9 +1,5 @@
 """Minion recurrent units (Zyarah and Kudithipudi, 2026)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor
 
 from ..activations import Activation
@@ -14,11 +10,11 @@ from ..roles import Constant, Gate, GateNonlinearity, Input, Map, Nonlinearity, 
 __all__ = ["MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell"]
 
 
-class MiRU1Cell(BaseRecurrentCell):
+class MiRU1Cell(BaseRecurrentCell, citation="zyarah2026minion", family="one-gate"):
     r"""Minion recurrent unit with a reset gate [zyarah2026minion]_.
 
-    A GRU whose update gate is one constant :math:`\lambda`. For small devices, and where
-    the pace of the signal is known.
+    A GRU whose update gate is one constant :math:`\lambda`. For small devices, and where the pace
+    of the signal is known.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
@@ -27,21 +23,14 @@ class MiRU1Cell(BaseRecurrentCell):
 
     Args:
         update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
-        nonlinearity: :math:`\phi`.
-        gate_nonlinearity: :math:`\sigma`.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
-    used, and its coefficients, could not be checked; the defaults are torchrecurrent 0.2.5's.
-
-    Sources: the paper's equations as an issue of LuxRecurrentLayers.jl quotes them; no code
-    of the authors' was found.
+    Sources: the paper's equations as an issue of LuxRecurrentLayers.jl quotes them; no code of the
+    authors' was found, and its coefficients and initialisation could not be checked.
     """
 
     update_coefficient: float = 0.5
     nonlinearity: Activation = "tanh"
     gate_nonlinearity: Activation = "sigmoid"
-    citation: ClassVar[str] = "zyarah2026minion"
-    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
@@ -58,15 +47,14 @@ class MiRU1Cell(BaseRecurrentCell):
         return update_coefficient * h + (1 - update_coefficient) * n
 
 
-class MiRU1(RecurrentLayer, cell=MiRU1Cell):
-    """Stacked :class:`MiRU1Cell`."""
+class MiRU1(RecurrentLayer, cell=MiRU1Cell): ...
 
 
-class MiRU2Cell(BaseRecurrentCell):
+class MiRU2Cell(BaseRecurrentCell, citation="zyarah2026minion", family="simple"):
     r"""Minion recurrent unit without gates [zyarah2026minion]_.
 
-    Both gates of the GRU are constants, which leaves a leaky recurrent network with a
-    third of its parameters.
+    Both gates of the GRU are constants, which leaves a leaky recurrent network with a third of its
+    parameters.
 
     .. math::
         \tilde h_t &= \phi(W x_t + b + U (\theta h_{t-1}) + d) \\
@@ -75,9 +63,6 @@ class MiRU2Cell(BaseRecurrentCell):
     Args:
         update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
         reset_coefficient: :math:`\theta`, how much of the state the candidate sees.
-        nonlinearity: :math:`\phi`.
-
-    Initialisation: as of :class:`MiRU1Cell`.
 
     Sources: as of :class:`MiRU1Cell`.
     """
@@ -85,8 +70,6 @@ class MiRU2Cell(BaseRecurrentCell):
     update_coefficient: float = 0.5
     reset_coefficient: float = 0.5
     nonlinearity: Activation = "tanh"
-    citation: ClassVar[str] = "zyarah2026minion"
-    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(
@@ -101,5 +84,4 @@ class MiRU2Cell(BaseRecurrentCell):
         return update_coefficient * h + (1 - update_coefficient) * n
 
 
-class MiRU2(RecurrentLayer, cell=MiRU2Cell):
-    """Stacked :class:`MiRU2Cell`."""
+class MiRU2(RecurrentLayer, cell=MiRU2Cell): ...

@@ -1,33 +1,29 @@
 """The Mogrifier LSTM (Melis et al., 2020)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import INPUT, Kernel, Map, MapRole, MapsRole, Raw, State
+from ..roles import INPUT, Function, Kernel, Map, MapRole, MapsRole, Raw, State
 
 __all__ = ["MogrifierLSTM", "MogrifierLSTMCell"]
 
-Affine = Callable[[Tensor], Tensor]
 OF_STATE = Kernel("weight_q", "bias_q", "q_")
 OF_INPUT = Kernel("weight_r", "bias_r", "r_")
-InputMap = Annotated[Affine, MapRole(INPUT, columns="input_size")]
-Pairs = Annotated[tuple[Affine, ...], MapsRole(OF_STATE, "pairs", rows="input_size")]
-Last = Annotated[tuple[Affine, ...], MapsRole(OF_STATE, "odd", rows="input_size")]
-States = Annotated[tuple[Affine, ...], MapsRole(OF_INPUT, "pairs", columns="input_size")]
+InputMap = Annotated[Function, MapRole(INPUT, columns="input_size")]
+Pairs = Annotated[tuple[Function, ...], MapsRole(OF_STATE, "pairs", rows="input_size")]
+Last = Annotated[tuple[Function, ...], MapsRole(OF_STATE, "odd", rows="input_size")]
+States = Annotated[tuple[Function, ...], MapsRole(OF_INPUT, "pairs", columns="input_size")]
 
 
-class MogrifierLSTMCell(BaseRecurrentCell):
+class MogrifierLSTMCell(BaseRecurrentCell, citation="melis2020mogrifier", family="LSTM-like"):
     r"""Mogrifier LSTM [melis2020mogrifier]_.
 
     Before an LSTM's step input and state gate each other in turn, so that a word is read in its
-    context. Use it for language models, the paper's task, where a step may be dear: each round is
+    context. Use it for language models, the paper's task, where a step may cost much: each round is
     one more product that waits for another.
 
     .. math::
@@ -41,22 +37,15 @@ class MogrifierLSTMCell(BaseRecurrentCell):
 
     from :math:`x^{(-1)} = x_t` and :math:`h^{(0)} = h_{t-1}` to the last of either,
     :math:`\hat x_t` and :math:`\hat h_{t-1}`. Below, Q and L are the Q for odd k, R those for even
-    k, all counted from 0.
+    k, all counted from 0. The gates start near 1.
 
     Args:
         rounds: r, how often input or state are gated. The paper takes 4 to 6.
         q_bias: whether the maps Q have biases; the paper has none, the authors' code has.
-        r_bias: the same for R.
-        q_kernel_init: initialiser of Q, ``weight_q``.
-        q_bias_init: initialiser of ``bias_q``.
-        r_kernel_init: initialiser of R, ``weight_r``.
-        r_bias_init: initialiser of ``bias_r``.
 
-    Initialisation: Xavier-uniform kernels, one at a time; biases zero. The gates start near 1.
-
-    Sources: the authors' repository google-deepmind/lamb, ``lamb/tiled_lstm.py``. There Q and R
-    may be products of two matrices of a low rank, and the input gate is at most 1 - f, which
-    are not here. The number of rounds in the paper is from memory.
+    Sources: the authors' repository google-deepmind/lamb, ``lamb/tiled_lstm.py``. There Q and R may
+    be products of two matrices of a low rank, and the input gate is at most 1 - f, which are not
+    here. The number of rounds in the paper is from memory.
     """
 
     rounds: int = 5
@@ -66,8 +55,6 @@ class MogrifierLSTMCell(BaseRecurrentCell):
     q_bias_init: Initializer = "zeros"
     r_kernel_init: Initializer = "xavier_uniform"
     r_bias_init: Initializer = "zeros"
-    citation: ClassVar[str] = "melis2020mogrifier"
-    family: ClassVar[str] = "LSTM-like"
 
     @property
     def pairs(self) -> int:
@@ -107,5 +94,4 @@ class MogrifierLSTMCell(BaseRecurrentCell):
         return o * tanh(c), c
 
 
-class MogrifierLSTM(RecurrentLayer, cell=MogrifierLSTMCell):
-    """Stacked :class:`MogrifierLSTMCell`."""
+class MogrifierLSTM(RecurrentLayer, cell=MogrifierLSTMCell): ...

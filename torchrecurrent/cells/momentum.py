@@ -1,10 +1,5 @@
 """Networks with momentum (Nguyen et al., 2020)."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
@@ -16,7 +11,7 @@ from ..roles import Constant, Input, Nonlinearity, Recurrent, State
 __all__ = ["MomentumLSTM", "MomentumLSTMCell", "MomentumRNN", "MomentumRNNCell"]
 
 
-class MomentumRNNCell(BaseRecurrentCell):
+class MomentumRNNCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", family="simple"):
     r"""Recurrent cell with momentum, MomentumRNN [nguyen2020momentumrnn]_.
 
     A step of a recurrent network, seen as one of gradient descent, is given the momentum that
@@ -30,13 +25,9 @@ class MomentumRNNCell(BaseRecurrentCell):
     Args:
         mu: momentum :math:`\mu`, from 0 to less than 1.
         epsilon: step size :math:`\epsilon`. With ``mu`` 0 and ``epsilon`` 1 this is an RNN.
-        nonlinearity: :math:`\phi`.
 
-    Initialisation: W orthogonal, U the identity, biases zero: as in the authors' LSTM, since they
-    have no code for this cell.
-
-    Sources: for the momentum the authors' repository minhtannguyen/MomentumRNN,
-    ``mnist-timit/momentumnet.py`` and ``mnist-timit/mnist.py``.
+    Sources: the authors' repository minhtannguyen/MomentumRNN, ``mnist-timit/momentumnet.py`` and
+    ``mnist-timit/mnist.py``: its LSTM, since it has no code for this cell.
     """
 
     mu: float = 0.9
@@ -44,8 +35,6 @@ class MomentumRNNCell(BaseRecurrentCell):
     nonlinearity: Activation = "tanh"
     kernel_init: Initializer = "orthogonal"
     recurrent_kernel_init: Initializer = "eye"
-    citation: ClassVar[str] = "nguyen2020momentumrnn"
-    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(
@@ -64,34 +53,27 @@ class MomentumRNNCell(BaseRecurrentCell):
         check_momentum(self.mu)
 
 
-class MomentumLSTMCell(BaseRecurrentCell):
+class MomentumLSTMCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", family="LSTM-like"):
     r"""LSTM with momentum, MomentumLSTM [nguyen2020momentumrnn]_.
 
     An LSTM whose input arrives through momentum, as in :class:`MomentumRNNCell`, a velocity for
     each gate. The paper tries it on images by pixel, on speech and on text.
 
     .. math::
-        v_t &= \mu\, v_{t-1} + \epsilon\,(W x_t + b)
-            \quad\text{for each of the gates } i, f, g, o \\
+        v_t &= \mu\, v_{t-1} + \epsilon\,(W x_t + b) \quad\text{for each of } i, f, g, o \\
         i_t &= \sigma(U_i h_{t-1} + d_i + v_{i,t}) \quad\text{and so}\quad f_t, o_t \\
         g_t &= \tanh(U_g h_{t-1} + d_g + v_{g,t}) \\
         c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
         h_t &= o_t \odot \tanh c_t
-
-    States: h and c, and the velocities v_i, v_f, v_g and v_o.
 
     Args:
         mu: momentum :math:`\mu`, from 0 to less than 1.
         epsilon: step size :math:`\epsilon`. With ``mu`` 0 and ``epsilon`` 1 this is an LSTM.
         forget_bias: added to the first values of both biases of the forget gate.
 
-    Initialisation: W orthogonal and U the identity, one gate at a time; biases zero, both of the
-    forget gate's one. The authors fill the stack of all gates, whose first block, the input
-    gate's, then is an identity and the others zero.
-
-    Sources: the authors' repository minhtannguyen/MomentumRNN, ``mnist-timit/momentumnet.py``
-    and ``mnist-timit/mnist.py``, whose defaults these are. Its Adam and Nesterov variants are
-    not here.
+    Sources: the repository of :class:`MomentumRNNCell`, whose defaults these are. It fills the
+    stack of all gates, whose first block, the input gate's, then is an identity and the others
+    zero. Its Adam and Nesterov variants are not here.
     """
 
     mu: float = 0.9
@@ -99,9 +81,7 @@ class MomentumLSTMCell(BaseRecurrentCell):
     forget_bias: float = 1.0
     kernel_init: Initializer = "orthogonal"
     recurrent_kernel_init: Initializer = "eye"
-    citation: ClassVar[str] = "nguyen2020momentumrnn"
-    family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"w_f": "forget_bias", "f": "forget_bias"}
+    first = {"w_f": "forget_bias", "f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -137,9 +117,7 @@ def check_momentum(mu: float) -> None:
         raise ValueError(f"mu should be at least 0 and less than 1, got {mu}")
 
 
-class MomentumRNN(RecurrentLayer, cell=MomentumRNNCell):
-    """Stacked :class:`MomentumRNNCell`."""
+class MomentumRNN(RecurrentLayer, cell=MomentumRNNCell): ...
 
 
-class MomentumLSTM(RecurrentLayer, cell=MomentumLSTMCell):
-    """Stacked :class:`MomentumLSTMCell`."""
+class MomentumLSTM(RecurrentLayer, cell=MomentumLSTMCell): ...

@@ -1,9 +1,5 @@
 """Three mutations of the GRU, found by search (Jozefowicz, Zaremba and Sutskever, 2015)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -13,11 +9,11 @@ from ..roles import Gate, Input, Map, State
 __all__ = ["MUT1", "MUT2", "MUT3", "MUT1Cell", "MUT2Cell", "MUT3Cell"]
 
 
-class MUT1Cell(BaseRecurrentCell):
+class MUT1Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GRU-like"):
     r"""First mutation of the GRU [jozefowicz2015empirical]_.
 
-    Its update gate sees the input alone, and the input enters the candidate squashed. Use
-    it where a GRU is good and what to keep can be told from the input.
+    Its update gate sees the input alone, and the input enters the candidate squashed. Use it
+    where a GRU is good and what to keep can be told from the input.
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z) \\
@@ -25,21 +21,13 @@ class MUT1Cell(BaseRecurrentCell):
         n_t &= \tanh(U (r_t \odot h_{t-1}) + d + \tanh(W_n x_t + b_n)) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
-    The paper has :math:`\tanh x_t`, which asks for an input as wide as the state. Here, as
-    in torchrecurrent 0.2.5, whose checkpoints hold :math:`W_n`, it is projected first; with
-    :math:`W_n = I` and :math:`b_n = 0` it is the paper's.
+    The paper has :math:`\tanh x_t`, which asks for an input as wide as the state. Here it is
+    projected first; with :math:`W_n = I` and :math:`b_n = 0` it is the paper's.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. The paper's
-    could not be checked.
-
-    Sources: the paper's equations as RecurrentLayers.jl has them, ``src/mut_cell.jl``, with
-    a remark on the input's width; no code of the authors' was found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
+    Sources: the paper's equations as RecurrentLayers.jl has them, ``src/mut_cell.jl``, with a
+    remark on the input's width; no code of the authors' was found, and the initialisation could
+    not be checked.
     """
-
-    citation: ClassVar[str] = "jozefowicz2015empirical"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, z: Input, r: Gate, n: Input, U: Map) -> Tensor:
@@ -48,36 +36,25 @@ class MUT1Cell(BaseRecurrentCell):
         return z * n + (1 - z) * h
 
 
-class MUT1(RecurrentLayer, cell=MUT1Cell):
-    """Stacked :class:`MUT1Cell`."""
+class MUT1(RecurrentLayer, cell=MUT1Cell): ...
 
 
-class MUT2Cell(BaseRecurrentCell):
+class MUT2Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GRU-like"):
     r"""Second mutation of the GRU [jozefowicz2015empirical]_.
 
     The GRU of 2014 but for its reset gate, to which the paper gives the bare input. With a
     projected input, as here, only the sign of the update gate is left between them.
 
     .. math::
-        z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
-        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
+        z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \quad\text{and so}\quad r_t \\
         n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
-    The paper's :math:`r_t` has :math:`x_t` for :math:`W_r x_t`, which asks for an input as
-    wide as the state. Here, as in torchrecurrent 0.2.5, whose checkpoints hold
-    :math:`W_r`, it is projected; with :math:`W_r = I` it is the paper's.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. The paper's
-    could not be checked.
+    The paper's :math:`r_t` has :math:`x_t` for :math:`W_r x_t`, which asks for an input as wide as
+    the state; with :math:`W_r = I` it is the paper's.
 
     Sources: as for :class:`MUT1Cell`.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates.
     """
-
-    citation: ClassVar[str] = "jozefowicz2015empirical"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, z: Gate, r: Gate, n: Input, U: Map) -> Tensor:
@@ -86,34 +63,23 @@ class MUT2Cell(BaseRecurrentCell):
         return z * n + (1 - z) * h
 
 
-class MUT2(RecurrentLayer, cell=MUT2Cell):
-    """Stacked :class:`MUT2Cell`."""
+class MUT2(RecurrentLayer, cell=MUT2Cell): ...
 
 
-class MUT3Cell(BaseRecurrentCell):
+class MUT3Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GRU-like"):
     r"""Third mutation of the GRU [jozefowicz2015empirical]_.
 
-    The update gate sees the squashed state, so what it can make of the state is bounded.
-    Use it like a GRU, where the first state may be large.
+    The update gate sees the squashed state, so what it can make of the state is bounded. Use it
+    like a GRU, where the first state may be large.
 
     .. math::
-        s_t &= \tanh h_{t-1} \\
-        z_t &= \sigma(W_z x_t + b_z + V s_t + d_z) \\
+        z_t &= \sigma(W_z x_t + b_z + V \tanh h_{t-1} + d_z) \\
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
         n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. The paper's
-    could not be checked.
-
     Sources: as for :class:`MUT1Cell`.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of gates. Its page
-    showed the bare input in r, which belongs to the paper's second mutation.
     """
-
-    citation: ClassVar[str] = "jozefowicz2015empirical"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, z: Input, V: Map, r: Gate, n: Input, U: Map) -> Tensor:
@@ -123,5 +89,4 @@ class MUT3Cell(BaseRecurrentCell):
         return z * n + (1 - z) * h
 
 
-class MUT3(RecurrentLayer, cell=MUT3Cell):
-    """Stacked :class:`MUT3Cell`."""
+class MUT3(RecurrentLayer, cell=MUT3Cell): ...

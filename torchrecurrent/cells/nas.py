@@ -1,9 +1,5 @@
 """The recurrent cell of neural architecture search (Zoph and Le, 2017)."""
 
-from __future__ import annotations
-
-from typing import ClassVar
-
 from torch import Tensor, relu, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
@@ -13,15 +9,14 @@ from ..roles import Gate, Input, Recurrent, State
 __all__ = ["NAS", "NASCell"]
 
 
-class NASCell(BaseRecurrentCell):
+class NASCell(BaseRecurrentCell, citation="zoph2017neural", family="LSTM-like"):
     r"""Recurrent cell found by neural architecture search [zoph2017neural]_.
 
-    A tree of eight pairs of projections, found on language modelling. It has twice the
-    parameters of an LSTM; take it to compare with, or for text.
+    A tree of eight pairs of projections, found on language modelling. It has twice the parameters
+    of an LSTM; take it to compare with, or for text.
 
     .. math::
-        g_{k,t} &= W_k x_t + b_k + U_k h_{t-1} + d_k
-            \quad\text{for } k = 0, 1, 2, 4, 5, 6, 7 \\
+        g_{k,t} &= W_k x_t + b_k + U_k h_{t-1} + d_k \quad\text{for } k = 0, 1, 2, 4, 5, 6, 7 \\
         g_{3,t} &= (W_3 x_t + b_3) \odot (U_3 h_{t-1} + d_3) \\
         a_t &= \tanh(\sigma(g_{0,t}) \odot \mathrm{relu}(g_{1,t})) \\
         b_t &= \tanh(\sigma(g_{2,t}) + \mathrm{relu}(g_{3,t})) \\
@@ -30,18 +25,9 @@ class NASCell(BaseRecurrentCell):
         c_t &= \tanh(a_t + c_{t-1}) \odot b_t \\
         h_t &= \tanh(c_t \odot \tanh(p_t + q_t))
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero.
-
-    Sources: TensorFlow Addons' ``rnn/nas_cell.py``, which has no biases unless asked, then
-    one beside :math:`U h_{t-1}`, and takes Xavier's bound from the stack of eight; the
-    paper's initialisation could not be checked.
-
-    Differs from torchrecurrent 0.2.5: it added the two parts of the pair 3 instead of
-    multiplying them; Xavier's bound came from the stack.
+    Sources: TensorFlow Addons' ``rnn/nas_cell.py``, which has no biases unless asked, then one
+    beside :math:`U h_{t-1}`; the paper's initialisation could not be checked.
     """
-
-    citation: ClassVar[str] = "zoph2017neural"
-    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(
@@ -65,5 +51,4 @@ class NASCell(BaseRecurrentCell):
         return tanh(c * tanh(p + q)), c
 
 
-class NAS(RecurrentLayer, cell=NASCell):
-    """Stacked :class:`NASCell`."""
+class NAS(RecurrentLayer, cell=NASCell): ...

@@ -1,35 +1,32 @@
 """The nested LSTM (Moniz and Krueger, 2017)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Gate, Kernel, MapRole, State
+from ..roles import Function, Gate, Kernel, MapRole, State
 
 __all__ = ["NestedLSTM", "NestedLSTMCell"]
 
 InnerInput = Annotated[
-    Callable[[Tensor], Tensor],
+    Function,
     MapRole(Kernel("weight_inner_ih", "bias_inner_ih", "inner_")),
 ]
 InnerState = Annotated[
-    Callable[[Tensor], Tensor],
+    Function,
     MapRole(Kernel("weight_inner_hh", "bias_inner_hh", "inner_recurrent_")),
 ]
 
 
-class NestedLSTMCell(BaseRecurrentCell):
+class NestedLSTMCell(BaseRecurrentCell, citation="moniz2017nested", family="LSTM-like"):
     r"""Nested LSTM [moniz2017nested]_.
 
     The memory of an LSTM is the output of another LSTM inside it, whose own memory changes more
-    slowly: depth in the memory instead of a stack of layers. Use it where an LSTM's
-    memory has to work on two time scales.
+    slowly: depth in the memory instead of a stack of layers. Use it where an LSTM's memory has to
+    work on two time scales.
 
     .. math::
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\
@@ -42,23 +39,10 @@ class NestedLSTMCell(BaseRecurrentCell):
         c_t &= \tilde o_t \odot \tanh n_t \\
         h_t &= o_t \odot \tanh c_t
 
-    States: h, c, and the inner memory n. The inner LSTM has the input u and the state s.
+    The inner LSTM has the input u, the state s and the memory n.
 
-    Args:
-        forget_bias: added to the first values of the biases of both forget gates.
-        inner_bias: whether the maps A have biases; default: as ``bias``.
-        inner_kernel_init: initialiser of A, ``weight_inner_ih``.
-        inner_bias_init: initialiser of ``bias_inner_ih``.
-        inner_recurrent_bias: whether the maps B have biases; default: as ``bias``.
-        inner_recurrent_kernel_init: initialiser of B, ``weight_inner_hh``.
-        inner_recurrent_bias_init: initialiser of ``bias_inner_hh``.
-
-    Initialisation: W Xavier-normal and the other kernels orthogonal, one gate at a time; biases
-    zero, the forget gates' one.
-
-    Sources: hannw/nlstm, ``rnn_cell.py``, a port; the authors' code was not found. It has an
-    option for more than two levels, for peepholes too, and draws each level's kernels as one
-    matrix.
+    Sources: hannw/nlstm, ``rnn_cell.py``, a port; the authors' code was not found. It has an option
+    for more than two levels, for peepholes too, and draws each level's kernels as one matrix.
     """
 
     forget_bias: float = 1.0
@@ -70,9 +54,7 @@ class NestedLSTMCell(BaseRecurrentCell):
     inner_bias_init: Initializer = "zeros"
     inner_recurrent_kernel_init: Initializer = "orthogonal"
     inner_recurrent_bias_init: Initializer = "zeros"
-    citation: ClassVar[str] = "moniz2017nested"
-    family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias", "A_f": "forget_bias"}
+    first = {"f": "forget_bias", "A_f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -99,5 +81,4 @@ class NestedLSTMCell(BaseRecurrentCell):
         return sigmoid(o) * tanh(c), c, n
 
 
-class NestedLSTM(RecurrentLayer, cell=NestedLSTMCell):
-    """Stacked :class:`NestedLSTMCell`."""
+class NestedLSTM(RecurrentLayer, cell=NestedLSTMCell): ...

@@ -1,67 +1,38 @@
 """The LSTM with peephole connections (Gers, Schraudolph and Schmidhuber, 2002)."""
 
-from __future__ import annotations
-
-import math
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, xavier_vector_
 from ..named_layer import RecurrentLayer
-from ..roles import Gate, GateNonlinearity, Kernel, Nonlinearity, State, VectorRole
+from ..roles import Gate, GateNonlinearity, Nonlinearity, Peephole, State
 
 __all__ = ["PeepholeLSTM", "PeepholeLSTMCell"]
 
-Peephole = Annotated[Tensor, VectorRole(Kernel("weight_ph", None, "peephole_"))]
 
-
-def xavier_vector_(tensor: Tensor) -> Tensor:
-    r"""Fill a vector of H numbers from :math:`U(-\sqrt{3/H}, \sqrt{3/H})`."""
-    bound = math.sqrt(3 / tensor.size(0))
-    return nn.init.uniform_(tensor, -bound, bound)
-
-
-class PeepholeLSTMCell(BaseRecurrentCell):
+class PeepholeLSTMCell(BaseRecurrentCell, citation="gers2002learning", family="LSTM-like"):
     r"""LSTM whose gates look at the cell state [gers2002learning]_.
 
-    The input and forget gates see the old cell state, the output gate the new one, each
-    unit its own. Use it where intervals must be timed precisely.
+    The input and forget gates see the old cell state, the output gate the new one, each unit its
+    own. Use it where intervals must be timed precisely.
 
     .. math::
-        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + p_i \odot c_{t-1}) \\
-        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f + p_f \odot c_{t-1}) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + p_i \odot c_{t-1}) \text{ and so } f_t \\
         c_t &= f_t \odot c_{t-1} + i_t \odot \phi(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
         o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + p_o \odot c_t) \\
         h_t &= o_t \odot \phi(c_t)
 
-    Args:
-        nonlinearity: :math:`\phi`.
-        gate_nonlinearity: :math:`\sigma`.
-        peephole_kernel_init: initialiser of ``weight_ph``, called once a vector.
-        forget_bias: added to the first value of the forget gate's bias.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; peepholes from
-    :math:`U(-\sqrt{3/H}, \sqrt{3/H})`; biases zero, the forget gate's one.
-
     Sources: TensorFlow's ``rnn_cell_impl.py``, class LSTMCell, and TensorFlow Addons'
-    ``peephole_lstm_cell.py``, whose initialisation this is; their squashing of :math:`c_t`
-    at the output is the modern form, which the paper of 2002 leaves out.
-
-    Differs from torchrecurrent 0.2.5: peepholes were drawn from N(0, 1), the forget
-    gate's bias was zero.
+    ``peephole_lstm_cell.py``, whose initialisation this is; the paper does not squash :math:`c_t`
+    at the output.
     """
 
     nonlinearity: Activation = "tanh"
     gate_nonlinearity: Activation = "sigmoid"
     peephole_kernel_init: Initializer = xavier_vector_
     forget_bias: float = 1.0
-    citation: ClassVar[str] = "gers2002learning"
-    family: ClassVar[str] = "LSTM-like"
-    first_biases: ClassVar[Mapping[str, str]] = {"f": "forget_bias"}
+    first = {"f": "forget_bias"}
 
     @staticmethod
     def step(
@@ -84,5 +55,4 @@ class PeepholeLSTMCell(BaseRecurrentCell):
         return o * nonlinearity(c), c
 
 
-class PeepholeLSTM(RecurrentLayer, cell=PeepholeLSTMCell):
-    """Stacked :class:`PeepholeLSTMCell`."""
+class PeepholeLSTM(RecurrentLayer, cell=PeepholeLSTMCell): ...

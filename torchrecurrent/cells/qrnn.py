@@ -1,14 +1,11 @@
 """The quasi-recurrent network (Bradbury et al., 2017)."""
 
-from __future__ import annotations
+from typing import Annotated
 
-import math
-from typing import Annotated, ClassVar
-
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, variance_scaling
 from ..named_layer import RecurrentLayer
 from ..roles import INPUT, RECURRENT, Output, ProductRole, Raw, State, StateRole
 
@@ -19,43 +16,25 @@ Previous = Annotated[Tensor, StateRole("input_size")]
 Convolved = Annotated[Tensor, ProductRole(INPUT, RECURRENT, "x_prev")]
 
 
-def pair_uniform_(tensor: Tensor) -> Tensor:
-    r"""Fill a block ``(H, I)`` with :math:`U(\pm 1/\sqrt{2I})`: one half of a map of two inputs."""
-    bound = 1 / math.sqrt(2 * tensor.size(1)) if tensor.dim() > 1 else 1 / math.sqrt(2)
-    return nn.init.uniform_(tensor, -bound, bound)
-
-
-class QRNNCell(BaseRecurrentCell):
+class QRNNCell(BaseRecurrentCell, citation="bradbury2017quasi", family="input-gated"):
     r"""Quasi-recurrent cell, QRNN with fo-pooling [bradbury2017quasi]_.
 
-    A convolution over the present and the previous input makes candidate and gates, and only
-    an elementwise moving average runs through time. Use it in stacks, for text, where an
-    LSTM is too slow.
+    A convolution over present and previous input makes candidate and gates; only a moving average
+    runs through time. Use it in stacks, for text, where an LSTM is too slow.
 
     .. math::
         z_t &= \tanh(W_z x_t + V_z x_{t-1} + b_z) \\
-        f_t &= \sigma(W_f x_t + V_f x_{t-1} + b_f) \\
-        o_t &= \sigma(W_o x_t + V_o x_{t-1} + b_o) \\
-        c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t \\
-        h_t &= o_t \odot c_t
-
-    States: c, and the previous input, of width I. Outputs: ``(h, (c, x))``.
-
-    The convolution's width is two; the paper also has wider ones.
-
-    Initialisation: W and V from :math:`U(\pm 1/\sqrt{2I})`, as the authors', which are one
-    linear map of both inputs; biases zero, theirs from the same range. There is no second bias
-    unless ``recurrent_bias=True``.
+        f_t &= \sigma(W_f x_t + V_f x_{t-1} + b_f) \quad\text{and so}\quad o_t \\
+        c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t, \qquad h_t = o_t \odot c_t
 
     Sources: the authors' repository salesforce/pytorch-qrnn, ``torchqrnn/qrnn.py``, with
-    ``window=2``; its f is 1 - f here, where the paper's equation is followed.
+    ``window=2``; its f is 1 - f here, where the paper's equation is followed, and its biases are
+    drawn as its kernels. The paper also has wider convolutions.
     """
 
     recurrent_bias: bool | None = False
-    kernel_init: Initializer = pair_uniform_
-    recurrent_kernel_init: Initializer = pair_uniform_
-    citation: ClassVar[str] = "bradbury2017quasi"
-    family: ClassVar[str] = "input-gated"
+    kernel_init: Initializer = variance_scaling(1 / 6, "uniform")
+    recurrent_kernel_init: Initializer = variance_scaling(1 / 6, "uniform")
 
     @staticmethod
     def step(
@@ -66,5 +45,4 @@ class QRNNCell(BaseRecurrentCell):
         return o * c, c, x
 
 
-class QRNN(RecurrentLayer, cell=QRNNCell):
-    """Stacked :class:`QRNNCell`."""
+class QRNN(RecurrentLayer, cell=QRNNCell): ...

@@ -1,84 +1,57 @@
 """The residual LSTM (Kim, El-Khamy and Lee, 2017)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, xavier_vector_
 from ..named_layer import RecurrentLayer
 from ..roles import (
+    Function,
     Gate,
     GateNonlinearity,
     Kernel,
     MapRole,
     Nonlinearity,
+    Peephole,
     Raw,
     State,
-    VectorRole,
 )
-from .peephole_lstm import xavier_vector_
 
 __all__ = ["ResLSTM", "ResLSTMCell"]
 
 
-@dataclass(frozen=True)
-class ShortlyNamed(Kernel):
-    """A kernel whose initialiser is ``<prefix>init``, as torchrecurrent 0.2.5 names it."""
-
-    @property
-    def weight_option(self) -> str:
-        return f"{self.prefix}init"
-
-
-PROJECTION = ShortlyNamed("weight_proj", None, "proj_")
-RESIDUAL = ShortlyNamed("weight_res", None, "residual_")
-Peephole = Annotated[Tensor, VectorRole(Kernel("weight_ph", None, "peephole_"))]
-Projection = Annotated[Callable[[Tensor], Tensor], MapRole(PROJECTION)]
+# The initialisers' names are those of torchrecurrent 0.2.5.
+PROJECTION = Kernel("weight_proj", None, "proj_", "proj_init")
+RESIDUAL = Kernel("weight_res", None, "residual_", "residual_init")
+Projection = Annotated[Function, MapRole(PROJECTION)]
 #: No part of the recurrence, and as wide as the input.
-Shortcut = Annotated[
-    Callable[[Tensor], Tensor], MapRole(RESIDUAL, columns="input_size", always_dense=True)
-]
+Shortcut = Annotated[Function, MapRole(RESIDUAL, columns="input_size", always_dense=True)]
 
 
-class ResLSTMCell(BaseRecurrentCell):
+class ResLSTMCell(BaseRecurrentCell, citation="kim2017residual", family="LSTM-like"):
     r"""Residual LSTM [kim2017residual]_.
 
-    An LSTM with peepholes whose input takes a short cut past the cell state to the output,
-    under the same output gate, so that gradients pass down a deep stack. Use it for stacks
-    of ten layers, as in speech recognition.
+    An LSTM with peepholes whose input takes a short cut past the cell state to the output, under
+    the same output gate, so that gradients pass down a deep stack. Use it for stacks of ten
+    layers, as in speech recognition.
 
     .. math::
-        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + p_i \odot c_{t-1}) \\
-        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f + p_f \odot c_{t-1}) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + p_i \odot c_{t-1}) \text{ and so } f_t \\
         c_t &= f_t \odot c_{t-1} + i_t \odot \phi(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
         o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + p_o \odot c_t) \\
-        s_t &= \phi(c_t) \\
-        h_t &= o_t \odot (P s_t + R x_t)
+        h_t &= o_t \odot (P\, \phi(c_t) + R x_t)
 
     Args:
-        nonlinearity: :math:`\phi`.
-        gate_nonlinearity: :math:`\sigma`.
-        peephole_kernel_init: initialiser of ``weight_ph``, called once a vector.
-        proj_init: initialiser of P, ``weight_proj``.
-        residual_init: initialiser of R, ``weight_res``. The paper lets R be the identity
-            where input and state are equally wide: ``residual_init="eye"`` starts there.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; peepholes from
-    :math:`U(-\sqrt{3/H}, \sqrt{3/H})`; biases zero. The paper's could not be checked.
+        residual_init: initialiser of R, ``weight_res``. The paper lets R be the identity where
+            input and state are equally wide: ``residual_init="eye"`` starts there.
 
     Sources: the paper's equations as two ports have them, RecurrentLayers.jl's
-    ``src/cells/reslstm_cell.jl`` among them; no code of the authors' was found. There h may
-    be narrower than c, and the output gate sees c through a matrix; here both are H wide
-    and each unit sees its own c, as in torchrecurrent 0.2.5, whose checkpoints have vectors.
-
-    Differs from torchrecurrent 0.2.5: peepholes were drawn from N(0, 1); Xavier's bound
-    came from the stack of gates.
+    ``src/cells/reslstm_cell.jl`` among them; no code of the authors' was found, and its
+    initialisation could not be checked. There h may be narrower than c, and the output gate sees c
+    through a matrix; here both are H wide and each unit sees its own c.
     """
 
     nonlinearity: Activation = "tanh"
@@ -86,8 +59,6 @@ class ResLSTMCell(BaseRecurrentCell):
     peephole_kernel_init: Initializer = xavier_vector_
     proj_init: Initializer = "xavier_uniform"
     residual_init: Initializer = "xavier_uniform"
-    citation: ClassVar[str] = "kim2017residual"
-    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(
@@ -114,5 +85,4 @@ class ResLSTMCell(BaseRecurrentCell):
         return o * (P(s) + R(x)), c
 
 
-class ResLSTM(RecurrentLayer, cell=ResLSTMCell):
-    """Stacked :class:`ResLSTMCell`."""
+class ResLSTM(RecurrentLayer, cell=ResLSTMCell): ...

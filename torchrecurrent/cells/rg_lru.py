@@ -1,89 +1,56 @@
 """The real-gated linear recurrent unit (De et al., 2024)."""
 
-from __future__ import annotations
+from typing import Annotated
 
-from typing import Annotated, ClassVar
-
-import torch
 from torch import Tensor, exp, sigmoid, sqrt, where
 from torch.nn.functional import softplus
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, softplus_ring
 from ..named_layer import RecurrentLayer
 from ..roles import INPUT, Constant, Input, Kernel, ProductRole, State, VectorRole
-from .antisymmetric_rnn import fan_in_normal_
 
 __all__ = ["RGLRU", "RGLRUCell"]
 
 Decay = Annotated[Tensor, VectorRole(Kernel("weight_decay", None, "decay_"))]
-Value = Annotated[Tensor, ProductRole(INPUT, rows="value_size")]
+#: The input itself where it is as wide as the state.
+Value = Annotated[Tensor, ProductRole(INPUT, rows="skip_size")]
 
 
-def slow_decay_(tensor: Tensor) -> Tensor:
-    r"""Fill so that :math:`e^{-2\,\mathrm{softplus}(\Lambda)}` is :math:`U(0.9^2, 0.999^2)`."""
-    square = torch.empty_like(tensor, dtype=torch.float64).uniform_(0.9**2, 0.999**2)
-    return tensor.copy_(square.log_().mul_(-0.5).expm1_().log_())
-
-
-class RGLRUCell(BaseRecurrentCell):
+class RGLRUCell(BaseRecurrentCell, citation="de2024griffin", family="input-gated"):
     r"""Real-gated linear recurrent unit, RG-LRU [de2024griffin]_.
 
-    The recurrence of Griffin and RecurrentGemma: each unit decays at a learned rate that its
-    gate can slow down to nothing, and takes in its input in the measure in which it forgets, so
-    that its variance stays what it is. Use it in deep stacks for long sequences, as there:
-    after a linear map and a short convolution, beside a gated branch.
+    The recurrence of Griffin and RecurrentGemma: each unit decays at a learned rate that its gate
+    can slow down to nothing, and admits input in proportion to what it forgets, which keeps its
+    variance. Use it in deep stacks for long sequences: after a short convolution, as there.
 
     .. math::
-        r_t &= \sigma(W_r x_t + b_r) \\
-        i_t &= \sigma(W_i x_t + b_i) \\
+        r_t &= \sigma(W_r x_t + b_r), \qquad i_t = \sigma(W_i x_t + b_i) \\
         a_t &= \exp(-c\,\mathrm{softplus}(\Lambda) \odot r_t) \\
         h_t &= a_t \odot h_{t-1} + \sqrt{1 - a_t^2} \odot i_t \odot v_t
 
-    where :math:`v_t = x_t` if input and state are equally wide, as the authors' are, and else
-    :math:`W_v x_t + b_v`.
+    where :math:`v_t = x_t` if input and state are equally wide, else :math:`W_v x_t + b_v`.
 
     Args:
         c: :math:`c`, how much faster than its learned rate a unit decays while its gate is open.
-        epsilon: the least that is under the root, whose derivative has no bound; from the default
-            on it would be above 1000, to which the authors limit it.
-        decay_kernel_init: initialiser of :math:`\Lambda`, ``weight_decay``.
+        epsilon: the least under the root; with the default its derivative is at most 1000.
 
-    Initialisation: :math:`\Lambda` such that :math:`e^{-\mathrm{softplus}(\Lambda)}` is the
-    modulus of a number drawn evenly from a ring of the complex plane, from 0.9 to 0.999; kernels
-    from N(0, 1/I), biases zero.
-
-    Sources: the authors' repository google-deepmind/recurrentgemma,
-    ``recurrentgemma/torch/layers.py``. There the gates' kernels are block-diagonal, and the
-    first step of a sequence takes in its input whole, without the root.
+    Sources: google-deepmind/recurrentgemma, ``recurrentgemma/torch/layers.py``, where the gates'
+    kernels are block-diagonal, and a sequence's first step takes in its input without the root.
     """
 
     c: float = 8.0
     epsilon: float = 2.5e-7
-    kernel_init: Initializer = fan_in_normal_
-    decay_kernel_init: Initializer = slow_decay_
-    citation: ClassVar[str] = "de2024griffin"
-    family: ClassVar[str] = "input-gated"
-
-    @property
-    def value_size(self) -> int:
-        """Rows of W_v; 0: v is the input itself."""
-        return 0 if self.input_size == self.hidden_size else self.hidden_size
+    kernel_init: Initializer = "lecun_normal"
+    decay_kernel_init: Initializer = softplus_ring()
 
     @staticmethod
     def step(
-        h: State,
-        r: Input,
-        i: Input,
-        v: Value,
-        Lambda: Decay,
-        c: Constant,
-        epsilon: Constant,
+        h: State, r: Input, i: Input, v: Value, Lambda: Decay, c: Constant, epsilon: Constant
     ) -> Tensor:
         a = exp(-(c * softplus(Lambda) * sigmoid(r)))
         s = 1 - a * a
         return a * h + sqrt(where(s > epsilon, s, epsilon)) * sigmoid(i) * v
 
 
-class RGLRU(RecurrentLayer, cell=RGLRUCell):
-    """Stacked :class:`RGLRUCell`."""
+class RGLRU(RecurrentLayer, cell=RGLRUCell): ...

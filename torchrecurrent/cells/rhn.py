@@ -1,57 +1,43 @@
 """The recurrent highway network (Zilly et al., 2017)."""
 
-from __future__ import annotations
+from typing import Annotated
 
-from collections.abc import Callable
-from typing import Annotated, ClassVar
-
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Gate, Kernel, MapsRole, State
+from ..roles import Function, Gate, Kernel, MapsRole, State
 
 __all__ = ["RHN", "RHNCell"]
 
 DEPTH = Kernel("weight_dh", "bias_dh", "depth_")
-Layers = Annotated[tuple[Callable[[Tensor], Tensor], ...], MapsRole(DEPTH, "depth", first=1)]
+Layers = Annotated[tuple[Function, ...], MapsRole(DEPTH, "depth", first=1)]
 
 
-class RHNCell(BaseRecurrentCell):
+class RHNCell(BaseRecurrentCell, citation="zilly2017recurrent", family="highway"):
     r"""Recurrent highway cell [zilly2017recurrent]_.
 
-    A step is itself a deep network: L highway layers, of which only the first sees the
-    input. For language models, where one step of the sequence calls for a long computation.
+    A step is itself a deep network: L highway layers, of which only the first sees the input. For
+    language models, where one step of the sequence calls for a long computation.
 
     .. math::
         s_{0,t} &= t_0 \odot \tanh(W_h x_t + b_h + U_h s_{t-1} + d_h) + (1 - t_0) \odot s_{t-1},
             \quad t_0 = \sigma(W_t x_t + b_t + U_t s_{t-1} + d_t) \\
         s_{l,t} &= t_l \odot \tanh(H_l s_{l-1,t} + d_{H_l}) + (1 - t_l) \odot s_{l-1,t},
-            \quad t_l = \sigma(T_l s_{l-1,t} + d_{T_l}) \\
-        s_t &= s_{L-1,t}
+            \quad t_l = \sigma(T_l s_{l-1,t} + d_{T_l}), \quad s_t = s_{L-1,t}
 
-    Carry and transform gates are coupled, :math:`c = 1 - t`, as in all of the paper's
-    experiments. What is printed below from the code are the equations for L = 3.
+    Carry and transform gates are coupled, :math:`c = 1 - t`, as in all of the paper's experiments.
+    What is printed below from the code are the equations for L = 3.
 
     Args:
         depth: L, the number of highway layers.
         transform_bias: added to the first value of the transform gates' biases; -2 for Penn
             Treebank and -4 for enwik8 and text8 in the paper.
-        depth_bias: whether the layers after the first have biases; default: as ``bias``.
-        depth_kernel_init: initialiser of H and T, ``weight_dh``.
-        depth_bias_init: initialiser of ``bias_dh``.
 
-    Initialisation: Xavier-uniform kernels, one at a time; biases zero, those of the transform
-    gates -2. The authors draw kernels and the other biases from U(-0.04, 0.04), for widths of
-    830 to 1500, and use the paper's dropout, which is not here.
-
-    Sources: the authors' repository jzilly/RecurrentHighwayNetworks, ``rhn.py``,
-    ``rhn_train.py`` and ``theano_rhn.py``.
-
-    Differs from torchrecurrent 0.2.5: that has the file of such a cell, which can't be
-    imported.
+    Sources: the authors' repository jzilly/RecurrentHighwayNetworks, ``rhn.py``, ``rhn_train.py``
+    and ``theano_rhn.py``. They draw the rest from U(-0.04, 0.04), for widths of 830 to 1500, and
+    use the paper's dropout, which is not here.
     """
 
     depth: int = 3
@@ -59,8 +45,7 @@ class RHNCell(BaseRecurrentCell):
     depth_bias: bool | None = None
     depth_kernel_init: Initializer = "xavier_uniform"
     depth_bias_init: Initializer = "zeros"
-    citation: ClassVar[str] = "zilly2017recurrent"
-    family: ClassVar[str] = "highway"
+    first = {"t": "transform_bias", "T": "transform_bias"}
 
     @staticmethod
     def step(s: State, h: Gate, t: Gate, H: Layers, T: Layers) -> Tensor:
@@ -69,15 +54,5 @@ class RHNCell(BaseRecurrentCell):
             s = s + sigmoid(T_l(s)) * (tanh(H_l(s)) - s)
         return s
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            self.block("bias_ih", "t").add_(self.transform_bias)
-        if self.depth_bias:
-            for layer in range(1, self.depth):
-                self.block("bias_dh", f"T{layer}").add_(self.transform_bias)
 
-
-class RHN(RecurrentLayer, cell=RHNCell):
-    """Stacked :class:`RHNCell`."""
+class RHN(RecurrentLayer, cell=RHNCell): ...

@@ -1,9 +1,6 @@
 """The structurally constrained recurrent network (Mikolov et al., 2014)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated
 
 from torch import Tensor, sigmoid
 
@@ -11,16 +8,26 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
-from ..roles import Constant, Gate, Input, Kernel, Map, MapRole, Nonlinearity, Output, State
-from ..saved import adopt_constants
+from ..roles import (
+    Constant,
+    Function,
+    Gate,
+    Input,
+    Kernel,
+    Map,
+    MapRole,
+    Nonlinearity,
+    Output,
+    State,
+)
 
 __all__ = ["SCRN", "SCRNCell"]
 
 CONTEXT = Kernel("weight_ch", "bias_ch", "context_")
-ContextMap = Annotated[Callable[[Tensor], Tensor], MapRole(CONTEXT)]
+ContextMap = Annotated[Function, MapRole(CONTEXT)]
 
 
-class SCRNCell(BaseRecurrentCell):
+class SCRNCell(BaseRecurrentCell, citation="mikolov2014learning", family="simple"):
     r"""Structurally constrained recurrent cell [mikolov2014learning]_.
 
     Beside a simple recurrent network runs a slow one, the context s, a moving average of its
@@ -33,25 +40,13 @@ class SCRNCell(BaseRecurrentCell):
 
     Args:
         alpha: :math:`\alpha`, from 0 to 1, how much of the context is kept at a step.
-        nonlinearity: :math:`\phi`. In the paper it is the softmax over the words;
-            ``"identity"`` leaves that to the loss.
-        context_bias: whether the products with s have biases e; default: as ``bias``.
-        context_kernel_init: initialiser of P and V, ``weight_ch``.
-        context_bias_init: initialiser of ``bias_ch``.
-
-    Outputs: ``(y, (h, s))``. The context is as wide as the state; the authors' is narrower, such
-    as 20 beside 100 units. The paper has no biases.
-
-    Initialisation: Xavier-uniform kernels, one at a time; biases zero. The authors draw all
-    kernels from :math:`N(0, 0.05^2)`, for widths of 100 to 500.
+        nonlinearity: :math:`\phi`. In the paper it is the softmax over the words; ``"identity"``
+            leaves that to the loss.
 
     Sources: the paper's equations as two independent ports have them; the authors' repository
-    facebookarchive/SCRNNs, ``mfactory.lua``, ``scrnn.lua`` and ``util.lua``, where
-    :math:`\alpha` is fixed at 0.95 and h sees the context of the step before.
-
-    Differs from torchrecurrent 0.2.5: the output was fed back in place of h;
-    :math:`\alpha` was trained, from 0.5; P and V were drawn from N(0, 1). The
-    :math:`\alpha` in a state dict of that version becomes the option's value.
+    facebookarchive/SCRNNs, ``mfactory.lua``, ``scrnn.lua`` and ``util.lua``, where :math:`\alpha`
+    is fixed at 0.95, h sees the context of the step before, the context is narrower, such as 20
+    beside 100 units, and kernels are from :math:`N(0, 0.05^2)`. The paper has no biases.
     """
 
     alpha: float = 0.95
@@ -59,8 +54,6 @@ class SCRNCell(BaseRecurrentCell):
     context_bias: bool | None = None
     context_kernel_init: Initializer = "xavier_uniform"
     context_bias_init: Initializer = "zeros"
-    citation: ClassVar[str] = "mikolov2014learning"
-    family: ClassVar[str] = "simple"
 
     @staticmethod
     def step(
@@ -82,10 +75,5 @@ class SCRNCell(BaseRecurrentCell):
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha should be a number from 0 to 1, got {self.alpha}")
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        adopt_constants(self, state_dict, prefix, ("alpha",))
-        super()._load_from_state_dict(state_dict, prefix, *args)
 
-
-class SCRN(RecurrentLayer, cell=SCRNCell):
-    """Stacked :class:`SCRNCell`."""
+class SCRN(RecurrentLayer, cell=SCRNCell): ...

@@ -1,9 +1,6 @@
 """Simple gated units, shallow and deep (Gao and Glowacka, 2016)."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor, relu
 
@@ -12,6 +9,7 @@ from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..named_layer import RecurrentLayer
 from ..roles import (
+    Function,
     Gate,
     GateNonlinearity,
     Input,
@@ -19,14 +17,13 @@ from ..roles import (
     Map,
     MapRole,
     Nonlinearity,
-    NonlinearityRole,
+    OutputNonlinearity,
     State,
 )
 
 __all__ = ["DSGU", "SGU", "DSGUCell", "SGUCell"]
 
-OutputNonlinearity = Annotated[Callable[[Tensor], Tensor], NonlinearityRole(r"\psi")]
-OutputMap = Annotated[Callable[[Tensor], Tensor], MapRole(Kernel("weight_ho", None, "output_"))]
+OutputMap = Annotated[Function, MapRole(Kernel("weight_ho", None, "output_"))]
 
 
 def steep_hard_sigmoid(input: Tensor) -> Tensor:
@@ -34,11 +31,11 @@ def steep_hard_sigmoid(input: Tensor) -> Tensor:
     return 1 - relu(1 - relu(0.2 * input + 0.5))
 
 
-class SGUCell(BaseRecurrentCell):
+class SGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
     r"""Simple gated unit [gao2016deep]_.
 
-    One gate that multiplies: the input scales the state before it is mixed, and the result
-    scales it again. It learns long dependencies in fewer updates than a GRU.
+    One gate that multiplies: the input scales the state before it is mixed, and the result scales
+    it again. It learns long dependencies in fewer updates than a GRU.
 
     .. math::
         g_t &= \phi(U_g ((W_g x_t + b_g) \odot h_{t-1}) + d_g) \\
@@ -47,27 +44,18 @@ class SGUCell(BaseRecurrentCell):
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot o_t
 
     Args:
-        nonlinearity: :math:`\phi`.
-        output_nonlinearity: :math:`\psi`.
         gate_nonlinearity: :math:`\sigma`, by default the hard sigmoid
             :math:`\min(\max(a/5 + 1/2, 0), 1)`.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
-    used could not be checked; it has no biases d.
-
-    Sources: the paper's equations as Chainer's links SGU and DSGU and the issues of
-    torchrecurrent have them; no code of the authors' was found. The slope of the hard
-    sigmoid is Chainer's, and that of Theano, in which such cells were written then.
-
-    Differs from torchrecurrent 0.2.5: its hard sigmoid had torch's slope of 1/6, here
-    ``gate_nonlinearity="hard_sigmoid"``.
+    Sources: the paper's equations as Chainer's links SGU and DSGU and the issues of torchrecurrent
+    have them; no code of the authors' was found, and the initialisation could not be checked. The
+    slope of the hard sigmoid is Chainer's, and that of Theano, in which such cells were written
+    then. The paper has no biases d.
     """
 
     nonlinearity: Activation = "tanh"
     output_nonlinearity: Activation = "softplus"
     gate_nonlinearity: Activation = steep_hard_sigmoid
-    citation: ClassVar[str] = "gao2016deep"
-    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
@@ -85,15 +73,14 @@ class SGUCell(BaseRecurrentCell):
         return (1 - z) * h + z * o
 
 
-class SGU(RecurrentLayer, cell=SGUCell):
-    """Stacked :class:`SGUCell`."""
+class SGU(RecurrentLayer, cell=SGUCell): ...
 
 
-class DSGUCell(BaseRecurrentCell):
+class DSGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
     r"""Deep simple gated unit [gao2016deep]_.
 
-    A :class:`SGUCell` with one more product and a bounded output, which makes it the more
-    stable of the two: a state that starts in [0, 1] stays there.
+    A :class:`SGUCell` with one more product and a bounded output, which makes it the more stable of
+    the two: a state that starts in [0, 1] stays there.
 
     .. math::
         g_t &= \phi(U_g ((W_g x_t + b_g) \odot h_{t-1}) + d_g) \\
@@ -102,24 +89,15 @@ class DSGUCell(BaseRecurrentCell):
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot o_t
 
     Args:
-        nonlinearity: :math:`\phi`.
-        output_nonlinearity: :math:`\psi`.
         gate_nonlinearity: :math:`\sigma`, as of :class:`SGUCell`.
-        output_kernel_init: initialiser of V, ``weight_ho``.
-
-    Initialisation: as of :class:`SGUCell`.
 
     Sources: as of :class:`SGUCell`.
-
-    Differs from torchrecurrent 0.2.5: as :class:`SGUCell`; V had no initialiser of its own.
     """
 
     nonlinearity: Activation = "tanh"
     output_nonlinearity: Activation = "sigmoid"
     gate_nonlinearity: Activation = steep_hard_sigmoid
     output_kernel_init: Initializer = "xavier_uniform"
-    citation: ClassVar[str] = "gao2016deep"
-    family: ClassVar[str] = "one-gate"
 
     @staticmethod
     def step(
@@ -138,5 +116,4 @@ class DSGUCell(BaseRecurrentCell):
         return (1 - z) * h + z * o
 
 
-class DSGU(RecurrentLayer, cell=DSGUCell):
-    """Stacked :class:`DSGUCell`."""
+class DSGU(RecurrentLayer, cell=DSGUCell): ...

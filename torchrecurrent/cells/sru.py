@@ -1,101 +1,55 @@
 """The simple recurrent unit (Lei et al., 2018)."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable, Mapping
-from typing import Annotated, ClassVar
 
-import torch
-from torch import Tensor, nn, sigmoid
+from torch import Tensor, sigmoid
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
-from ..init import Initializer
+from ..init import Initializer, gain, variance_scaling
 from ..named_layer import RecurrentLayer
-from ..roles import (
-    Bias,
-    Constant,
-    Gate,
-    Input,
-    Kernel,
-    MapRole,
-    Nonlinearity,
-    Output,
-    Raw,
-    State,
-)
+from ..roles import Bias, Constant, Gate, Input, Nonlinearity, Output, Raw, Skip, State
 
 __all__ = ["SRU", "SRUCell"]
 
-SKIP = Kernel("weight_skip", None, "skip_")
-Skip = Annotated[
-    Callable[[Tensor], Tensor],
-    MapRole(SKIP, "skip_size", columns="input_size", always_dense=True),
-]
 
-
-def unit_variance_(tensor: Tensor) -> Tensor:
-    r"""Fill a block ``(H, I)`` with :math:`U(\pm\sqrt{3/I})`, whose variance is 1/I."""
-    bound = math.sqrt(3 / tensor.size(1))
-    return nn.init.uniform_(tensor, -bound, bound)
-
-
-def half_variance_(tensor: Tensor) -> Tensor:
-    r"""Fill from :math:`U(\pm\sqrt{3/2})`; a dense block's variance is divided by its columns."""
-    bound = math.sqrt(1.5 / (tensor.size(1) if tensor.dim() > 1 else 1))
-    return nn.init.uniform_(tensor, -bound, bound)
-
-
-class SRUCell(BaseRecurrentCell):
+class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated"):
     r"""Simple recurrent unit, SRU [lei2018simple]_.
 
-    Its gates see the input and each unit's own state, so nothing but elementwise arithmetic
-    waits for the step before; a highway past the cell state lets stacks of many layers train.
-    Use it in place of an LSTM where speed counts, with twice as many layers or more.
+    Its gates see the input and each unit's own state, so nothing but elementwise arithmetic waits
+    for the step before; a highway past the cell state lets stacks of many layers train. Use it in
+    place of an LSTM where speed counts, with twice as many layers or more.
 
     .. math::
-        f_t &= \sigma(W_f x_t + v_f \odot c_{t-1} + b_f) \\
-        r_t &= \sigma(W_r x_t + v_r \odot c_{t-1} + b_r) \\
+        f_t &= \sigma(W_f x_t + v_f \odot c_{t-1} + b_f) \quad\text{and so}\quad r_t \\
         c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot (W x_t) \\
         h_t &= r_t \odot \phi(c_t) + (1 - r_t) \odot \alpha\, S x_t
 
-    where :math:`\alpha = \sqrt{1 + 2 e^{b}}` with b the first value of :math:`b_r`, and S is
-    the identity if input and state are equally wide.
+    where :math:`\alpha = \sqrt{1 + 2 e^{b}}` with b the first value of :math:`b_r`, and S is the
+    identity if input and state are equally wide. The output's variance then is about the input's.
 
     Args:
         nonlinearity: :math:`\phi`; the authors' code also has ``"tanh"``, which it advises against.
-        highway_bias: first value of :math:`b_r`, which also sets :math:`\alpha`; the authors
-            take -3 to 0, the smaller the deeper the stack.
-        skip_kernel_init: initialiser of S, ``weight_skip``.
+        highway_bias: first value of :math:`b_r`, which also sets :math:`\alpha`; the authors take
+            -3 to 0, the smaller the deeper the stack.
 
-    Outputs: ``(h, c)``.
-
-    Initialisation: W and S from :math:`U(\pm\sqrt{3/I})`, the gates' kernels from
-    :math:`U(\pm\sqrt{3/(2I)})`, v from :math:`U(\pm\sqrt{3/2})`; biases zero and b. With these
-    the output's variance is about the input's. There is no second bias unless
-    ``recurrent_bias=True``.
-
-    Sources: the authors' repository asappresearch/sru, ``sru/modules.py`` and ``sru/ops.py``.
-    There :math:`\alpha` is a factor of S's first values, if there is an S, and of the input
-    only where there is none.
+    Sources: the authors' repository asappresearch/sru, ``sru/modules.py`` and ``sru/ops.py``. There
+    :math:`\alpha` is a factor of S's first values, if there is an S, and of the input only where
+    there is none.
     """
 
     nonlinearity: Activation = "identity"
     highway_bias: float = 0.0
     recurrent_bias: bool | None = False
     recurrence: Recurrence = "diagonal"
-    kernel_init: Initializer = unit_variance_
-    recurrent_kernel_init: Initializer = half_variance_
-    skip_kernel_init: Initializer = unit_variance_
-    citation: ClassVar[str] = "lei2018simple"
-    family: ClassVar[str] = "input-gated"
-    first_biases: ClassVar[Mapping[str, str]] = {"b_r": "highway_bias"}
-
-    @property
-    def skip_size(self) -> int:
-        """Rows of S; 0: it is the identity."""
-        return 0 if self.input_size == self.hidden_size else self.hidden_size
+    kernel_init: Initializer = "lecun_uniform"
+    recurrent_kernel_init: Initializer = variance_scaling(0.5, "uniform")
+    skip_kernel_init: Initializer = "lecun_uniform"
+    first = {
+        "b_r": "highway_bias",
+        "weight_ih.f": gain(math.sqrt(0.5)),
+        "weight_ih.r": gain(math.sqrt(0.5)),
+    }
 
     @property
     def alpha(self) -> float:
@@ -119,12 +73,5 @@ class SRUCell(BaseRecurrentCell):
         c = f * c + (1 - f) * n
         return r * nonlinearity(c) + (1 - r) * (alpha * S(x)), c
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        for gate in ("f", "r"):
-            self.block("weight_ih", gate).mul_(math.sqrt(0.5))
 
-
-class SRU(RecurrentLayer, cell=SRUCell):
-    """Stacked :class:`SRUCell`."""
+class SRU(RecurrentLayer, cell=SRUCell): ...

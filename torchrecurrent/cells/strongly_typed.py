@@ -1,8 +1,6 @@
 """Strongly-typed recurrent networks (Balduzzi and Ghifary, 2016)."""
 
-from __future__ import annotations
-
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor
 
@@ -29,34 +27,22 @@ Previous = Annotated[Tensor, StateRole("input_size")]
 Pair = Annotated[Tensor, ProductRole(INPUT, RECURRENT, "x_prev")]
 
 
-class TRNNCell(BaseRecurrentCell):
+class TRNNCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input-gated"):
     r"""Strongly-typed plain network, T-RNN [balduzzi2016strongly]_.
 
-    A moving average of its projected input, whose weights are learned from the input: the
-    state itself is never multiplied by a matrix. Use it as a cheap first layer, or to see
-    how much of a task needs no more than that.
+    A moving average of its projected input, whose weights are learned from the input: the state
+    itself is never multiplied by a matrix. Use it as a cheap first layer, or to see how much of a
+    task needs no more than that.
 
     .. math::
-        z_t &= W_z x_t + b_z \\
-        f_t &= \sigma(W_f x_t + b_f) \\
+        z_t &= W_z x_t + b_z, \qquad f_t = \sigma(W_f x_t + b_f) \\
         h_t &= f_t \odot h_{t-1} + (1 - f_t) \odot z_t
 
-    Args:
-        gate_nonlinearity: :math:`\sigma`.
-
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. The paper's
-    could not be checked; its z has no bias, which is there, and starts at zero, to keep the
-    shapes of torchrecurrent 0.2.5.
-
-    Sources: the paper's equations as a TensorFlow port has them; no code of the authors'
-    was found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of both.
+    Sources: the paper's equations as a TensorFlow port has them; no code of the authors' was found,
+    and the initialisation could not be checked. The paper's z has no bias, which starts at zero.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
-    citation: ClassVar[str] = "balduzzi2016strongly"
-    family: ClassVar[str] = "input-gated"
 
     @staticmethod
     def step(h: State, z: Input, f: Input, gate_nonlinearity: GateNonlinearity) -> Tensor:
@@ -64,15 +50,14 @@ class TRNNCell(BaseRecurrentCell):
         return f * h + (1 - f) * z
 
 
-class TRNN(RecurrentLayer, cell=TRNNCell):
-    """Stacked :class:`TRNNCell`."""
+class TRNN(RecurrentLayer, cell=TRNNCell): ...
 
 
-class TGRUCell(BaseRecurrentCell):
+class TGRUCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input-gated"):
     r"""Strongly-typed GRU [balduzzi2016strongly]_.
 
-    Gates see the present and the previous input, never the state, which is therefore an
-    elementwise linear recurrence: every product can be taken for all steps at once.
+    Gates see the present and the previous input, never the state, which is therefore an elementwise
+    linear recurrence: every product can be taken for all steps at once.
 
     .. math::
         z_t &= W_z x_t + b_z + V_z x_{t-1} + d_z \\
@@ -80,23 +65,15 @@ class TGRUCell(BaseRecurrentCell):
         o_t &= \tau(W_o x_t + b_o + V_o x_{t-1} + d_o) \\
         h_t &= f_t \odot h_{t-1} + z_t \odot o_t
 
-    States: h, and the previous input, of width I.
-
     Args:
-        gate_nonlinearity: :math:`\sigma`.
         output_nonlinearity: :math:`\tau`.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
-    used, and whether its z has a bias, could not be checked.
-
-    Sources: the paper's equations as other implementations have them; no code of the
-    authors' was found.
+    Sources: the paper's equations as other implementations have them; no code of the authors' was
+    found. Initialisation, and whether its z has a bias, could not be checked.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
     output_nonlinearity: Activation = "tanh"
-    citation: ClassVar[str] = "balduzzi2016strongly"
-    family: ClassVar[str] = "input-gated"
 
     @staticmethod
     def step(
@@ -113,16 +90,15 @@ class TGRUCell(BaseRecurrentCell):
         return f * h + z * o, x
 
 
-class TGRU(RecurrentLayer, cell=TGRUCell):
-    """Stacked :class:`TGRUCell`."""
+class TGRU(RecurrentLayer, cell=TGRUCell): ...
 
 
-class TLSTMCell(BaseRecurrentCell):
+class TLSTMCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input-gated"):
     r"""Strongly-typed LSTM, T-LSTM [balduzzi2016strongly]_; not the time-aware LSTM.
 
-    Its cell state is a moving average, as the T-RNN's, with gates that see the present and
-    the previous input; the output gate decides what of it is shown. Every product can be
-    taken for all steps at once.
+    Its cell state is a moving average, as the T-RNN's, with gates that see the present and the
+    previous input; the output gate decides what of it is shown. Every product can be taken for all
+    steps at once.
 
     .. math::
         z_t &= W_z x_t + b_z + V_z x_{t-1} + d_z \\
@@ -131,27 +107,16 @@ class TLSTMCell(BaseRecurrentCell):
         c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t \\
         y_t &= c_t \odot o_t
 
-    States: c, and the previous input, of width I. The output y, the paper's h, is no state.
-
     Args:
-        gate_nonlinearity: :math:`\sigma`.
         output_nonlinearity: :math:`\tau`.
 
-    Outputs: ``(y, (c, x))``.
+    Outputs: ``(y, (c, x))``, where y is the paper's h.
 
-    Initialisation: Xavier-uniform kernels, one gate at a time; biases zero. What the paper
-    used, and whether its z has a bias, could not be checked.
-
-    Sources: the paper's equations as other implementations have them; no code of the
-    authors' was found.
-
-    Differs from torchrecurrent 0.2.5: Xavier's bound came from the stack of three.
+    Sources: as of :class:`TGRUCell`.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
     output_nonlinearity: Activation = "tanh"
-    citation: ClassVar[str] = "balduzzi2016strongly"
-    family: ClassVar[str] = "input-gated"
 
     @staticmethod
     def step(
@@ -169,5 +134,4 @@ class TLSTMCell(BaseRecurrentCell):
         return c * o, c, x
 
 
-class TLSTM(RecurrentLayer, cell=TLSTMCell):
-    """Stacked :class:`TLSTMCell`."""
+class TLSTM(RecurrentLayer, cell=TLSTMCell): ...

@@ -1,8 +1,6 @@
 """The GRU with weighted time-delay feedback (Erichson, Lim and Mahoney, 2022)."""
 
-from __future__ import annotations
-
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from torch import Tensor
 
@@ -27,17 +25,16 @@ __all__ = ["tauGRU", "tauGRUCell"]
 DelayedGate = Annotated[Tensor, ProductRole(INPUT, RECURRENT, "h_delayed")]
 
 
-class tauGRUCell(BaseRecurrentCell):
+class tauGRUCell(BaseRecurrentCell, citation="erichson2022gated", family="time-delay"):
     r"""GRU with weighted time-delay feedback [erichson2022gated]_.
 
-    A second candidate looks :math:`\tau` steps back, a skip connection through time for
-    signals with a known lag or period.
+    A second candidate looks :math:`\tau` steps back, a skip connection through time for signals
+    with a known lag or period.
 
     .. math::
         u_t &= \phi(W_u x_t + b_u + U_u h_{t-1} + d_u) \\
         z_t &= \phi(W_z x_t + b_z + U_z h_{t-1-\tau} + d_z) \\
-        g_t &= \sigma(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
-        a_t &= \sigma(W_a x_t + b_a + U_a h_{t-1} + d_a) \\
+        g_t &= \sigma(W_g x_t + b_g + U_g h_{t-1} + d_g) \quad\text{and so}\quad a_t \\
         h_t &= (1 - g_t) \odot h_{t-1} + g_t \odot (u_t + a_t \odot z_t)
 
     States: h, and the delay line of the last :math:`\tau` states, oldest first, of width
@@ -45,17 +42,10 @@ class tauGRUCell(BaseRecurrentCell):
 
     Args:
         delay: :math:`\tau`, in steps.
-        nonlinearity: :math:`\phi`.
-        gate_nonlinearity: :math:`\sigma`.
 
-    Initialisation: all parameters from :math:`U(-1/\sqrt H, 1/\sqrt H)`.
-
-    Sources: the paper's equations as two independent ports have them; the authors'
-    repository could not be read. A research code that seems to be theirs starts from the
-    same distribution, and lets z and a see the delayed input and state.
-
-    Differs from torchrecurrent 0.2.5: the delay line was not a part of the state; kernels
-    were Xavier-uniform, biases zero.
+    Sources: the paper's equations as two independent ports have them; the authors' repository could
+    not be read. A research code that seems to be theirs starts from the same distribution, and lets
+    z and a see the delayed input and state.
     """
 
     delay: int = 1
@@ -65,8 +55,6 @@ class tauGRUCell(BaseRecurrentCell):
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    citation: ClassVar[str] = "erichson2022gated"
-    family: ClassVar[str] = "time-delay"
 
     @staticmethod
     def step(
@@ -84,5 +72,4 @@ class tauGRUCell(BaseRecurrentCell):
         return (1 - g) * h + g * (u + a * z)
 
 
-class tauGRU(RecurrentLayer, cell=tauGRUCell):
-    """Stacked :class:`tauGRUCell`."""
+class tauGRU(RecurrentLayer, cell=tauGRUCell): ...

@@ -1,13 +1,11 @@
 """The undamped independent controlled oscillatory network (Rusch and Mishra, 2021)."""
 
-from __future__ import annotations
+from typing import Annotated
 
-from typing import Annotated, ClassVar
-
-from torch import Tensor, nn, sigmoid, tanh
+from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell, Recurrence
-from ..init import Initializer, kaiming_uniform_8_
+from ..init import Initializer, kaiming_uniform_8_, uniform
 from ..named_layer import RecurrentLayer
 from ..roles import Constant, Gate, Kernel, State, VectorRole
 
@@ -16,39 +14,25 @@ __all__ = ["UnICORNN", "UnICORNNCell"]
 Control = Annotated[Tensor, VectorRole(Kernel("weight_ch", None, "control_"))]
 
 
-def tenth_uniform_(tensor: Tensor) -> Tensor:
-    """Fill from U(-0.1, 0.1)."""
-    return nn.init.uniform_(tensor, -0.1, 0.1)
-
-
-class UnICORNNCell(BaseRecurrentCell):
+class UnICORNNCell(BaseRecurrentCell, citation="rusch2021unicornn", family="ODE"):
     r"""Undamped independent controlled oscillators [rusch2021unicornn]_.
 
-    Each unit is an oscillator of its own, y its position and z its velocity, whose time step
-    is learned. The step conserves volume and can be undone, so gradients neither vanish nor
-    explode; for very long sequences, in stacks of several layers.
+    Each unit is an oscillator of its own, y its position and z its velocity, whose time step is
+    learned. The step conserves volume and can be undone, so gradients neither vanish nor explode;
+    for very long sequences, in stacks of several layers.
 
     .. math::
         \Delta_t &= \Delta t\, \sigma(c) \\
-        z_t &= z_{t-1} - \Delta_t \odot
-            (\tanh(w \odot y_{t-1} + W x_t + b) + \alpha\, y_{t-1}) \\
+        z_t &= z_{t-1} - \Delta_t \odot (\tanh(w \odot y_{t-1} + W x_t + b) + \alpha\, y_{t-1}) \\
         y_t &= y_{t-1} + \Delta_t \odot z_t
 
     Args:
-        dt: the longest time step :math:`\Delta t`.
+        dt: the longest time step :math:`\Delta t`. The authors tune both: (0.19, 30.65) for
+            permuted MNIST, (0.126, 13) for noisy CIFAR-10, (0.011, 9) for health care, and one
+            :math:`\Delta t` a layer with :math:`\alpha = 0` for EigenWorms and IMDB.
         alpha: :math:`\alpha`, at least 0, the oscillators' stiffness.
-        control_kernel_init: initialiser of c, ``weight_ch``.
-
-    The authors tune the two constants for each task: (0.19, 30.65) for permuted MNIST,
-    (0.126, 13) for noisy CIFAR-10, (0.011, 9) for health care, and one :math:`\Delta t` a
-    layer with :math:`\alpha = 0` for EigenWorms and IMDB.
-
-    Initialisation: W from :math:`U(\pm\sqrt{6/(65 I)})`, w from U(0, 1), c from
-    U(-0.1, 0.1), biases zero. There is no second bias unless ``recurrent_bias=True``.
 
     Sources: the authors' repository tk-rusch/unicornn, ``eigenWorms/network.py``.
-
-    Differs from torchrecurrent 0.2.5: W was Xavier-uniform.
     """
 
     dt: float = 0.1
@@ -57,9 +41,7 @@ class UnICORNNCell(BaseRecurrentCell):
     recurrence: Recurrence = "diagonal"
     kernel_init: Initializer = kaiming_uniform_8_
     recurrent_kernel_init: Initializer = "uniform"
-    control_kernel_init: Initializer = tenth_uniform_
-    citation: ClassVar[str] = "rusch2021unicornn"
-    family: ClassVar[str] = "ODE"
+    control_kernel_init: Initializer = uniform(-0.1, 0.1)
 
     @staticmethod
     def step(
@@ -75,5 +57,4 @@ class UnICORNNCell(BaseRecurrentCell):
             raise ValueError(f"alpha must not be negative, got {self.alpha}")
 
 
-class UnICORNN(RecurrentLayer, cell=UnICORNNCell):
-    """Stacked :class:`UnICORNNCell`."""
+class UnICORNN(RecurrentLayer, cell=UnICORNNCell): ...

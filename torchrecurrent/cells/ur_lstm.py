@@ -1,14 +1,12 @@
 """The UR-LSTM and the UR-GRU: uniform gate initialisation, refine gate (Gu et al., 2020)."""
 
-from __future__ import annotations
+from collections.abc import Callable
+from typing import Literal
 
-from typing import ClassVar, Literal
-
-import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, uniform_gates_
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, Input, Map, State
 
@@ -17,7 +15,19 @@ __all__ = ["URGRU", "URLSTM", "URGRUCell", "URLSTMCell"]
 GateInit = Literal["uniform", "none"]
 
 
-class URLSTMCell(BaseRecurrentCell):
+class UniformGates(BaseRecurrentCell):
+    """A cell with a forget gate f and a refine gate r that start spread evenly, or do not."""
+
+    gate_init: GateInit = "uniform"
+    first = {("f", "r"): "uniform_gates"}
+
+    @property
+    def uniform_gates(self) -> Callable[..., object] | None:
+        """``uniform_gates_`` for the biases of f and r, unless ``gate_init`` is ``"none"``."""
+        return uniform_gates_ if self.gate_init == "uniform" else None
+
+
+class URLSTMCell(UniformGates, citation="gu2020improving", family="LSTM-like"):
     r"""LSTM with uniform gate initialisation and a refine gate [gu2020improving]_.
 
     The refine gate r moves the effective gate g away from the forget gate f by up to
@@ -26,32 +36,22 @@ class URLSTMCell(BaseRecurrentCell):
     dependencies are long and of unknown length.
 
     .. math::
-        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
-        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \quad\text{and so}\quad r_t, o_t \\
         u_t &= \tanh(W_u x_t + b_u + U_u h_{t-1} + d_u) \\
-        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o) \\
         g_t &= r_t \odot (1 - (1 - f_t)^2) + (1 - r_t) \odot f_t^2 \\
         c_t &= g_t \odot c_{t-1} + (1 - g_t) \odot u_t \\
         h_t &= o_t \odot \tanh c_t
 
     Args:
-        gate_init: ``"uniform"``: whatever ``bias_init`` says, the biases of f sum to
-            :math:`\operatorname{logit} u` with :math:`u \sim U(1/H, 1 - 1/H)`, those of r
-            to its negative, so that the gates start spread evenly; for H = 1, where that
-            interval is empty, u is 1/2. ``"none"``: biases as ``bias_init`` says. Without
-            biases there is nothing to spread.
-
-    Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, other biases zero.
+        gate_init: ``"uniform"``: whatever ``bias_init`` says, the biases of f and r begin as
+            :func:`torchrecurrent.init.uniform_gates_` says. ``"none"``: as ``bias_init`` says.
 
     Sources: the paper's pseudo-code as r0mainK/ur-lstm has it; the author's later
-    state-spaces/s4, ``src/models/nn/gate.py``, keeps :math:`b_f` frozen and gives r no bias.
-    Here the two biases start opposite and are trained apart.
+    state-spaces/s4, ``src/models/nn/gate.py``, keeps :math:`b_f` frozen and gives r no bias. Here
+    the two biases start opposite and are trained apart.
     """
 
-    gate_init: GateInit = "uniform"
     recurrent_kernel_init: Initializer = "orthogonal"
-    citation: ClassVar[str] = "gu2020improving"
-    family: ClassVar[str] = "LSTM-like"
 
     @staticmethod
     def step(h: State, c: State, f: Gate, r: Gate, u: Gate, o: Gate) -> tuple[Tensor, Tensor]:
@@ -60,27 +60,18 @@ class URLSTMCell(BaseRecurrentCell):
         c = g * c + (1 - g) * u
         return o * tanh(c), c
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.gate_init == "uniform":
-            spread(self)
+
+class URLSTM(RecurrentLayer, cell=URLSTMCell): ...
 
 
-class URLSTM(RecurrentLayer, cell=URLSTMCell):
-    """Stacked :class:`URLSTMCell`."""
-
-
-class URGRUCell(BaseRecurrentCell):
+class URGRUCell(UniformGates, citation="gu2020improving", family="GRU-like"):
     r"""GRU with uniform gate initialisation and a refine gate [gu2020improving]_.
 
     The gates of :class:`URLSTMCell` in a GRU whose reset gate comes before the product: for
     dependencies of unknown length, with one state.
 
     .. math::
-        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
-        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
-        s_t &= \sigma(W_s x_t + b_s + U_s h_{t-1} + d_s) \\
+        f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \quad\text{and so}\quad r_t, s_t \\
         g_t &= r_t \odot (1 - (1 - f_t)^2) + (1 - r_t) \odot f_t^2 \\
         n_t &= \tanh(W_n x_t + b_n + U_n (s_t \odot h_{t-1}) + d_n) \\
         h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot n_t
@@ -88,18 +79,13 @@ class URGRUCell(BaseRecurrentCell):
     Args:
         gate_init: as of :class:`URLSTMCell`.
 
-    Initialisation: Xavier-uniform kernels, orthogonal recurrent kernels, other biases zero.
-
     Sources: the author's state-spaces/s4, ``src/models/nn/gate.py`` and
-    ``src/models/sequence/rnns/cells/basic.py``, whose gate is 1 - g and whose r is 1 - r here;
-    it keeps :math:`b_f` frozen and gives r no bias of its own. Names and order follow
+    ``src/models/sequence/rnns/cells/basic.py``, whose gate is 1 - g and whose r is 1 - r here; it
+    keeps :math:`b_f` frozen and gives r no bias of its own. Names and order follow
     :class:`URLSTMCell`.
     """
 
-    gate_init: GateInit = "uniform"
     recurrent_kernel_init: Initializer = "orthogonal"
-    citation: ClassVar[str] = "gu2020improving"
-    family: ClassVar[str] = "GRU-like"
 
     @staticmethod
     def step(h: State, f: Gate, r: Gate, s: Gate, n: Input, U: Map) -> Tensor:
@@ -108,26 +94,5 @@ class URGRUCell(BaseRecurrentCell):
         n = tanh(n + U(s * h))
         return g * h + (1 - g) * n
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.gate_init == "uniform":
-            spread(self)
 
-
-class URGRU(RecurrentLayer, cell=URGRUCell):
-    """Stacked :class:`URGRUCell`."""
-
-
-def spread(cell: URLSTMCell | URGRUCell) -> None:
-    """Fill the biases of f and r so that the gates start spread evenly."""
-    biases = [name for name in ("bias_ih", "bias_hh") if getattr(cell, name) is not None]
-    if not biases:
-        return
-    for name in biases:
-        cell.block(name, "f").zero_()
-        cell.block(name, "r").zero_()
-    forget, refine = cell.block(biases[0], "f"), cell.block(biases[0], "r")
-    margin = min(1 / cell.hidden_size, 0.5)
-    forget.uniform_(margin, 1 - margin).logit_()
-    refine.copy_(-forget)
+class URGRU(RecurrentLayer, cell=URGRUCell): ...

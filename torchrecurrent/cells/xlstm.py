@@ -1,63 +1,40 @@
 """The scalar-memory LSTM of xLSTM (Beck et al., 2024)."""
 
-from __future__ import annotations
-
-import math
-from typing import ClassVar
-
-import torch
-from torch import Tensor, exp, maximum, minimum, nn, sigmoid, tanh, where
+from torch import Tensor, exp, maximum, minimum, sigmoid, tanh, where
 from torch.nn.functional import logsigmoid
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer
+from ..init import Initializer, power_law, variance_scaling
 from ..named_layer import RecurrentLayer
 from ..roles import Gate, State
 
 __all__ = ["sLSTM", "sLSTMCell"]
 
 
-def small_init_(tensor: Tensor) -> Tensor:
-    r"""Fill a block of shape ``(H, I)`` from :math:`N(0, 2 / (5 I))`."""
-    return nn.init.normal_(tensor, std=math.sqrt(2 / (5 * tensor.size(-1))))
-
-
-class sLSTMCell(BaseRecurrentCell):
+class sLSTMCell(BaseRecurrentCell, citation="beck2024xlstm", family="LSTM-like"):
     r"""Scalar-memory LSTM with exponential gates [beck2024xlstm]_.
 
-    An exponential input gate can overrule all that was stored before; the normaliser n
-    keeps the output in (-1, 1), the stabiliser m keeps the exponentials finite.
+    An exponential input gate can overrule all that was stored before; the normaliser n keeps the
+    output in (-1, 1), the stabiliser m keeps the exponentials finite.
 
     .. math::
-        \tilde i_t &= W_i x_t + b_i + R_i h_{t-1} + d_i \quad\text{and so}\quad
-            \tilde f_t, \tilde z_t, \tilde o_t \\
+        \tilde k_t &= W_k x_t + b_k + R_k h_{t-1} + d_k \quad\text{for } k = i, f, z, o \\
         m_t &= \max(\log \sigma(\tilde f_t) + m_{t-1},\ \tilde i_t) \\
-        i'_t &= \exp(\tilde i_t - m_t) \\
-        f'_t &= \exp(\log \sigma(\tilde f_t) + m_{t-1} - m_t) \\
-        c_t &= f'_t \odot c_{t-1} + i'_t \odot \tanh(\tilde z_t) \\
+        i'_t &= \exp(\tilde i_t - m_t), \quad f'_t = \exp(\log\sigma(\tilde f_t) + m_{t-1} - m_t) \\
+        c_t &= f'_t \odot c_{t-1} + i'_t \odot \tanh \tilde z_t \\
         n_t &= f'_t \odot n_{t-1} + i'_t \\
         h_t &= \sigma(\tilde o_t) \odot c_t / n_t
 
-    States: h, c, n and m. Where n is 0, as before the first step, :math:`m_t = \tilde i_t`
-    and the exponent of :math:`f'_t` is at most 0; elsewhere it is so by itself.
+    Where n is 0, as before the first step, :math:`m_t = \tilde i_t` and the exponent of
+    :math:`f'_t` is at most 0; elsewhere it is so by itself. The authors' R has 4 heads.
 
-    Args:
-        num_heads: the recurrent kernels R are block-diagonal with this many blocks; it
-            divides the hidden size. The authors' layer has 4.
-
-    Initialisation: R zero; W from :math:`N(0, 2/(5I))`; biases zero, the forget gate's
-    falling from 5 to -7 over the units of each head, as in the first block of the
-    authors' network. Their layer has more around this cell (a convolution before i and f,
-    input kernels that are block-diagonal too, a group norm after h).
-
-    Sources: the authors' repository NX-AI/xlstm, ``xlstm/blocks/slstm/cell.py`` and
-    ``src/cuda/slstm_pointwise.cu``, which tests n for zero unit by unit, as here.
+    Sources: NX-AI/xlstm, ``xlstm/blocks/slstm/cell.py`` and ``src/cuda/slstm_pointwise.cu``, with a
+    convolution before i and f, a group norm after h and a block-diagonal W around it.
     """
 
-    kernel_init: Initializer = small_init_
+    kernel_init: Initializer = variance_scaling(0.4)
     recurrent_kernel_init: Initializer = "zeros"
-    citation: ClassVar[str] = "beck2024xlstm"
-    family: ClassVar[str] = "LSTM-like"
+    first = {"f": "falling"}
 
     @staticmethod
     def step(
@@ -71,16 +48,10 @@ class sLSTMCell(BaseRecurrentCell):
         h = sigmoid(o) * c / n
         return h, c, n, m
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        if self.bias:
-            width = self.hidden_size // self.num_heads
-            place = torch.linspace(0, 1, width) if width > 1 else torch.zeros(1)
-            falling = 5 - 12 * place**0.3
-            forget = self.block("bias_ih", "f")
-            forget.add_(falling.repeat(self.num_heads).to(forget))
+    @property
+    def falling(self) -> Initializer:
+        """``power_law(5, -7, 0.3, num_heads)`` for the bias of f, as in the authors' block."""
+        return power_law(5.0, -7.0, 0.3, self.num_heads)
 
 
-class sLSTM(RecurrentLayer, cell=sLSTMCell):
-    """Stacked :class:`sLSTMCell`."""
+class sLSTM(RecurrentLayer, cell=sLSTMCell): ...

@@ -146,7 +146,7 @@ def _returned(
     """What the step returns, held to what it declares."""
     owner = type(cell).__name__
     try:
-        result = type(cell).step(*arguments)
+        result = cell.signature.call(type(cell).step, arguments)
     except RuntimeError as error:
         if "Boolean value of Tensor" in str(error):
             raise BranchError(f"{owner}.step has {BRANCH}") from error

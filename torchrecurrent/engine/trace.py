@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from ..complex_numbers import Complex
 from ..step_contract import BRANCH
 from .graph import Graph
 from .operations import FUNCTIONS, OPERATIONS
@@ -71,6 +72,8 @@ class Symbol:
     @classmethod
     def _apply(cls, op: str, *args: Any) -> Symbol:
         """A node of the graph."""
+        if any(isinstance(arg, Complex) for arg in args):
+            return NotImplemented  # type: ignore[no-any-return] # its own operator is asked next
         graph = next(arg.graph for arg in args if isinstance(arg, Symbol))
         nodes = [
             arg.node if isinstance(arg, Symbol) else graph.number(_number(op, arg)) for arg in args

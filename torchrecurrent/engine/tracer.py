@@ -99,7 +99,7 @@ class _Tracer:
         cell, graph = self.cell, self.graph
         arguments = [self._argument(a.name, a.role) for a in cell.signature.arguments]
         try:
-            result = type(cell).step(*arguments)
+            result = cell.signature.call(type(cell).step, arguments)
         except StepError:
             raise
         except (TypeError, AttributeError, ValueError) as error:

@@ -1,0 +1,20 @@
+"""Recurrent kernels made of free parameters, so that training keeps a property of theirs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["antisymmetric"]
+
+
+def antisymmetric(weight: Tensor | None, gamma: float, beta: float = 1.0) -> Tensor:
+    """``V - V.T - gamma * I`` of each diagonal block; a vector has blocks of one unit.
+
+    With ``beta`` below 1 it is ``(1 - beta) (V + V.T) + beta (V - V.T) - gamma * I``.
+    """
+    assert weight is not None
+    width = weight.size(1) if weight.dim() > 1 else 1
+    blocks = weight.view(-1, width, width)
+    identity = torch.eye(width, dtype=weight.dtype, device=weight.device)
+    return (blocks + (1 - 2 * beta) * blocks.mT - gamma * identity).view_as(weight)

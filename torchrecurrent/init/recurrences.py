@@ -1,0 +1,108 @@
+"""Initialisers of what multiplies the state: by the modulus and phase of its eigenvalues."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .made import Made
+
+__all__ = ["phase", "reservoir", "ring", "softplus_ring"]
+
+
+def ring(r_min: float = 0.0, r_max: float = 1.0) -> Callable[[Tensor], Tensor]:
+    r"""An initialiser for the decay of a linear recurrence [orvieto2023resurrecting]_.
+
+    It fills with :math:`\log(-\log r)`, where r is the modulus of a number drawn evenly from the
+    ring of the complex plane between the two radii. A unit keeps r of its state at each step.
+
+    Args:
+        r_min: the inner radius.
+        r_max: the outer one; the closer to 1, the longer the memory.
+
+    Raises:
+        ValueError: not ``0 <= r_min < r_max <= 1``.
+    """
+    _check_radii("ring", r_min, r_max)
+    return Made("ring", _ring_, (r_min, r_max))
+
+
+def _ring_(tensor: Tensor, r_min: float, r_max: float) -> Tensor:
+    return tensor.copy_(_decay(tensor, r_min, r_max).log_())
+
+
+def softplus_ring(r_min: float = 0.9, r_max: float = 0.999) -> Callable[[Tensor], Tensor]:
+    r"""As :func:`ring`, for a decay in another form [de2024griffin]_, whose radii are the default.
+
+    It fills with :math:`\Lambda`, where a unit keeps :math:`r = e^{-\mathrm{softplus}(\Lambda)}` of
+    its state at each step.
+    """
+    _check_radii("softplus_ring", r_min, r_max)
+    return Made("softplus_ring", _softplus_ring_, (r_min, r_max))
+
+
+def _softplus_ring_(tensor: Tensor, r_min: float, r_max: float) -> Tensor:
+    return tensor.copy_(_decay(tensor, r_min, r_max).expm1_().log_())
+
+
+def _check_radii(name: str, r_min: float, r_max: float) -> None:
+    if not 0 <= r_min < r_max <= 1:
+        raise ValueError(f"{name}: expected 0 <= r_min < r_max <= 1, got {r_min} and {r_max}")
+
+
+def _decay(like: Tensor, r_min: float, r_max: float) -> Tensor:
+    """The negative logarithm of a radius whose square is drawn evenly."""
+    # In float64, since next to 1 half precision has no numbers.
+    square = torch.empty_like(like, dtype=torch.float64).uniform_(r_min**2, r_max**2)
+    return square.clamp_(1e-12, 1 - 1e-12).log_().mul_(-0.5)
+
+
+def phase(largest: float = 2 * math.pi) -> Callable[[Tensor], Tensor]:
+    r"""An initialiser for the phase of a linear recurrence [orvieto2023resurrecting]_.
+
+    It fills with :math:`\log \phi`, where :math:`\phi \sim U(0, \text{largest})`. A unit turns by
+    :math:`\phi` at each step.
+    """
+    return Made("phase", _phase_, (largest,))
+
+
+def _phase_(tensor: Tensor, largest: float) -> Tensor:
+    phases = torch.empty_like(tensor, dtype=torch.float64).uniform_(0, largest)
+    return tensor.copy_(phases.clamp_(min=1e-12).log_())
+
+
+def reservoir(radius: float = 0.9, density: float = 0.1) -> Callable[[Tensor], Tensor]:
+    """An initialiser for recurrent kernels that are not trained [jaeger2001echo]_.
+
+    Of the weights, drawn from U(-1, 1), it keeps a part, and scales them to a spectral radius.
+    With less than 1 what a network once saw usually fades, so that its state is an echo of the
+    latest inputs.
+
+    Args:
+        radius: the largest modulus of an eigenvalue.
+        density: how many of the weights are not zero, from 0 to 1.
+
+    Raises:
+        ValueError: a radius that is negative or a density that is not above 0 and at most 1;
+            when called, a block that is not square.
+    """
+    if not radius >= 0:
+        raise ValueError(f"reservoir: radius should not be negative, got {radius}")
+    if not 0 < density <= 1:
+        raise ValueError(f"reservoir: density should be above 0 and at most 1, got {density}")
+    return Made("reservoir", _reservoir_, (radius, density))
+
+
+def _reservoir_(tensor: Tensor, radius: float, density: float) -> Tensor:
+    if tensor.dim() != 2 or tensor.size(0) != tensor.size(1):
+        shape = tuple(tensor.shape)
+        raise ValueError(f"reservoir: expected a square block of a dense kernel, got {shape}")
+    largest = 0.0
+    while not largest:  # a small one may come out without a cycle, and so without a radius
+        weights = torch.empty_like(tensor, dtype=torch.float64).uniform_(-1, 1)
+        weights *= torch.rand_like(weights) < density
+        largest = float(torch.linalg.eigvals(weights).abs().max())
+    return tensor.copy_(weights * (radius / largest))

@@ -1,0 +1,137 @@
+"""Initialisers of kernels: how large, by what is added up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .made import Made
+
+__all__ = [
+    "by_unit",
+    "gain",
+    "hidden_uniform_",
+    "hidden_uniform_columns_",
+    "inverse_normal_",
+    "kaiming_uniform_8_",
+    "normal",
+    "orthogonal_",
+    "uniform",
+    "variance_scaling",
+    "xavier_vector_",
+]
+
+
+def uniform(low: float = 0.0, high: float = 1.0) -> Callable[[Tensor], Tensor]:
+    """An initialiser that fills from U(low, high), whatever the width."""
+    return Made("uniform", nn.init.uniform_, (low, high))
+
+
+def normal(std: float = 1.0) -> Callable[[Tensor], Tensor]:
+    r"""An initialiser that fills from :math:`N(0, \text{std}^2)`, whatever the width."""
+    return Made("normal", _normal_, (std,))
+
+
+def _normal_(tensor: Tensor, std: float) -> Tensor:
+    return nn.init.normal_(tensor, std=std)
+
+
+def hidden_uniform_(tensor: Tensor) -> Tensor:
+    r"""Fill with :math:`U(-1/\sqrt H, 1/\sqrt H)`, as :class:`torch.nn.LSTM` does.
+
+    Args:
+        tensor: a block of shape ``(H, *)``; H is its number of rows.
+    """
+    bound = 1 / math.sqrt(tensor.size(0)) if tensor.size(0) else 0.0
+    return nn.init.uniform_(tensor, -bound, bound)
+
+
+def hidden_uniform_columns_(tensor: Tensor) -> Tensor:
+    r"""As :func:`hidden_uniform_`, for a block of shape ``(*, H)``."""
+    bound = 1 / math.sqrt(tensor.size(-1))
+    return nn.init.uniform_(tensor, -bound, bound)
+
+
+def variance_scaling(
+    scale: float = 1.0, distribution: Literal["normal", "uniform"] = "normal"
+) -> Callable[[Tensor], Tensor]:
+    r"""An initialiser whose variance is :math:`\text{scale}/n`, where a unit has n weights.
+
+    A scale of 1 is LeCun's, ``"lecun_normal"`` and ``"lecun_uniform"``, which keeps the variance of
+    what passes through. A unit of a vector has one weight.
+
+    Raises:
+        ValueError: a scale that is not positive, or another distribution.
+    """
+    if not scale > 0:
+        raise ValueError(f"variance_scaling: scale should be positive, got {scale}")
+    if distribution not in ("normal", "uniform"):
+        raise ValueError(
+            "variance_scaling: distribution should be one of ('normal', 'uniform'), "
+            f"got {distribution!r}"
+        )
+    return Made("variance_scaling", _variance_scaling_, (scale, distribution))
+
+
+def _variance_scaling_(tensor: Tensor, scale: float, distribution: str) -> Tensor:
+    std = math.sqrt(scale / _columns(tensor))
+    if distribution == "normal":
+        return nn.init.normal_(tensor, std=std)
+    return nn.init.uniform_(tensor, -math.sqrt(3) * std, math.sqrt(3) * std)
+
+
+def inverse_normal_(tensor: Tensor) -> Tensor:
+    r"""Fill from :math:`N(0, 1/n^2)`, where a unit has n weights, as [erichson2021lipschitz]_."""
+    return nn.init.normal_(tensor, std=1 / _columns(tensor))
+
+
+def _columns(tensor: Tensor) -> int:
+    """How many numbers a unit adds up: of a vector one, since it is a diagonal."""
+    return tensor.size(-1) if tensor.dim() > 1 else 1
+
+
+def xavier_vector_(tensor: Tensor) -> Tensor:
+    r"""Fill a vector of H numbers from :math:`U(-\sqrt{3/H}, \sqrt{3/H})`.
+
+    That is what Xavier's initialiser comes to in TensorFlow, which counts both fans of a vector
+    as its length.
+    """
+    bound = math.sqrt(3 / tensor.size(0))
+    return nn.init.uniform_(tensor, -bound, bound)
+
+
+def kaiming_uniform_8_(tensor: Tensor) -> Tensor:
+    r"""Fill a block ``(H, I)`` with :math:`U(\pm\sqrt{6 / (65 I)})`, Kaiming's at a slope of 8."""
+    return nn.init.kaiming_uniform_(tensor, a=8)
+
+
+def orthogonal_(tensor: Tensor) -> Tensor:
+    """:func:`torch.nn.init.orthogonal_`, in float32 where torch can't do it in half precision."""
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        return tensor.copy_(nn.init.orthogonal_(tensor.float()))
+    return nn.init.orthogonal_(tensor)
+
+
+def gain(factor: float) -> Callable[[Tensor], Tensor]:
+    """An initialiser that multiplies the values that another one has filled in."""
+    return Made("gain", torch.Tensor.mul_, (factor,))
+
+
+def by_unit(initializer: Callable[[Tensor], object]) -> Callable[[Tensor], object]:
+    """Let an initialiser that needs a matrix take a vector of recurrent weights.
+
+    Such a vector is the diagonal of a matrix: each unit is a 1 x 1 matrix of its own.
+    """
+
+    def initialize(tensor: Tensor) -> object:
+        if tensor.dim() >= 2:
+            return initializer(tensor)
+        for unit in tensor.detach().view(-1, 1, 1):
+            initializer(unit)
+        return tensor
+
+    return initialize
