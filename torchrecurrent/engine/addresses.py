@@ -94,7 +94,7 @@ class Addresses:
             if len(sources) == 1 and not vector.scalar:
                 lines.append(f"    const real *v{k} = {sources[0]}; (void)v{k};\n")
                 continue
-            width = plan.node_widths[plan.graph.leaf("v", name)]
+            width = plan.vector_width(name)
             value = " + ".join(f"{source}[{'0' if vector.scalar else 'j'}]" for source in sources)
             lines.append(
                 f"    real *v{k} = {self.slot('vectors')} + "

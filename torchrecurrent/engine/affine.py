@@ -76,7 +76,7 @@ def _split(graph: Graph, op: str, args: tuple[int, ...], parts: dict[int, _Parts
     if op == "sub":
         minus = {key: graph.op("neg", node) for key, node in of_each[1].items()}
         return _joined(graph, of_each[0], minus)
-    zero, found = graph.number(0) if len(group) > 1 else 0, _Parts()
+    zero, found = graph.number(0), _Parts()
     for key in dict.fromkeys(key for place in group for key in of_each[place]):
         values = [of_each[k].get(key, zero) if k in group else arg for k, arg in enumerate(args)]
         found[key] = graph.op(op, *values)

@@ -171,7 +171,7 @@ class _Writer:
             received = self._rows(each, f"dM.{each.name}", outer)
             results = [
                 Result(
-                    self._gradient(Leaf("m", name)),
+                    plan.gradient("m", name),
                     plan.mapped[name],
                     f"{received} + {where.result(each.names[:k])}",
                     outer,
@@ -190,7 +190,7 @@ class _Writer:
             )
         results = [
             Result(
-                self._gradient(Leaf("z", name)),
+                plan.gradient("z", name),
                 place,
                 f"{where.row('dZ', 'ldz')} + {where.column(name)}",
                 "ldz",
@@ -200,9 +200,9 @@ class _Writer:
         for name, place in plan.states.items():
             width = where.state_width(name)
             address = where.batch(f"G.{name}", width)
-            results.append(Result(self._gradient(Leaf("s", name)), place, address, width))
+            results.append(Result(plan.gradient("s", name), place, address, width))
         if plan.raw_gradient:
-            node = self._gradient(Leaf("x", "input"))
+            node = plan.gradient("x", "input")
             results.append(Result(node, plan.node_widths[node], where.step("dX", "I"), "I"))
         sums = [(k, plan.gradients[Leaf("v", name)]) for k, name in enumerate(plan.learned)]
         body.append(segment(where, results, sums))
@@ -222,9 +222,6 @@ class _Writer:
                 f"{int(plan.raw_gradient)}, {where.step('dX', 'I')}, I);\n"
             )
         return self._steps("int64_t t = s->T - 1; t >= 0; t--", "".join(body), "continue")
-
-    def _gradient(self, leaf: Leaf) -> int:
-        return self.plan.gradients.get(leaf, self.plan.graph.number(0))
 
     def _steps(self, loop: str, body: str, otherwise: str) -> str:
         return (

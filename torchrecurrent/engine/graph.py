@@ -36,13 +36,21 @@ class Node:
 
 @dataclass
 class Graph:
-    """Nodes in an order in which they can be computed."""
+    """Nodes in an order in which they can be computed.
+
+    Attributes:
+        nodes: what they are.
+        complete: no further node may be added; those that are there can still be asked for.
+    """
 
     nodes: list[Node] = field(default_factory=list)
     _index: dict[Node, int] = field(default_factory=dict)
+    complete: bool = False
 
     def _add(self, node: Node) -> int:
         if node not in self._index:
+            if self.complete:
+                raise RuntimeError(f"this graph is complete and has no {node}")
             self._index[node] = len(self.nodes)
             self.nodes.append(node)
         return self._index[node]

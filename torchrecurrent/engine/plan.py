@@ -73,9 +73,9 @@ class Vector:
     scalar: bool = False  # one number for all units
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """All that the emitter and the launcher know of a cell.
+    """All that the emitters and the launchers know of a cell; they only read it.
 
     Widths are known by their place in ``widths``, so that the code serves all sizes: two
     widths that happen to be equal are one, and what has both may be combined.
@@ -96,6 +96,7 @@ class Plan:
     output: int | None  # node of an output that is no state
     gradients: dict[Leaf, int]
     line: int  # how many of the states, the last ones, are a delay line
+    zero: int  # node of the number 0
 
     @cached_property
     def learned(self) -> tuple[str, ...]:
@@ -113,6 +114,14 @@ class Plan:
         if self.output is not None:
             return self.node_widths[self.output]
         return next(iter(self.states.values()))
+
+    def gradient(self, kind: str, name: str) -> int:
+        """The node of a leaf's gradient."""
+        return self.gradients.get(Leaf(kind, name), self.zero)
+
+    def vector_width(self, name: str) -> int:
+        """The place of the width of a learned vector."""
+        return self.node_widths[self.graph.leaf("v", name)]
 
     def units(self, places: Iterable[int]) -> int:
         """The sum of some widths."""

@@ -31,8 +31,8 @@ def segment(
     are added up over the rows, first within the step and then over the steps, where what
     rounding loses is carried on (Kahan): over thousands of steps it would show.
     """
-    widths = where.plan.node_widths
-    vectors = [(k, node, widths[_vector(where, k)]) for k, node in sums]
+    plan = where.plan
+    vectors = [(k, node, plan.vector_width(plan.learned[k])) for k, node in sums]
     places = dict.fromkeys([*(result.place for result in results), *(each[2] for each in vectors)])
     return "".join(
         _loop(
@@ -61,12 +61,6 @@ def kept(where: Addresses) -> str:
             f"{lines}                h{k}[j] = x{node};\n    }}\n    }}\n"
         )
     return text
-
-
-def _vector(where: Addresses, k: int) -> int:
-    """The node of a learned vector."""
-    name = where.plan.learned[k]
-    return where.plan.graph.leaf("v", name)
 
 
 def _loop(

@@ -136,6 +136,8 @@ class _Tracer:
         maps: list[Map],
         gradients: dict[Leaf, int],
     ) -> Plan:
+        zero = self.graph.number(0)
+        self.graph.complete = True
         found = node_widths(self.graph, self.leaf_widths.get)
         hidden = self.cell.hidden_size
         widths = list(dict.fromkeys([hidden, *filter(None, found)]))
@@ -159,6 +161,7 @@ class _Tracer:
             output,
             gradients,
             len(self.line),
+            zero,
         )
 
     def _seed(self, seeds: dict[int, int], node: int, gradient: int) -> None:

@@ -149,27 +149,24 @@ def backward_loop(plan: Plan, place: int) -> Loop:
     where = Addresses(plan)
     columns = where.columns(plan.columns)
 
-    def gradient(leaf: Leaf) -> int:
-        return plan.gradients.get(leaf, plan.graph.number(0))
-
     results = [
-        Result("dZ", columns, where.column(name), gradient(Leaf("z", name)))
+        Result("dZ", columns, where.column(name), plan.gradient("z", name))
         for name, width in plan.columns.items()
         if width == place
     ]
     if plan.raw_gradient:
-        node = gradient(Leaf("x", "input"))
+        node = plan.gradient("x", "input")
         if plan.node_widths[node] == place:
             results.append(Result("dX", "I", "0", node))
     held = [
-        Held(f"g{k}", Leaf("g", name), f"G.{name}", f"G0.{name}", gradient(Leaf("s", name)))
+        Held(f"g{k}", Leaf("g", name), f"G.{name}", f"G0.{name}", plan.gradient("s", name))
         for k, (name, width) in enumerate(plan.states.items())
         if width == place
     ]
     sums = [
         (name, plan.gradients[Leaf("v", name)])
         for name in plan.learned
-        if plan.node_widths[plan.graph.leaf("v", name)] == place
+        if plan.vector_width(name) == place
     ]
     return Loop(plan, place, True, held, results, sums)
 

@@ -101,7 +101,7 @@ class Steps:
             width = plan.widths[plan.node_widths[each.argument]]
             tensors[f"dV.{each.name}"] = like.new_empty(batch.size, width)
         for name in self._summed:
-            width = plan.widths[plan.node_widths[plan.graph.leaf("v", name)]]
+            width = plan.widths[plan.vector_width(name)]
             for slot in ("sum", "lost"):
                 zeros = like.new_zeros(batch.size, width, dtype=self._carried or like.dtype)
                 tensors[f"{slot}.{name}"] = zeros

@@ -87,7 +87,7 @@ class _Writer:
     def add(self, name: str, results: list[Step], sums: tuple[str, ...] = ()) -> None:
         """A segment."""
         plan, specs = self.plan, []
-        widths = {k: plan.node_widths[plan.graph.leaf("v", k)] for k in sums}
+        widths = {k: plan.vector_width(k) for k in sums}
         for place in dict.fromkeys([*(each.place for each in results), *widths.values()]):
             function = Function(plan, self.real, f"segment_{len(self.texts)}", place)
             here = [each for each in results if each.place == place]
@@ -101,7 +101,7 @@ class _Writer:
         plan, where = self.plan, self.where
         results = [
             Step(
-                plan.gradients.get(Leaf("m", name), plan.graph.number(0)),
+                plan.gradient("m", name),
                 plan.mapped[name],
                 f"dM.{each.name}",
                 where.result(each.names),
@@ -188,20 +188,17 @@ class _Writer:
         """What the backward pass computes last in a step, and the vectors that it sums up."""
         plan, where = self.plan, self.where
 
-        def node(kind: str, name: str) -> int:
-            return plan.gradients.get(Leaf(kind, name), plan.graph.number(0))
-
         stride = where.columns(plan.columns)
         results = [
-            Step(node("z", name), place, "dZ", stride, "row + n", where.column(name))
+            Step(plan.gradient("z", name), place, "dZ", stride, "row + n", where.column(name))
             for name, place in plan.columns.items()
         ]
         results += [
-            Step(node("s", name), place, f"G.{name}", f"w{place}", "n")
+            Step(plan.gradient("s", name), place, f"G.{name}", f"w{place}", "n")
             for name, place in plan.states.items()
         ]
         if plan.raw_gradient:
-            raw = node("x", "input")
+            raw = plan.gradient("x", "input")
             results.append(Step(raw, plan.node_widths[raw], "dX", "I", "row + n"))
         known = summed_rows(plan)
         return results, tuple(name for name in plan.learned if name not in known)

@@ -60,7 +60,7 @@ class Loops:
             tensors[f"dV.{each.name}"] = passed
         cut = self._grid.cut("backward", batch.steps, batch.size, batch.data.device)
         for name in plan.learned:
-            width = plan.widths[plan.node_widths[plan.graph.leaf("v", name)]]
+            width = plan.widths[plan.vector_width(name)]
             sums[name] = batch.data.new_empty((cut.chunks * batch.size, width), dtype=self._real)
         # Memory of its own: other chunks may still have to read the last states'.
         first = {name: torch.empty_like(tensors[f"G.{name}"]) for name in plan.states}

@@ -60,7 +60,7 @@ def weight_gradients(
         _add_blocks(received, argument, dense[f"map.{each.name}"], grads, add)
     for leaf in plan.learned:
         vector, gradient = plan.vectors[leaf], sums[leaf]
-        width = plan.widths[plan.node_widths[plan.graph.leaf("v", leaf)]]
+        width = plan.widths[plan.vector_width(leaf)]
         for name, start in vector.sources:
             grads[name][start : start + (1 if vector.scalar else width)] += (
                 gradient[:width].sum() if vector.scalar else gradient[:width]
