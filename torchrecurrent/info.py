@@ -13,6 +13,7 @@ from .engine.trace import UntraceableError
 from .engine.tracer import make_plan
 from .formula import parameter_formula, without_values
 from .named_layer import RecurrentLayer
+from .step_contract import StepError
 
 __all__ = ["CellInfo", "cell_info"]
 
@@ -73,7 +74,7 @@ def cell_info(cell: str | type[BaseRecurrentCell] | type[RecurrentLayer]) -> Cel
     entry = entries().get(kind.citation, "")
     try:
         recurrence = recurrence_kind(make_plan(example))
-    except UntraceableError:
+    except (UntraceableError, StepError):
         recurrence = example.recurrence  # as it is declared
     reason = no_kernel(example)
     return CellInfo(
