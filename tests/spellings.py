@@ -89,9 +89,12 @@ class Call:
                 found.append(f"({rest.pop(self.row.receiver)}).{name}({', '.join(rest)})")
         if self.row.name in PYTHON:
             found.append(PYTHON[self.row.name].format(*self.args))
+        within = "{}"
         if self.row.compares:  # a state is a number
-            return [f"torch.where({each}, x, s)" for each in dict.fromkeys(found)]
-        return list(dict.fromkeys(found))
+            within = "torch.where({}, x, s)"
+        elif self.row.name.endswith("_like") or self.args[-1] == "0":  # and depends on something
+            within = "torch.where(h > s, {}, x)"
+        return [within.format(each) for each in dict.fromkeys(found)]
 
 
 _MODULES = {

@@ -18,18 +18,27 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from torchrecurrent import Recurrent, backend
+from torchrecurrent import BaseRecurrentCell, Recurrent, backend
 from torchrecurrent.engine.backend import Backend
 from torchrecurrent.engine.c_math import source_file
 from torchrecurrent.engine.operation import Operation
 from torchrecurrent.engine.operations import FUNCTIONS, OPERATIONS
+from torchrecurrent.engine.trace import UntraceableError
 from torchrecurrent.engine.tracer import make_plan
 from torchrecurrent.equations import latex, symbol
+from torchrecurrent.init import Initializer
+from torchrecurrent.roles import Constant, Gate, Scalar, State, Vector
 from torchrecurrent.terms import OPERATORS
 
 from .latex import Evaluator
+from .making import assert_same, randomize
 from .spellings import EVERY, GROUP, PYTHON, ROWS, source
+from .test_engine import results
+
+# NumPy, in which Triton interprets, says what IEEE's rules do silently.
+pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +173,6 @@ def _results(group: Any, path: Backend, dtype: torch.dtype, few: bool) -> dict[s
 @pytest.mark.parametrize("path", ["c", "triton"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("k", range(len(EVERY)), ids=list(map(str, EVERY)))
-# NumPy, in which Triton interprets, says what IEEE's rules do silently.
-@pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")
 def test_a_kernel_computes_it(
     written: ModuleType, k: int, dtype: torch.dtype, path: Backend
 ) -> None:
@@ -183,3 +190,76 @@ def test_a_kernel_computes_it(
         close = (found - wanted).abs() <= limit * wanted.abs().clamp_min(1)
         same = close | (found == wanted) | (found.isnan() & wanted.isnan())
         assert same[compared if found is value else finite].all()
+
+
+class _Numbers(BaseRecurrentCell):
+    """Numbers that a kernel is given, where torch has options, and comparisons of such."""
+
+    alpha: float = 0.7
+    gain_init: float = 0.3
+    vector_kernel_init: Initializer = "normal"
+
+    @staticmethod
+    def step(h: State, n: Gate, v: Vector, gain: Scalar, alpha: Constant) -> Tensor:
+        size = 0.5 + n.abs()
+        power = size**gain + size ** (1 + alpha) + alpha**n
+        bounded = n.clamp(min=v) + functional.elu(n, alpha=alpha) + torch.lerp(h, n, alpha)
+        masked = torch.where((n > 0) & (alpha * alpha > gain), n, alpha) * (v > 0)
+        return torch.tanh(power + bounded + masked)
+
+
+@pytest.mark.parametrize("path", ["c", "triton"])
+def test_numbers_of_a_cell_may_be_options_of_functions(path: Backend) -> None:
+    if path == "triton":
+        pytest.importorskip("triton", reason="there is no Triton for this platform")
+    layer = randomize(Recurrent(_Numbers, 3, 9, dtype=torch.float64))
+    input = torch.randn(4, 2, 3, dtype=torch.float64)
+    assert_same(results(layer, input, path), results(layer, input, "reference"))
+
+
+class _Choosing(BaseRecurrentCell):
+    alpha: float = 0.7
+
+    @staticmethod
+    def step(h: State, n: Gate, alpha: Constant) -> Tensor:
+        return torch.where((n > 0) & ~(torch.full_like(n, alpha) > 1), n, h * alpha)
+
+
+def test_a_comparison_of_numbers_joins_others() -> None:
+    pytest.importorskip("triton", reason="there is no Triton for this platform")
+    layer = randomize(Recurrent(_Choosing, 3, 9, dtype=torch.float64))
+    input = torch.randn(4, 2, 3, dtype=torch.float64)
+    assert_same(results(layer, input, "triton"), results(layer, input, "reference"))
+
+
+def test_what_torch_refuses_has_no_kernel() -> None:
+    """A method that tensors lack, arithmetic of comparisons, a number where a comparison is due."""
+
+    class Method(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate) -> Tensor:
+            return n.gelu()  # type: ignore[attr-defined, no-any-return]
+
+    class Sum(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate) -> Tensor:
+            return n - (n > 0)
+
+    class Condition(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate) -> Tensor:
+            return torch.where(n, n, h)
+
+    class Inplace(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: Gate) -> Tensor:
+            return functional.relu(n, inplace=True)
+
+    for kind, message in (
+        (Method, "the tensor attribute 'gelu' has no rule"),
+        (Sum, "'sub' takes a number, not a comparison"),
+        (Condition, "'where' takes a comparison, not a number"),
+        (Inplace, "no rule covers this call of 'relu': it would change its input"),
+    ):
+        with pytest.raises(UntraceableError, match=message):
+            make_plan(kind(3, 4))

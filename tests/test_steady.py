@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch import Tensor
 
-from torchrecurrent import BR, FastGRNN, RecurrentLayer, UnICORNN
+from torchrecurrent import BR, BaseRecurrentCell, FastGRNN, Recurrent, RecurrentLayer, UnICORNN
 from torchrecurrent.engine.graph import Graph
 from torchrecurrent.engine.steady import steady_nodes
+from torchrecurrent.init import Initializer
+from torchrecurrent.roles import Gate, State, Vector
+
+from .making import assert_same
+from .test_engine import results
 
 
 def test_which_nodes_are_steady() -> None:
@@ -17,7 +24,8 @@ def test_which_nodes_are_steady() -> None:
     graph.op("add", v, c)  # cheaper than to read it
     graph.op("exp", c)  # of constants: the compiler's
     graph.op("mul", scaled, graph.op("tanh", s))
-    assert steady_nodes(graph) == {gate, scaled}
+    chosen = graph.op("where", graph.op("gt", gate, c), v, c)  # not the comparison by itself
+    assert steady_nodes(graph) == {gate, scaled, chosen}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,21 @@ def test_they_are_computed_before_the_loop(
         before, _, rest = body[: body.index("\nvoid ")].partition("    for (int64_t t = ")
         assert function in before
         assert rest.count(function) == inside
+
+
+class _Masked(BaseRecurrentCell):
+    vector_kernel_init: Initializer = "normal"
+
+    @staticmethod
+    def step(h: State, n: Gate, v: Vector) -> Tensor:
+        high = (torch.sigmoid(v) > 0.5) & (torch.exp(v) < 2)
+        return torch.where(high & (n > 0), n, 0.3 * h) + torch.where(~high, torch.exp(v), h)
+
+
+def test_comparisons_of_parameters_are_made_where_they_are_needed() -> None:
+    layer = Recurrent(_Masked, 3, 17, dtype=torch.float64)
+    input = torch.randn(5, 2, 3, dtype=torch.float64)
+    assert_same(results(layer, input, "c"), results(layer, input, "reference"))
 
 
 def test_a_cell_without_has_nothing_before_the_loop() -> None:

@@ -9,7 +9,10 @@ __all__ = ["steady_nodes"]
 
 
 def steady_nodes(graph: Graph) -> frozenset[int]:
-    """The nodes that depend on learned vectors and constants only, and are dear to compute."""
+    """The nodes that depend on learned vectors and constants only, and are costly to compute.
+
+    None is a comparison: what is kept in memory is a number.
+    """
     fixed: set[int] = set()
     learned: set[int] = set()
     dear: set[int] = set()
@@ -27,4 +30,4 @@ def steady_nodes(graph: Graph) -> frozenset[int]:
             costs = bool(node.args) and not OPERATIONS[node.op].cheap
             if costs or any(arg in dear for arg in node.args):
                 dear.add(index)
-    return frozenset(learned & dear)
+    return frozenset(k for k in learned & dear if not OPERATIONS[graph.nodes[k].op].compares)

@@ -89,7 +89,7 @@ class Symbol:
         return cls(graph, graph.op(op, *nodes))
 
     def __getattr__(self, name: str) -> Callable[..., Symbol]:
-        if name not in FUNCTIONS:
+        if name not in FUNCTIONS or not hasattr(torch.Tensor, name):
             raise UntraceableError(f"the tensor attribute {name!r} has no rule")
         return lambda *args, **kwargs: self._call(name, (self, *args), kwargs, method=True)
 

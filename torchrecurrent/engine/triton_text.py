@@ -121,9 +121,11 @@ class Function:
         """Lines that give x<node> its value for ``nodes`` and all that they need.
 
         Vectors have theirs already. A node made of numbers only is spread over the tile where
-        it is wanted as a result.
+        it is wanted as a result, and where it is a comparison, which Triton's interpreter can't
+        join to one that is a tile.
         """
         graph, lines = self.plan.graph, []
+        zeros = f"tl.zeros((ROWS, BLOCK), {self.real})"
         flat: set[int] = set()
         for node in graph.needed(nodes):
             current = graph.nodes[node]
@@ -133,14 +135,14 @@ class Function:
             if current.leaf is not None and current.leaf.kind != "c":
                 lines.append(f"x{node} = {leaf(current.leaf)}")
                 continue
-            lines.append(f"x{node} = {self._value(current)}")
+            value = self._value(current)
             if is_number or all(arg in flat for arg in current.args):
-                flat.add(node)
-        lines += [
-            f"x{node} = tl.zeros((ROWS, BLOCK), {self.real}) + x{node}"
-            for node in dict.fromkeys(nodes)
-            if node in flat
-        ]
+                if not is_number and OPERATIONS[current.op].compares:
+                    value = f"{zeros} + {value}"
+                else:
+                    flat.add(node)
+            lines.append(f"x{node} = {value}")
+        lines += [f"x{node} = {zeros} + x{node}" for node in dict.fromkeys(nodes) if node in flat]
         return lines
 
     def _value(self, current: Node) -> str:
