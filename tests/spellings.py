@@ -107,8 +107,9 @@ _MODULES = {
 def _calls(row: Operation) -> list[Call]:
     if row.name in CALLS:
         return [Call(row, tuple(args)) for args in CALLS[row.name]]
-    names = ["x", "h", "s"]
-    args = ["x > 0" if k in row.conditions else names[k] for k in range(len(row.takes))]
+    required = [each for each in row.signature.parameters.values() if each.default is each.empty]
+    names = zip("xhs", required, strict=False)
+    args = ["x > 0" if k in row.conditions else name for k, (name, _) in enumerate(names)]
     return [Call(row, tuple(args))]
 
 
