@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, NoReturn
 
 from torch import Tensor
@@ -15,9 +16,20 @@ from torch import Tensor
 from . import roles
 from .complex_numbers import Complex
 from .signature import StepSignature
-from .step_contract import Dependence, StepError, check_mapped, returned
+from .step_contract import StepError, check_mapped, returned
 
 __all__ = ["rehearse"]
+
+
+class Dependence(IntEnum):
+    """The most that a value of a step depends on."""
+
+    #: Numbers that are the same for all units: constants, learned scalars.
+    NUMBER = 0
+    #: Also learned numbers for each unit, the same at every step and for every sequence.
+    UNIT = 1
+    #: Also the input or a state.
+    SEQUENCE = 2
 
 
 class UnknownError(Exception):
@@ -99,7 +111,13 @@ def rehearse(cls: type, signature: StepSignature, options: inspect.Signature) ->
         raise
     except Exception:  # what goes wrong with stand-ins need not go wrong with tensors
         return
-    returned(owner, signature, result, (StandIn, Tensor), _dependence)
+    values = returned(owner, signature, result, (StandIn, Tensor))
+    for name, value in zip(signature.results, values, strict=True):
+        if _dependence(value) is not Dependence.SEQUENCE:
+            raise StepError(
+                f"{owner}.step: {name} depends on neither the input nor a state; expected a value "
+                "for each sequence of the batch"
+            )
 
 
 def _argument(

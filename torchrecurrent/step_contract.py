@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from enum import IntEnum
+from collections.abc import Sequence
 from typing import Any
 
 from .signature import StepSignature
@@ -11,7 +10,6 @@ from .signature import StepSignature
 __all__ = [
     "BRANCH",
     "BranchError",
-    "Dependence",
     "StepError",
     "check_mapped",
     "check_shape",
@@ -24,17 +22,6 @@ BRANCH = (
     "a branch on a tensor's value, which differs from unit to unit; "
     "torch.where(condition, a, b) chooses for each of them"
 )
-
-
-class Dependence(IntEnum):
-    """The most that a value of a step depends on."""
-
-    #: Numbers that are the same for all units: constants, learned scalars.
-    NUMBER = 0
-    #: Also learned numbers for each unit, the same at every step and for every sequence.
-    UNIT = 1
-    #: Also the input or a state.
-    SEQUENCE = 2
 
 
 class StepError(TypeError):
@@ -50,7 +37,6 @@ def returned(
     signature: StepSignature,
     result: object,
     kinds: type | tuple[type, ...],
-    dependence: Callable[[Any], Dependence] | None = None,
 ) -> tuple[Any, ...]:
     """What a step returned: its output, if it has one apart, and the new states.
 
@@ -59,11 +45,9 @@ def returned(
         signature: the step's.
         result: what it returned.
         kinds: tensors, or what stands for them.
-        dependence: what each of them depends on, where that is known.
 
     Raises:
-        StepError: nothing, fewer or more values than declared, or one that is no tensor or depends
-            on no input.
+        StepError: nothing, fewer or more values than declared, or one that is no tensor.
     """
     values = result if isinstance(result, tuple) else (result,)
     expected = signature.results
@@ -77,11 +61,6 @@ def returned(
         if not isinstance(value, kinds):
             given = type(value).__name__
             raise StepError(f"{owner}.step: {name} should be a Tensor, got: {given}")
-        if dependence is not None and dependence(value) is not Dependence.SEQUENCE:
-            raise StepError(
-                f"{owner}.step: {name} depends on neither the input nor a state; expected a value "
-                "for each sequence of the batch"
-            )
     return values
 
 

@@ -17,6 +17,7 @@ import torch
 
 from ..roles import RECURRENT, NonlinearityRole
 from .compiler import CompilerError
+from .dry_run import dry_run
 from .launch import Kernel
 from .one_step import OneStep
 from .outside import Outside
@@ -158,6 +159,7 @@ def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
         if outside.values and _is_one_too_many(cell, weights, outside):
             name = outside.values[0][0]
             return f"numbers that its step reads from outside, such as {name!r}, change too often"
+        dry_run(cell)
         try:
             shapes = {name: cell.parameter_shapes[name] for name in weights}
             plan, has_values = make_plan(cell), bool(outside.values)

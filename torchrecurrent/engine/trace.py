@@ -18,7 +18,8 @@ __all__ = ["Symbol", "UntraceableError", "functions"]
 
 def functions() -> list[str]:
     """The functions of torch and of torch.nn.functional that a kernel has, by their names."""
-    return sorted(name for name in FUNCTIONS if hasattr(torch, name) or hasattr(functional, name))
+    public = (name for name in FUNCTIONS if not name.startswith("_"))
+    return sorted(name for name in public if hasattr(torch, name) or hasattr(functional, name))
 
 
 class UntraceableError(Exception):

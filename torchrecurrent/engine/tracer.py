@@ -12,8 +12,7 @@ from ..activations import resolve_activation
 from ..layout import MULTIPLICATIVE
 from ..normalization import normalizer
 from ..roles import Kernel
-from ..step_contract import Dependence, StepError, check_mapped, check_width, returned
-from .dependence import dependences
+from ..step_contract import StepError, check_mapped, check_width, returned
 from .derive import derive
 from .graph import Graph, Leaf
 from .plan import Map, Plan, Product, Vector, grouped
@@ -170,17 +169,14 @@ class _Tracer:
     def _returned(self, result: object) -> list[int]:
         """The nodes of what the step returned, held to what it declares."""
         cell, owner = self.cell, type(self.cell).__name__
-        values = returned(owner, cell.signature, result, (Symbol, Tensor), self._dependence)
+        values = returned(owner, cell.signature, result, (Symbol, Tensor))
         widths = (cell.output_size,) * cell.signature.has_output + cell.state_widths
         found = node_widths(self.graph, self.leaf_widths.get)
         for name, value, width in zip(cell.signature.results, values, widths, strict=False):
-            check_width(owner, name, found[value.node], width)
+            if isinstance(value, Tensor):
+                raise UntraceableError(f"{name} is a tensor from outside the step")
+            check_width(owner, name, found[value.node] or width, width)
         return [value.node for value in values]
-
-    def _dependence(self, value: Symbol | Tensor) -> Dependence:
-        if isinstance(value, Tensor):  # from outside the step
-            return Dependence.UNIT
-        return dependences(self.graph, self.vectors, self.maps)[value.node]
 
     def _leaf(self, kind: str, name: str, width: int | None) -> Symbol:
         if width is not None:
@@ -277,10 +273,10 @@ class _Tracer:
         block = self.cell.layout.block(kernel, name)
 
         def apply(value: Symbol) -> Symbol:
-            width = None
-            if isinstance(value, Symbol) and self._dependence(value) > Dependence.NUMBER:
-                width = node_widths(self.graph, self.leaf_widths.get)[value.node]
-            check_mapped(type(self.cell).__name__, name, width, columns)
+            if not isinstance(value, Symbol):
+                raise UntraceableError(f"the map {name!r} is applied to a {type(value).__name__}")
+            width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+            check_mapped(type(self.cell).__name__, name, width or columns, columns)
             if block is None:
                 return value
             if block.columns is None:
