@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
+from torchrecurrent.complex_numbers import Complex
 from torchrecurrent.step_contract import StepError
 from torchrecurrent.testing import CellCheckError, check_cell
 
@@ -41,9 +42,15 @@ def changed(
         result = kind.step(*arguments)
         if is_rehearsal(arguments) and not when_written:
             return result
-        return change(result if isinstance(result, tuple) else (result,))
+        return change(reals(result if isinstance(result, tuple) else (result,)))
 
     return type("SpoiltCell", (kind,), {"step": staticmethod(step)})
+
+
+def reals(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values of a step, with two for each complex number."""
+    pairs = [(each.real, each.imag) if isinstance(each, Complex) else (each,) for each in values]
+    return tuple(part for pair in pairs for part in pair)
 
 
 def refusals(kind: type[BaseRecurrentCell]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, tanh
 
-from torchrecurrent import BaseRecurrentCell
+from torchrecurrent import BaseRecurrentCell, cell_info
 from torchrecurrent.roles import Bias, Gate, Map, Output, Scalar, State, Vector
 from torchrecurrent.step_contract import StepError
 
@@ -57,6 +57,7 @@ def test_a_return_that_is_not_as_declared(cell_class: type[BaseRecurrentCell], c
     assert str(caught.value) == message
     kind = changed(cell_class, make_other, when_written=False)
     assert set(refusals(kind).values()) == {message}
+    assert cell_info(kind).not_fused_because == message
 
 
 def test_a_width_that_is_not_as_declared(cell_class: type[BaseRecurrentCell]) -> None:

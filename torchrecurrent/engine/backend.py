@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 import torch
 from torch import Tensor
 
+from ..step_contract import StepError
 from . import reference
 from .boundary import check_parameters, obstacle
 from .compiler import CompilerError
@@ -195,7 +196,10 @@ def kernel_source(
 
 def no_kernel(cell: BaseRecurrentCell) -> str:
     """Why no kernel can run a cell, whatever the call; empty if one can."""
-    found = cell.no_kernel or fused(cell)
+    try:
+        found = cell.no_kernel or fused(cell)
+    except StepError as error:
+        return str(error)
     return found if isinstance(found, str) else ""
 
 
