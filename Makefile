@@ -19,7 +19,7 @@ demo: $(VENV)/studies ## learn two real tasks with BRC and nBRC beside LSTM and 
 	$(BIN)/python -m torchrecurrent.studies.demo
 
 test: $(VENV)/test $(VENV)/studies ## run the tests
-	$(BIN)/python -m torchrecurrent.stubs
+	$(BIN)/python -m torchrecurrent.catalog.stubs
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/test ## check style
@@ -27,7 +27,7 @@ lint: $(VENV)/test ## check style
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/test $(VENV)/studies $(VENV)/docs ## check types
-	$(BIN)/python -m torchrecurrent.stubs
+	$(BIN)/python -m torchrecurrent.catalog.stubs
 	$(BIN)/mypy
 
 docs: $(VENV)/docs $(VENV)/studies ## build the site into docs/_build/html, warnings as errors, and run its examples

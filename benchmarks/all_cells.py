@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from torchrecurrent.catalog import cells, layer_of
+from torchrecurrent.catalog.listing import cells, layer_of
 
 from . import machine, peers
 from .report import pipes, table

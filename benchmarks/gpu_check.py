@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import backend
-from torchrecurrent.catalog import cells
-from torchrecurrent.engine.backend import Backend
-from torchrecurrent.engine.call import run
+from torchrecurrent.catalog.listing import cells
+from torchrecurrent.engine.run.call import run
+from torchrecurrent.engine.run.dispatch import Backend
 
 __all__ = ["LIMIT", "SHAPE", "all_cells", "ratio"]
 

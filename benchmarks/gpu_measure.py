@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import torchrecurrent as tr
 from torchrecurrent import backend
-from torchrecurrent.engine.fused import Fused, fused
-from torchrecurrent.engine.plan import Plan
+from torchrecurrent.engine.program.plan import Plan
+from torchrecurrent.engine.run.kernels import Fused, fused
 
 __all__ = ["Ceilings", "Shape", "ceilings", "floors", "interleave", "kernels_alone", "rows"]
 

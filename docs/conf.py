@@ -47,11 +47,11 @@ intersphinx_mapping = {
 }
 
 # The type variable of detach_hidden: what goes in comes out. It has no place to link to.
-nitpick_ignore = [("py:class", "torchrecurrent.states.T")]
+nitpick_ignore = [("py:class", "torchrecurrent.layers.states.T")]
 
 # Bibliography ----------------------------------------------------------------------
 
-bibtex_bibfiles = ["../torchrecurrent/refs.bib"]
+bibtex_bibfiles = ["../torchrecurrent/catalog/refs.bib"]
 bibtex_default_style = "by_author"
 bibtex_reference_style = "author_year_round"
 

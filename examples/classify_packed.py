@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from torchrecurrent import nBR
-from torchrecurrent.studies.vowels import CHANNELS, SPEAKERS, Recordings, load
+from torchrecurrent.studies.tasks.vowels import CHANNELS, SPEAKERS, Recordings, load
 
 
 class Classifier(nn.Module):

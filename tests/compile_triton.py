@@ -11,10 +11,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from torchrecurrent.engine.emit_triton import NARROW, emit_triton
-from torchrecurrent.engine.tracer import make_plan
-from torchrecurrent.engine.triton_load import load_text
-from torchrecurrent.engine.triton_text import Spec
+from torchrecurrent.engine.gpu.emit import NARROW, emit_triton
+from torchrecurrent.engine.gpu.load import load_text
+from torchrecurrent.engine.gpu.text import Spec
+from torchrecurrent.engine.program.build import make_plan
 
 _TYPES = {torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16"}
 #: What is in the dtype of the computation whatever that of the tensors is.
@@ -72,7 +72,7 @@ def _arguments(
 
 
 if __name__ == "__main__":
-    from torchrecurrent.catalog import cells
+    from torchrecurrent.catalog.listing import cells
 
     found = {}
     for name in sys.argv[1:]:

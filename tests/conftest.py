@@ -14,7 +14,7 @@ if not torch.cuda.is_available():
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
-from torchrecurrent.catalog import cells, layer_of
+from torchrecurrent.catalog.listing import cells, layer_of
 
 # The tensors here are tiny: a second thread costs more than it brings.
 torch.set_num_threads(1)

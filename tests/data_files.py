@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent.studies import datasets
-from torchrecurrent.studies.datasets import VARIABLE
+from torchrecurrent.studies.tasks import datasets
+from torchrecurrent.studies.tasks.datasets import VARIABLE
 
 NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

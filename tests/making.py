@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
+from torchrecurrent.declaration.signature import kernels_of
 from torchrecurrent.roles import ProductRole
-from torchrecurrent.signature import kernels_of
 
 INPUT, HIDDEN = 3, 4
 M = TypeVar("M", bound=nn.Module)

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from torchrecurrent.studies.copy_first import CopyFirst
-from torchrecurrent.studies.records import RunConfig, RunResult
-from torchrecurrent.studies.task import Batch, Task
+from torchrecurrent.studies.running.records import RunConfig, RunResult
+from torchrecurrent.studies.tasks.copy_first import CopyFirst
+from torchrecurrent.studies.tasks.task import Batch, Task
 
 CELLS = ["LSTM", "GRU", "BRC", "nBRC"]
 

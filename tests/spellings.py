@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from torchrecurrent.engine.operation import Operation
-from torchrecurrent.engine.operations import FUNCTIONS
+from torchrecurrent.engine.ir.operation import Operation
+from torchrecurrent.engine.ir.operations import FUNCTIONS
 
 ROWS = {row.name: row for row in FUNCTIONS.values()}
 #: The arguments of some calls; x, h and s are tensors.

@@ -11,7 +11,7 @@ import torch
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
 from torchrecurrent.complex_numbers import Complex
-from torchrecurrent.step_contract import StepError
+from torchrecurrent.declaration.step_contract import StepError
 from torchrecurrent.testing import CellCheckError, check_cell
 
 from .making import make

@@ -23,9 +23,9 @@ from torchrecurrent import (
     backend,
     tauGRU,
 )
-from torchrecurrent.engine import torch_private
-from torchrecurrent.engine.backend import Backend
-from torchrecurrent.engine.fused import Fused, fused
+from torchrecurrent.engine.run import torch_private
+from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine.run.kernels import Fused, fused
 from torchrecurrent.roles import Gate, Map, Raw, State
 
 from .making import assert_same, input_for, randomize

@@ -27,7 +27,7 @@ from torchrecurrent import (
     Recurrent,
     cite,
 )
-from torchrecurrent.bibliography import entries, field
+from torchrecurrent.catalog.bibliography import entries, field
 from torchrecurrent.roles import Gate, State
 
 from .making import fitting, has_gate
@@ -44,7 +44,7 @@ def keys(text: str) -> list[str]:
 
 
 def test_every_entry_is_found_and_whole() -> None:
-    text = (Path(torchrecurrent.__path__[0]) / "refs.bib").read_text(encoding="utf-8")
+    text = (Path(torchrecurrent.__path__[0]) / "catalog" / "refs.bib").read_text(encoding="utf-8")
     assert len(entries()) == text.count("@") > 40
     assert "\n\n".join(entries().values()) + "\n" == text  # nothing lies between entries
     for entry in entries().values():

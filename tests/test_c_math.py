@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from torchrecurrent import MogrifierLSTM
-from torchrecurrent.engine.c_math import prelude
-from torchrecurrent.engine.operations import OPERATIONS
+from torchrecurrent.engine.cpu.math import prelude
+from torchrecurrent.engine.ir.operations import OPERATIONS
 
 Array = NDArray[Any]
 Real = Literal["float", "double"]

@@ -18,8 +18,8 @@ from unittest.mock import Mock
 import pytest
 
 import torchrecurrent
-from torchrecurrent.engine import cache, compiler
-from torchrecurrent.engine.compiler import Compiler, CompilerError, HangError
+from torchrecurrent.engine.cpu import cache, compiler
+from torchrecurrent.engine.cpu.compiler import Compiler, CompilerError, HangError
 
 from .processes import in_foreground
 
@@ -37,7 +37,7 @@ package.__version__ = "test"
 sys.modules["torchrecurrent"] = package
 import ctypes, os, threading, time
 from torchrecurrent.engine import cache
-from torchrecurrent.engine.compiler import CompilerError
+from torchrecurrent.engine.cpu.compiler import CompilerError
 
 def twice(source):
     function = cache.load(source).twice

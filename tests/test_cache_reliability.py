@@ -18,7 +18,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from torchrecurrent.engine import cache
+from torchrecurrent.engine.cpu import cache
 
 from .processes import in_background, interrupt
 from .test_cache import REAL, TWICE, Sandbox, answer, wait_until

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from torchrecurrent import cell_info, list_cells
-from torchrecurrent.catalog import FAMILIES
+from torchrecurrent.catalog.listing import FAMILIES
 from torchrecurrent.cli import main
 
 Capture = pytest.CaptureFixture[str]

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from torchrecurrent import __version__
 from torchrecurrent.cli import _machine, _selfcheck, main
-from torchrecurrent.engine import backend, call, compiler, torch_private
+from torchrecurrent.engine.cpu import compiler
+from torchrecurrent.engine.run import call, torch_private
+from torchrecurrent.engine.run import dispatch as backend
 from torchrecurrent.roles import MapRole, StateRole
 
 Capture = pytest.CaptureFixture[str]

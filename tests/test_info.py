@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, tanh
 
 from torchrecurrent import BaseRecurrentCell, LSTMCell, NBRCell, Recurrent, cell_info, nBR, nBRCell
-from torchrecurrent.catalog import cells, layer_of
-from torchrecurrent.engine.recurrence import recurrence_kind
-from torchrecurrent.engine.tracer import make_plan
+from torchrecurrent.catalog.listing import cells, layer_of
+from torchrecurrent.engine.program.build import make_plan
+from torchrecurrent.engine.program.kind import recurrence_kind
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import Constant, Gate, Input, Kernel, MapRole, Raw, State, Vector
 

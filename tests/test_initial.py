@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import BaseRecurrentCell, CIFGLSTMCell
+from torchrecurrent.declaration.initial import First
 from torchrecurrent.init import Initializer, gain
-from torchrecurrent.initial import First
 from torchrecurrent.roles import Gate, Kernel, MapsRole, State, Vector
 
 Layers = Annotated[

@@ -11,14 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence
 
-from torchrecurrent import (
-    BR,
-    GRU,
-    LSTM,
-    BRCell,
-    LSTMCell,
-    Recurrent,
-)
+from torchrecurrent import BR, GRU, LSTM, BRCell, LSTMCell, Recurrent
 
 I, H, T, N = 3, 4, 5, 2
 X = torch.zeros(T, N, I)

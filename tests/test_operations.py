@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
-from torchrecurrent.engine.backend import Backend
-from torchrecurrent.engine.c_math import source_file
-from torchrecurrent.engine.operation import Operation
-from torchrecurrent.engine.operations import FUNCTIONS, OPERATIONS
-from torchrecurrent.engine.trace import UntraceableError
-from torchrecurrent.engine.tracer import make_plan
+from torchrecurrent.engine.cpu.math import source_file
+from torchrecurrent.engine.ir.operation import Operation
+from torchrecurrent.engine.ir.operations import FUNCTIONS, OPERATIONS
+from torchrecurrent.engine.ir.trace import UntraceableError
+from torchrecurrent.engine.program.build import make_plan
+from torchrecurrent.engine.run.dispatch import Backend
 from torchrecurrent.equations import latex, symbol
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import Constant, Gate, Scalar, State, Vector

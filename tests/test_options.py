@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer, RNNCell
-from torchrecurrent.catalog import cells, layer_of
+from torchrecurrent.catalog.listing import cells, layer_of
 
 from .making import assert_same, has_gate, input_for, make, states_for, tensors
 

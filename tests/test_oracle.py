@@ -145,7 +145,7 @@ def test_a_mutant_is_caught(
 
 def test_a_mutant_of_the_products_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison sees a recurrent product that forgets its bias."""
-    from torchrecurrent.engine import reference
+    from torchrecurrent.engine.run import reference
 
     product = reference.recurrent_product
 

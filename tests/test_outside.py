@@ -14,8 +14,8 @@ from torch import Tensor, nn, tanh
 from torch.nn import functional
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
-from torchrecurrent.engine.fused import Fused, fused
-from torchrecurrent.engine.outside import Outside
+from torchrecurrent.engine.program.outside import Outside
+from torchrecurrent.engine.run.kernels import Fused, fused
 from torchrecurrent.roles import Gate, Nonlinearity, State
 
 from .making import assert_same, gradients, make

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, RecurrentLayer, RNNCell
-from torchrecurrent.catalog import cells, layer_of
+from torchrecurrent.catalog.listing import cells, layer_of
 
 from .making import assert_same, input_for, make
 

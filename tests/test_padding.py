@@ -10,10 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from torchrecurrent import (
-    Recurrent,
-    RecurrentLayer,
-)
+from torchrecurrent import Recurrent, RecurrentLayer
 
 from .making import assert_same, gradients, input_for, make, randomize, rebuilt, tensors
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from torchrecurrent import BaseRecurrentCell, BRCell
-from torchrecurrent.engine.emit_c import emit_c
-from torchrecurrent.engine.emit_triton import emit_triton
-from torchrecurrent.engine.tracer import make_plan
+from torchrecurrent.engine.cpu.emit import emit_c
+from torchrecurrent.engine.gpu.emit import emit_triton
+from torchrecurrent.engine.program.build import make_plan
 
 from .making import make
 

@@ -12,13 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .processes import (
-    in_background,
-    in_foreground,
-    interrupt,
-    interrupt_this,
-    status_of_child,
-)
+from .processes import in_background, in_foreground, interrupt, interrupt_this, status_of_child
 
 HERE = Path(__file__).parent
 

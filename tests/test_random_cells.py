@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import Recurrent, backend
-from torchrecurrent.engine.backend import Backend
-from torchrecurrent.engine.operations import OPERATIONS
+from torchrecurrent.engine.ir.operations import OPERATIONS
+from torchrecurrent.engine.run.dispatch import Backend
 
 from .making import tensors
 from .random_cells import random_cell

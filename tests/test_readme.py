@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from torchrecurrent.catalog import cells, layer_of
+from torchrecurrent.catalog.listing import cells, layer_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -18,14 +18,14 @@ from rich.console import Console
 
 from torchrecurrent import studies
 from torchrecurrent.studies import demo
-from torchrecurrent.studies.comparison import compare
-from torchrecurrent.studies.copy_first import CopyFirst
-from torchrecurrent.studies.records import RunResult
-from torchrecurrent.studies.report import tables
-from torchrecurrent.studies.store import write_json
-from torchrecurrent.studies.summary import first_below, standard_error, summarize
-from torchrecurrent.studies.sweep import SweepError, sweep
-from torchrecurrent.studies.vowels import Vowels
+from torchrecurrent.studies.reporting.comparison import compare
+from torchrecurrent.studies.reporting.report import tables
+from torchrecurrent.studies.reporting.summary import first_below, standard_error, summarize
+from torchrecurrent.studies.running.records import RunResult
+from torchrecurrent.studies.running.store import write_json
+from torchrecurrent.studies.running.sweep import SweepError, sweep
+from torchrecurrent.studies.tasks.copy_first import CopyFirst
+from torchrecurrent.studies.tasks.vowels import Vowels
 
 from .running import CELLS, config, result
 

@@ -26,7 +26,7 @@ from torchrecurrent import (
     cells,
     nBRCell,
 )
-from torchrecurrent.options import LAYER_OPTIONS
+from torchrecurrent.declaration.options import LAYER_OPTIONS
 
 from .making import HIDDEN, make
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import BR, BaseRecurrentCell, FastGRNN, Recurrent, RecurrentLayer, UnICORNN
-from torchrecurrent.engine.graph import Graph
-from torchrecurrent.engine.steady import steady_nodes
+from torchrecurrent.engine.ir.graph import Graph
+from torchrecurrent.engine.ir.invariant import steady_nodes
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import Gate, State, Vector
 

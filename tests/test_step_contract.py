@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, tanh
 
 from torchrecurrent import BaseRecurrentCell, cell_info
+from torchrecurrent.declaration.step_contract import StepError
 from torchrecurrent.roles import Bias, Gate, Map, Output, Scalar, State, Vector
-from torchrecurrent.step_contract import StepError
 
 from .making import make
 from .spoilt import changed, is_rehearsal, refusals, results_of, written

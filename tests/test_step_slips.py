@@ -13,7 +13,8 @@ from torch import Tensor, tanh
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
 from torchrecurrent.activations import Activation
-from torchrecurrent.options import constructor_signature
+from torchrecurrent.declaration.options import constructor_signature
+from torchrecurrent.declaration.step_contract import BranchError, StepError
 from torchrecurrent.roles import (
     CellMap,
     Constant,
@@ -29,7 +30,6 @@ from torchrecurrent.roles import (
     Scalar,
     State,
 )
-from torchrecurrent.step_contract import BranchError, StepError
 
 from .making import assert_same, make
 from .spoilt import changed, is_rehearsal, written

@@ -13,14 +13,14 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 import torchrecurrent
-from torchrecurrent.studies import training
-from torchrecurrent.studies.copy_first import CopyFirst
-from torchrecurrent.studies.images import SequentialImages
-from torchrecurrent.studies.models import SequenceModel, build_layer
-from torchrecurrent.studies.streams import stream_seed
-from torchrecurrent.studies.task import Task
-from torchrecurrent.studies.training import Training, run
-from torchrecurrent.studies.vowels import SPEAKERS, Vowels, load
+from torchrecurrent.studies.running import training
+from torchrecurrent.studies.running.models import SequenceModel, build_layer
+from torchrecurrent.studies.running.streams import stream_seed
+from torchrecurrent.studies.running.training import Training, run
+from torchrecurrent.studies.tasks.copy_first import CopyFirst
+from torchrecurrent.studies.tasks.images import SequentialImages
+from torchrecurrent.studies.tasks.task import Task
+from torchrecurrent.studies.tasks.vowels import SPEAKERS, Vowels, load
 
 from .running import CELLS, config
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from torchrecurrent.catalog import cells
+from torchrecurrent.catalog.listing import cells
 from torchrecurrent.cli import main
 from torchrecurrent.studies import command
-from torchrecurrent.studies.registry import STUDIES
+from torchrecurrent.studies.tasks.registry import STUDIES
 
 #: In this process, one after another.
 ALONE = ["--jobs", "1"]

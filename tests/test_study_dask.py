@@ -21,10 +21,10 @@ from torch import Tensor
 
 from torchrecurrent.cli import main
 from torchrecurrent.roles import Gate, State
-from torchrecurrent.studies import cluster as module
-from torchrecurrent.studies.cluster import connected
-from torchrecurrent.studies.store import read_result
-from torchrecurrent.studies.sweep import SweepError
+from torchrecurrent.studies.running import cluster as module
+from torchrecurrent.studies.running.cluster import connected
+from torchrecurrent.studies.running.store import read_result
+from torchrecurrent.studies.running.sweep import SweepError
 
 from .broken import SoundCell
 from .processes import in_background, in_foreground, interrupt_this

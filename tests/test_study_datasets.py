@@ -9,10 +9,10 @@ from typing import Literal
 import pytest
 import torch
 
-from torchrecurrent.studies import datasets
-from torchrecurrent.studies.datasets import VARIABLE, load_images
-from torchrecurrent.studies.images import SequentialImages
-from torchrecurrent.studies.store import StudyError
+from torchrecurrent.studies.running.store import StudyError
+from torchrecurrent.studies.tasks import datasets
+from torchrecurrent.studies.tasks.datasets import VARIABLE, load_images
+from torchrecurrent.studies.tasks.images import SequentialImages
 
 from .data_files import NAMES, hide_what_is_installed, idx, write_set
 

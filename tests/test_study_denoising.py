@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent.studies.denoising import Denoising
+from torchrecurrent.studies.tasks.denoising import Denoising
 
 from .running import inputs_of
 

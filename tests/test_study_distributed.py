@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 
 from torchrecurrent.roles import Gate, State
-from torchrecurrent.studies.adding import Adding
-from torchrecurrent.studies.copy_first import CopyFirst
-from torchrecurrent.studies.distributed import Together
-from torchrecurrent.studies.processes import Group
-from torchrecurrent.studies.records import RunConfig, RunResult
-from torchrecurrent.studies.store import StudyError, kept_run, read_result
-from torchrecurrent.studies.sweep import SweepError
-from torchrecurrent.studies.task import Batch, Batches, Task
-from torchrecurrent.studies.training import Training, run
+from torchrecurrent.studies.running.distributed import Together
+from torchrecurrent.studies.running.processes import Group
+from torchrecurrent.studies.running.records import RunConfig, RunResult
+from torchrecurrent.studies.running.store import StudyError, kept_run, read_result
+from torchrecurrent.studies.running.sweep import SweepError
+from torchrecurrent.studies.running.training import Training, run
+from torchrecurrent.studies.tasks.adding import Adding
+from torchrecurrent.studies.tasks.copy_first import CopyFirst
+from torchrecurrent.studies.tasks.task import Batch, Batches, Task
 
 from .broken import SoundCell
 from .running import config

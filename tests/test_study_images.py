@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from torchrecurrent.studies import datasets
-from torchrecurrent.studies.datasets import VARIABLE, load_images
-from torchrecurrent.studies.images import SequentialImages
-from torchrecurrent.studies.task import Batch
+from torchrecurrent.studies.tasks import datasets
+from torchrecurrent.studies.tasks.datasets import VARIABLE, load_images
+from torchrecurrent.studies.tasks.images import SequentialImages
+from torchrecurrent.studies.tasks.task import Batch
 
 from .data_files import hide_what_is_installed, write_set
 from .running import config

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent.studies.datasets import VARIABLE
-from torchrecurrent.studies.language import CharacterModel
-from torchrecurrent.studies.task import Batch
-from torchrecurrent.studies.text import corpus
-from torchrecurrent.studies.training import Training, run
+from torchrecurrent.studies.running.training import Training, run
+from torchrecurrent.studies.tasks.datasets import VARIABLE
+from torchrecurrent.studies.tasks.language import CharacterModel
+from torchrecurrent.studies.tasks.task import Batch
+from torchrecurrent.studies.tasks.text import corpus
 
 from .data_files import write_text
 from .running import config

@@ -11,15 +11,15 @@ from xml.etree import ElementTree
 import pytest
 from scipy.stats import ttest_rel
 
-from torchrecurrent.studies.comparison import compare, paired_difference
-from torchrecurrent.studies.figure import draw_group
-from torchrecurrent.studies.groups import load
-from torchrecurrent.studies.numbers import decimals
-from torchrecurrent.studies.records import RunConfig, RunResult
-from torchrecurrent.studies.registry import STUDIES
-from torchrecurrent.studies.store import StudyError, write_json
-from torchrecurrent.studies.study import run_folder
-from torchrecurrent.studies.study_report import write_report
+from torchrecurrent.studies.reporting.comparison import compare, paired_difference
+from torchrecurrent.studies.reporting.figure import draw_group
+from torchrecurrent.studies.reporting.numbers import decimals
+from torchrecurrent.studies.reporting.study_report import write_report
+from torchrecurrent.studies.running.groups import load
+from torchrecurrent.studies.running.records import RunConfig, RunResult
+from torchrecurrent.studies.running.store import StudyError, write_json
+from torchrecurrent.studies.running.study import run_folder
+from torchrecurrent.studies.tasks.registry import STUDIES
 
 SCORES = {
     "LSTM": (0.16, 0.12, 0.14),

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 import torch
 
-from torchrecurrent.studies.binary_addition import BinaryAddition
-from torchrecurrent.studies.copy_first import CopyFirst
-from torchrecurrent.studies.images import SequentialImages
-from torchrecurrent.studies.language import CharacterModel
-from torchrecurrent.studies.records import RunConfig, RunResult
-from torchrecurrent.studies.store import StudyError, kept_run, read_result, status
-from torchrecurrent.studies.training import Training, run
-from torchrecurrent.studies.vowels import Vowels
+from torchrecurrent.studies.running.records import RunConfig, RunResult
+from torchrecurrent.studies.running.store import StudyError, kept_run, read_result, status
+from torchrecurrent.studies.running.training import Training, run
+from torchrecurrent.studies.tasks.binary_addition import BinaryAddition
+from torchrecurrent.studies.tasks.copy_first import CopyFirst
+from torchrecurrent.studies.tasks.images import SequentialImages
+from torchrecurrent.studies.tasks.language import CharacterModel
+from torchrecurrent.studies.tasks.vowels import Vowels
 
 from .running import config
 
@@ -138,7 +138,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from tests.test_study_runs import long_run
-from torchrecurrent.studies.store import kept_run
+from torchrecurrent.studies.running.store import kept_run
 kept_run(Path(sys.argv[1]), long_run(), checkpoint_seconds=0)
 """
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent.studies.adding import Adding
-from torchrecurrent.studies.binary_addition import BinaryAddition, pairs
-from torchrecurrent.studies.copy_first import CopyFirst
-from torchrecurrent.studies.copy_memory import CopyMemory
-from torchrecurrent.studies.denoising import Denoising
-from torchrecurrent.studies.images import SequentialImages
-from torchrecurrent.studies.language import CharacterModel
-from torchrecurrent.studies.registry import STUDIES
-from torchrecurrent.studies.study import PRESETS, SEEDS, Study
-from torchrecurrent.studies.task import Batch, Task
+from torchrecurrent.studies.running.study import PRESETS, SEEDS, Study
+from torchrecurrent.studies.tasks.adding import Adding
+from torchrecurrent.studies.tasks.binary_addition import BinaryAddition, pairs
+from torchrecurrent.studies.tasks.copy_first import CopyFirst
+from torchrecurrent.studies.tasks.copy_memory import CopyMemory
+from torchrecurrent.studies.tasks.denoising import Denoising
+from torchrecurrent.studies.tasks.images import SequentialImages
+from torchrecurrent.studies.tasks.language import CharacterModel
+from torchrecurrent.studies.tasks.registry import STUDIES
+from torchrecurrent.studies.tasks.task import Batch, Task
 
 from .running import inputs_of
 

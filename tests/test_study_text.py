@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from torchrecurrent.studies import text
-from torchrecurrent.studies.datasets import VARIABLE
-from torchrecurrent.studies.language import CharacterModel
-from torchrecurrent.studies.store import StudyError
-from torchrecurrent.studies.text import corpus, read_text
+from torchrecurrent.studies.running.store import StudyError
+from torchrecurrent.studies.tasks import text
+from torchrecurrent.studies.tasks.datasets import VARIABLE
+from torchrecurrent.studies.tasks.language import CharacterModel
+from torchrecurrent.studies.tasks.text import corpus, read_text
 
 from .data_files import write_text
 

@@ -10,16 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
-from torchrecurrent import (
-    GRU,
-    LSTM,
-    RNN,
-    GRUCell,
-    LSTMCell,
-    RecurrentLayer,
-    RNNCell,
-    detach_hidden,
-)
+from torchrecurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RecurrentLayer, RNNCell, detach_hidden
 
 from .making import assert_same, gradients, input_for, randomize, tensors
 

@@ -39,10 +39,10 @@ from torchrecurrent import (
     sLSTM,
     tauGRU,
 )
-from torchrecurrent.catalog import cells, layer_of
-from torchrecurrent.engine import triton_load
-from torchrecurrent.engine.backend import explain
-from torchrecurrent.engine.fused import Fused, fused
+from torchrecurrent.catalog.listing import cells, layer_of
+from torchrecurrent.engine.gpu import load as triton_load
+from torchrecurrent.engine.run.dispatch import explain
+from torchrecurrent.engine.run.kernels import Fused, fused
 
 from .making import LAYER_OPTIONS, assert_same, fitting, input_for
 from .test_accuracy import LIMIT, nan_in_fresh_memory, ratios  # noqa: F401

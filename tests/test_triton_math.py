@@ -13,7 +13,7 @@ from torch.nn import functional
 
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
-from torchrecurrent.engine.triton_load import load_text
+from torchrecurrent.engine.gpu.load import load_text
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 #: Units in the last place, in float32: what was measured in the interpreter, two more for the
@@ -59,7 +59,7 @@ def values_of(name: str, x: Tensor, *others: Tensor) -> Tensor:
     loads = ", ".join(f"tl.load(p{k} + i, i < N, other=1.0)" for k in range(len(tensors)))
     text = (
         "import triton\nimport triton.language as tl\n"
-        f"from torchrecurrent.engine.triton_math import tr_{name}\n\n\n"
+        f"from torchrecurrent.engine.gpu.math import tr_{name}\n\n\n"
         f"@triton.jit\ndef values(y, {names}, N, BLOCK: tl.constexpr):\n"
         "    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)\n"
         f"    tl.store(y + i, tr_{name}({loads}), i < N)\n"

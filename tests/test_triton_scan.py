@@ -12,15 +12,16 @@ from torch import Tensor, nn
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
 from torchrecurrent import BR, LRU, LSTM, QRNN, TRNN, IndRNN, RecurrentLayer, backend, sLSTM
-from torchrecurrent.engine import triton_grid, triton_scan
-from torchrecurrent.engine.affine import affine
-from torchrecurrent.engine.emit_triton import emit_triton
-from torchrecurrent.engine.fused import Fused, fused
-from torchrecurrent.engine.graph import Graph, Leaf
-from torchrecurrent.engine.lifted import is_elementwise
-from torchrecurrent.engine.plan import Plan
-from torchrecurrent.engine.recurrence import recurrence_kind
-from torchrecurrent.engine.triton_grid import Cut, Grid
+from torchrecurrent.engine.gpu import grid as triton_grid
+from torchrecurrent.engine.gpu import scan as triton_scan
+from torchrecurrent.engine.gpu.emit import emit_triton
+from torchrecurrent.engine.gpu.grid import Cut, Grid
+from torchrecurrent.engine.gpu.hoisted import is_elementwise
+from torchrecurrent.engine.ir.affine import affine
+from torchrecurrent.engine.ir.graph import Graph, Leaf
+from torchrecurrent.engine.program.kind import recurrence_kind
+from torchrecurrent.engine.program.plan import Plan
+from torchrecurrent.engine.run.kernels import Fused, fused
 
 from .making import assert_same, input_for
 from .test_engine import build, results

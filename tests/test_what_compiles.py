@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from torchrecurrent.engine.trace import functions
+from torchrecurrent.engine.ir.trace import functions
 
 PAGE = Path(__file__).parents[1] / "docs" / "write_your_own.rst"
 

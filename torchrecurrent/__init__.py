@@ -9,34 +9,34 @@ from . import cells
 from .closest import unknown_attribute
 
 # Exported programs name this operator, and may be loaded right after the package.
-from .engine import operator as _operator  # noqa: F401
+from .engine.run import library as _operator  # noqa: F401
 
 if TYPE_CHECKING:
-    from .bibliography import cite
-    from .catalog import list_cells
+    from .catalog.bibliography import cite
+    from .catalog.info import CellInfo, cell_info
+    from .catalog.listing import list_cells
     from .cell import BaseRecurrentCell
     from .cells import *  # noqa: F403
-    from .engine.backend import backend
-    from .info import CellInfo, cell_info
-    from .layer import Recurrent
-    from .named_layer import RecurrentLayer
-    from .states import detach_hidden
-    from .wrappers import FastSlow, Multiplicative
+    from .engine.run.dispatch import backend
+    from .layers.named import RecurrentLayer
+    from .layers.recurrent import Recurrent
+    from .layers.states import detach_hidden
+    from .layers.wrappers import FastSlow, Multiplicative
 
 __version__ = "0.3.0.dev0"
 
 #: Where each name comes from: modules are imported when something of them is used.
 _modules = {
     "BaseRecurrentCell": "cell",
-    "CellInfo": "info",
-    "FastSlow": "wrappers",
-    "Multiplicative": "wrappers",
-    "Recurrent": "layer",
-    "RecurrentLayer": "named_layer",
-    "backend": "engine.backend",
-    "cell_info": "info",
-    "cite": "bibliography",
-    "detach_hidden": "states",
+    "CellInfo": "catalog.info",
+    "FastSlow": "layers.wrappers",
+    "Multiplicative": "layers.wrappers",
+    "Recurrent": "layers.recurrent",
+    "RecurrentLayer": "layers.named",
+    "backend": "engine.run.dispatch",
+    "cell_info": "catalog.info",
+    "cite": "catalog.bibliography",
+    "detach_hidden": "layers.states",
     "list_cells": "catalog",
 }
 

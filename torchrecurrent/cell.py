@@ -13,13 +13,10 @@ from torch.utils.hooks import RemovableHandle
 
 from . import roles
 from .checks import check_cell_states, check_input, check_placement, check_width
-from .described import described
-from .engine import call, reference
-from .engine.reference import Kernels
-from .init import Initializer
-from .initial import initialize
-from .layout import Layout
-from .options import (
+from .declaration.described import described
+from .declaration.initial import initialize
+from .declaration.layout import Layout
+from .declaration.options import (
     Options,
     bind,
     check_declarations,
@@ -27,13 +24,16 @@ from .options import (
     options_repr,
     positional,
 )
-from .own_code import OwnForward
-from .per_sample import PerSample, watch
+from .declaration.signature import StepSignature
+from .engine.run import call, reference
+from .engine.run.reference import Kernels
+from .init import Initializer
+from .interop.own_code import OwnForward
+from .interop.per_sample import PerSample, watch
+from .interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from .published import CellNames
 from .roles import RECURRENT
 from .saved import adopt_constants, drop_buffers
-from .signature import StepSignature
-from .tracing import as_leaf, is_symbolic, refuse_scripting
 
 __all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "is_own"]
 

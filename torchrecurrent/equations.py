@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
 
 from . import roles
+from .catalog.formula import without_values
 from .cell import BaseRecurrentCell
 from .complex_numbers import polar
-from .engine.operations import FUNCTIONS
-from .formula import without_values
+from .engine.ir.operations import FUNCTIONS
 from .terms import OPERATORS, Term, printed, torch_name
 
 __all__ = ["latex"]

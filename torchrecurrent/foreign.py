@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from .checks import is_tensors
-from .engine.backend import NO_STEP
-from .engine.reference import Kernels
+from .engine.run.dispatch import NO_STEP
+from .engine.run.reference import Kernels
 
 __all__ = ["ForeignCell", "output_size", "state_names"]
 

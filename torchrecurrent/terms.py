@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
-from .engine.operation import Operation
+from .engine.ir.operation import Operation
 
 __all__ = ["OPERATORS", "Term", "printed", "torch_name"]
 

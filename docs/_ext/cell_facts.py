@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from torchrecurrent import BaseRecurrentCell, roles
-from torchrecurrent.initial import starts
-from torchrecurrent.layout import MULTIPLICATIVE, Block
+from torchrecurrent.declaration.initial import starts
+from torchrecurrent.declaration.layout import MULTIPLICATIVE, Block
 from torchrecurrent.roles import Kernel
 
 __all__ = ["BlockRow", "StateRow", "Symbolic"]

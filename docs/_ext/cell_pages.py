@@ -9,9 +9,10 @@ from cell_facts import Symbolic
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from study_rows import study_rows
 
-from torchrecurrent import BaseRecurrentCell, catalog, cell_info, cite, equations
-from torchrecurrent.bibliography import entries
-from torchrecurrent.formula import count, without_values
+from torchrecurrent import BaseRecurrentCell, cell_info, cite, equations
+from torchrecurrent.catalog import listing as catalog
+from torchrecurrent.catalog.bibliography import entries
+from torchrecurrent.catalog.formula import count, without_values
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -10,20 +10,20 @@ from sphinx.util.inspect import stringify_signature
 
 from torchrecurrent import BaseRecurrentCell
 from torchrecurrent.activations import Activation
-from torchrecurrent.building import CellLike, CellOption
-from torchrecurrent.engine.reference import Kernels
+from torchrecurrent.declaration.options import constructor_signature
+from torchrecurrent.engine.run.reference import Kernels
 from torchrecurrent.init import Initializer
-from torchrecurrent.options import constructor_signature
+from torchrecurrent.layers.building import CellLike, CellOption
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _ALIASES: list[tuple[object, str]] = [
     (Activation, "~torchrecurrent.activations.Activation"),
-    (CellLike, "~torchrecurrent.building.CellLike"),
-    (CellOption, "~torchrecurrent.building.CellOption"),
+    (CellLike, "~torchrecurrent.layers.building.CellLike"),
+    (CellOption, "~torchrecurrent.layers.building.CellOption"),
     (Initializer, "~torchrecurrent.init.Initializer"),
-    (Kernels, "~torchrecurrent.engine.reference.Kernels"),
+    (Kernels, "~torchrecurrent.engine.run.reference.Kernels"),
     (torch.nn.Module, "torch.nn.Module"),
 ]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torchrecurrent
 from torchrecurrent import RecurrentLayer
-from torchrecurrent.studies.models import LAYERS
-from torchrecurrent.studies.numbers import decimals
+from torchrecurrent.studies.reporting.numbers import decimals
+from torchrecurrent.studies.running.models import LAYERS
 
 __all__ = ["StudyRow", "study_rows"]
 

@@ -12,8 +12,9 @@ from bs4 import BeautifulSoup, Tag
 from pybtex.database import parse_file  # type: ignore[import-untyped]
 
 import torchrecurrent
-from torchrecurrent import bibliography, cell_info, cite, list_cells
-from torchrecurrent.formula import count, without_values
+from torchrecurrent import cell_info, cite, list_cells
+from torchrecurrent.catalog import bibliography
+from torchrecurrent.catalog.formula import count, without_values
 
 SITE = Path(__file__).parents[1] / "_build" / "html"
 PAGE = SITE / "cells.html"
@@ -165,7 +166,7 @@ def test_the_page_has_the_bibtex_of_the_cell() -> None:
 
 
 def test_the_bibliography_is_read_as_bibtex_reads_it() -> None:
-    parsed = parse_file(Path(torchrecurrent.__path__[0]) / "refs.bib").entries
+    parsed = parse_file(Path(torchrecurrent.__path__[0]) / "catalog" / "refs.bib").entries
     assert list(parsed) == list(bibliography.entries())
     for key, entry in bibliography.entries().items():
         assert bibliography.field(entry, "year") == parsed[key].fields["year"]

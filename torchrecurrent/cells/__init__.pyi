@@ -1,4 +1,4 @@
-# Written by torchrecurrent/stubs.py; do not edit.
+# Written by torchrecurrent/catalog/stubs.py; do not edit.
 from typing import Literal
 
 import torch

@@ -6,7 +6,7 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..constraints import antisymmetric
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Constant, Gate, Input, Nonlinearity, Recurrent, State
 
 __all__ = [

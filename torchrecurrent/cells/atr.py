@@ -3,7 +3,7 @@
 from torch import Tensor, sigmoid
 
 from ..cell import BaseRecurrentCell
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Input, Recurrent, State
 
 __all__ = ["ATR", "ATRCell"]

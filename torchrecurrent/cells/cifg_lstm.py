@@ -3,7 +3,7 @@
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Gate, State
 
 __all__ = ["CIFGLSTM", "CIFGLSTMCell"]

@@ -5,7 +5,7 @@ from torch import Tensor
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Constant, Gate, Nonlinearity, State
 
 __all__ = ["CTRNN", "CTRNNCell"]

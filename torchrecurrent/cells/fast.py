@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, normal
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Bias, Gate, GateNonlinearity, Nonlinearity, Scalar, State
 
 __all__ = ["FastGRNN", "FastGRNNCell", "FastRNN", "FastRNNCell"]

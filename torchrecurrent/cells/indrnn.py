@@ -7,7 +7,7 @@ from torch import Tensor
 from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, kaiming_uniform_8_
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import INPUT, Kernel, Nonlinearity, ProductRole, State
 
 __all__ = ["IndRNN", "IndRNNCell"]

@@ -7,18 +7,8 @@ from torch import Tensor, sigmoid, tanh
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
-from ..roles import (
-    Bias,
-    Gate,
-    Input,
-    Kernel,
-    Nonlinearity,
-    Norm,
-    Recurrent,
-    State,
-    VectorRole,
-)
+from ..layers.named import RecurrentLayer
+from ..roles import Bias, Gate, Input, Kernel, Nonlinearity, Norm, Recurrent, State, VectorRole
 
 __all__ = [
     "LayerNormGRU",

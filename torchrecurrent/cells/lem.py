@@ -4,7 +4,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import CellMap, Constant, Gate, Input, State
 
 __all__ = ["LEM", "LEMCell"]

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
+from ..declaration.options import expected
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
-from ..options import expected
+from ..layers.named import RecurrentLayer
 from ..roles import Gate, GateNonlinearity, Nonlinearity, State
 
 __all__ = ["LiGRU", "LiGRUCell"]

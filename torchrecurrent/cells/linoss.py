@@ -7,7 +7,7 @@ from torch import Tensor, relu, sigmoid
 from ..cell import BaseRecurrentCell
 from ..complex_numbers import Complex
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import (
     ComplexInput,
     ComplexReadout,

@@ -5,7 +5,7 @@ from torch import Tensor, tanh
 from ..cell import BaseRecurrentCell
 from ..constraints import antisymmetric
 from ..init import Initializer, inverse_normal_
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Constant, Gate, Recurrent, State
 
 __all__ = ["LipschitzRNN", "LipschitzRNNCell"]

@@ -8,7 +8,7 @@ from torch import Tensor, exp
 from ..cell import BaseRecurrentCell
 from ..complex_numbers import Complex, polar
 from ..init import Initializer, phase, ring, variance_scaling
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import (
     ComplexInput,
     ComplexReadout,

@@ -6,7 +6,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Function, Gate, Kernel, MapRole, State, StateRole
 
 __all__ = ["LSTM", "LSTMCell"]

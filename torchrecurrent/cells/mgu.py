@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Gate, GateNonlinearity, Input, Map, Nonlinearity, State
 
 __all__ = ["MGU", "MGUCell"]

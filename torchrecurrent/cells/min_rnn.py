@@ -7,7 +7,7 @@ from torch.nn.functional import logsigmoid
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Input, Nonlinearity, State
 
 __all__ = ["minGRU", "minGRUCell", "minLSTM", "minLSTMCell"]

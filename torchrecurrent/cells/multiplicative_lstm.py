@@ -6,7 +6,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Function, Input, Kernel, MapRole, Recurrent, State
 
 __all__ = ["MultiplicativeLSTM", "MultiplicativeLSTMCell"]

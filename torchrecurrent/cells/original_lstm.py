@@ -4,7 +4,7 @@ from torch import Tensor, sigmoid
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Gate, Nonlinearity, OutputNonlinearity, State
 
 __all__ = ["OriginalLSTM", "OriginalLSTMCell"]

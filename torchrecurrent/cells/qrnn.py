@@ -6,7 +6,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, variance_scaling
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import INPUT, RECURRENT, Output, ProductRole, Raw, State, StateRole
 
 __all__ = ["QRNN", "QRNNCell"]

@@ -7,7 +7,7 @@ from torch.nn.functional import softplus
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, softplus_ring
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import INPUT, Constant, Input, Kernel, ProductRole, State, VectorRole
 
 __all__ = ["RGLRU", "RGLRUCell"]

@@ -7,7 +7,7 @@ from torch import Tensor, sigmoid
 from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, gain, variance_scaling
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Bias, Constant, Gate, Input, Nonlinearity, Output, Raw, Skip, State
 
 __all__ = ["SRU", "SRUCell"]

@@ -7,7 +7,7 @@ from torch import Tensor
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import (
     INPUT,
     RECURRENT,

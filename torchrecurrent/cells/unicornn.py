@@ -6,7 +6,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, kaiming_uniform_8_, uniform
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Constant, Gate, Kernel, State, VectorRole
 
 __all__ = ["UnICORNN", "UnICORNNCell"]

@@ -7,7 +7,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, uniform_gates_
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Gate, Input, Map, State
 
 __all__ = ["URGRU", "URLSTM", "URGRUCell", "URLSTMCell"]

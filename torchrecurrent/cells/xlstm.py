@@ -5,7 +5,7 @@ from torch.nn.functional import logsigmoid
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, power_law, variance_scaling
-from ..named_layer import RecurrentLayer
+from ..layers.named import RecurrentLayer
 from ..roles import Gate, State
 
 __all__ = ["sLSTM", "sLSTMCell"]

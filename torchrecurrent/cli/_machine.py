@@ -10,7 +10,8 @@ import sys
 import torch
 
 from .. import __version__
-from ..engine import compiler, torch_private
+from ..engine.cpu import compiler
+from ..engine.run import torch_private
 
 __all__ = ["facts"]
 
@@ -59,7 +60,7 @@ def _compiler() -> list[tuple[str, str]]:
 def _cache() -> str:
     if sys.platform == "win32":  # it needs file locks that do not exist there
         return "none on Windows yet"
-    from ..engine import cache
+    from ..engine.cpu import cache
 
     state = cache.state()
     size = int(str(state["bytes"])) / 1e6

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from .. import roles
-from ..catalog import cells
+from ..catalog.listing import cells
 from ..cell import BaseRecurrentCell
-from ..engine.backend import Backend, backend
-from ..layer import Recurrent
+from ..engine.run.dispatch import Backend, backend
+from ..layers.recurrent import Recurrent
 
 __all__ = ["Case", "Outcome", "cases", "check"]
 

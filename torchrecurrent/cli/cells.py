@@ -10,8 +10,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from ..catalog import FAMILIES, list_cells
-from ..info import CellInfo, cell_info
+from ..catalog.info import CellInfo, cell_info
+from ..catalog.listing import FAMILIES, list_cells
 
 __all__ = ["arguments", "run"]
 

@@ -35,7 +35,7 @@ def _clear_cache() -> int:
     if sys.platform == "win32":  # as in _machine.py
         _say("There is no cache on Windows yet.")
         return 0
-    from ..engine import cache
+    from ..engine.cpu import cache
 
     try:
         count = cache.clear()

@@ -13,18 +13,18 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ..catalog import cells as catalog
-from ..catalog import layer_of
-from .groups import load
-from .models import LAYERS, build_layer
-from .places import Place, leads, place
-from .records import RunConfig
-from .registry import STUDIES, study
-from .store import StudyError, status
-from .study import run_folder, setting_key
-from .study_report import write_report
-from .sweep import SweepError
-from .training import Training
+from ..catalog.listing import cells as catalog
+from ..catalog.listing import layer_of
+from .reporting.study_report import write_report
+from .running.groups import load
+from .running.models import LAYERS, build_layer
+from .running.places import Place, leads, place
+from .running.records import RunConfig
+from .running.store import StudyError, status
+from .running.study import run_folder, setting_key
+from .running.sweep import SweepError
+from .running.training import Training
+from .tasks.registry import STUDIES, study
 
 __all__ = ["main"]
 
@@ -72,7 +72,7 @@ def _list(console: Console) -> None:
 
 def _plot(out: Path, chosen: Sequence[str], console: Console) -> None:
     # Not above: the workers import this module too, and would import matplotlib for nothing.
-    from .figure import draw_group
+    from .reporting.figure import draw_group
 
     for group in load(out, chosen):
         for path in draw_group(group, out / "figures" / group.key):

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .comparison import Comparison, compare
-from .copy_first import CopyFirst
-from .machine import describe_machine
-from .models import build_layer
-from .records import RunConfig, RunResult
-from .report import tables
-from .store import write_json
-from .summary import first_below, summarize
-from .sweep import sweep
-from .vowels import Vowels
+from .reporting.comparison import Comparison, compare
+from .reporting.report import tables
+from .reporting.summary import first_below, summarize
+from .running.machine import describe_machine
+from .running.models import build_layer
+from .running.records import RunConfig, RunResult
+from .running.store import write_json
+from .running.sweep import sweep
+from .tasks.copy_first import CopyFirst
+from .tasks.vowels import Vowels
 
 __all__ = ["main"]
 
@@ -171,7 +171,7 @@ def _demo(options: argparse.Namespace, console: Console) -> None:
     )
     results = sweep(configs, options.jobs, console)
     # Not above: the workers import this module too, and would import matplotlib for nothing.
-    from .figure import draw
+    from .reporting.figure import draw
 
     summaries = summarize(results)
     said = findings(results, size)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..wrappers import CellFactory
+from ..layers.wrappers import CellFactory
 from . import layer_checks, step_checks
 from .subject import CellCheckError, Check
 

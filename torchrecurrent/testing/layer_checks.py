@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..cell import BaseRecurrentCell
-from ..engine.backend import Backend, backend
-from ..layer import Recurrent
-from ..states import stack_states
+from ..engine.run.dispatch import Backend, backend
+from ..layers.recurrent import Recurrent
+from ..layers.states import stack_states
 from .step_checks import compare_gradients
 from .subject import Subject, check, jitter, require, require_same, step, tensors
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
-from ..layer import Recurrent
-from ..layout import MULTIPLICATIVE
+from ..declaration.layout import MULTIPLICATIVE
+from ..layers.recurrent import Recurrent
 from .pickling import pickled
 from .subject import Subject, check, require, require_same, step
 

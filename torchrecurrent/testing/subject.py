@@ -10,11 +10,11 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..building import CellOption
 from ..cell import BaseRecurrentCell
-from ..engine.backend import backend
-from ..given_cell import refuse_layer
-from ..wrappers import CellFactory
+from ..engine.run.dispatch import backend
+from ..layers.building import CellOption
+from ..layers.given_cell import refuse_layer
+from ..layers.wrappers import CellFactory
 
 __all__ = [
     "CellCheckError",

@@ -1,0 +1,5 @@
+"""The cells of this package, and what is known of each."""
+
+from .listing import FAMILIES, cells, find_cell, layer_of, list_cells, names_of
+
+__all__ = ["FAMILIES", "cells", "find_cell", "layer_of", "list_cells", "names_of"]

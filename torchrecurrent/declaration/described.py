@@ -1,0 +1,152 @@
+"""Completes the docstring of a cell with what follows from its declaration.
+
+A cell writes what only its author knows. Options whose meaning a role gives, such as the
+initialiser of a kernel, and the first values of all parameters are added here, so that ``help``
+and the documentation have them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from .. import roles
+from .options import Options
+
+__all__ = ["described"]
+
+#: Where a paragraph of its own begins; what is added stands before the first of them.
+_LATER = ("Outputs:", "Initialisation:", "Sources:")
+
+
+def described(cls: type[Options], base: type[Options]) -> str | None:
+    """The docstring of ``cls``, with the options that ``base`` lacks and the initialisation."""
+    if not (own := vars(cls).get("__doc__")):
+        return None
+    text = inspect.cleandoc(own)
+    options = inspect.signature(cls).parameters.keys() - inspect.get_annotations(base).keys()
+    said = re.findall(r"^    (\w+): ", _section(text, "Args:"), re.MULTILINE)
+    meanings = {
+        name: meaning
+        for name, meaning in _meanings(cls).items()
+        if name in options and name not in said
+    }
+    if meanings:
+        lines = "\n".join(f"    {name}: {meaning}" for name, meaning in meanings.items())
+        if arguments := _section(text, "Args:"):
+            text = text.replace(arguments, f"{arguments}\n{lines}", 1)
+        else:
+            text = _inserted(text, f"Args:\n{lines}", _LATER)
+    if cls.signature.has_output and "\nOutputs:" not in text:
+        names = [argument.name for argument in cls.signature.states]
+        states = names[0] if len(names) == 1 else f"({', '.join(names)})"
+        text = _inserted(text, f"Outputs: ``(output, {states})``.", ("Initialisation:", "Sources:"))
+    if "\nInitialisation:" not in text:
+        paragraph = textwrap.fill(f"Initialisation: {_initialisation(cls)}", 96)
+        text = _inserted(text, paragraph, ("Sources:",))
+    return text
+
+
+def _section(text: str, head: str) -> str:
+    """A section of a docstring, up to the next empty line."""
+    found = re.search(rf"^{head}\n(?:    .*\n?)+", text, re.MULTILINE)
+    return found[0].rstrip("\n") if found else ""
+
+
+def _inserted(text: str, paragraph: str, before: Iterable[str]) -> str:
+    places = [place for head in before if (place := text.find(f"\n\n{head}")) >= 0]
+    place = min(places, default=len(text))
+    return f"{text[:place]}\n\n{paragraph}{text[place:]}"
+
+
+def _meanings(cls: type[Options]) -> dict[str, str]:
+    """What each option means that the roles of the step and ``first`` explain."""
+    found: dict[str, str] = {}
+    for argument in cls.signature.written:
+        match argument.role:
+            case roles.NonlinearityRole(symbol=symbol):
+                found[argument.name] = f":math:`{symbol}`."
+            case roles.ScalarRole():
+                found[f"{argument.name}_init"] = f"first value of {argument.name}."
+            case _:
+                pass
+    for kernel, names in cls.signature.stacked().items():
+        found[kernel.weight_option] = f"initialiser of ``{kernel.weight}`` ({', '.join(names)})."
+        if kernel.bias:
+            default = "no" if getattr(cls, kernel.bias_flag, None) is False else "as ``bias``"
+            found[kernel.bias_flag] = f"whether there is ``{kernel.bias}``; default: {default}."
+            found[kernel.bias_option] = f"initialiser of ``{kernel.bias}``."
+    for option, names in _started(cls).items():
+        of = f"the bias of {_listed(names)}"
+        if isinstance(_default(cls, option), int | float):
+            found[option] = f"added to the first value of {of}."
+        else:
+            found[option] = f"what {of} begins with, whatever ``bias_init`` is."
+    return found
+
+
+def _default(cls: type[Options], option: str) -> object:
+    """The default of an option; its own name where it has none, and the property if it is one."""
+    default = getattr(cls, option, inspect.Parameter.empty)
+    return option if default is inspect.Parameter.empty else default
+
+
+def _started(cls: type[Options]) -> dict[str, list[str]]:
+    """The options that ``first`` names, and whose biases they are for."""
+    found: dict[str, list[str]] = {}
+    for key, value in cls.first.items():
+        if isinstance(value, str):
+            found.setdefault(value, []).extend((key,) if isinstance(key, str) else key)
+    return found
+
+
+def _initialisation(cls: type[Options]) -> str:
+    """What each parameter begins with while all options are at their defaults."""
+    groups: dict[str, list[str]] = {}
+    absent: list[str] = []
+    stacked = cls.signature.stacked()
+    for kernel in stacked:
+        groups.setdefault(_name(_default(cls, kernel.weight_option)), []).append(kernel.weight)
+    for kernel in (each for each in stacked if each.bias):
+        if getattr(cls, kernel.bias_flag, None) is False:
+            absent.append(f"no ``{kernel.bias}`` unless ``{kernel.bias_flag}=True``")
+        else:
+            name = _name(_default(cls, kernel.bias_option))
+            groups.setdefault(name, []).append(str(kernel.bias))
+    parts = [
+        f"{name} for {_listed([f'``{each}``' for each in group])}" for name, group in groups.items()
+    ]
+    declared: list[tuple[object, list[str]]] = []  # values, and what begins with each
+    for key, begins in cls.first.items():
+        places = next((each for known, each in declared if known == begins), None)
+        if places is None:
+            declared.append((begins, places := []))
+        places += [_place(cls, name) for name in ((key,) if isinstance(key, str) else key)]
+    for given, places in declared:
+        value = _default(cls, given) if isinstance(given, str) else given
+        if isinstance(value, property):  # whose docstring says what it comes to
+            parts.append((value.__doc__ or "").strip().removesuffix("."))
+        elif not isinstance(value, int | float):
+            parts.append(f"then {_name(value)} for {_listed(places)}")
+        elif value:
+            parts.append(f"{value:g} added to {_listed(places)}")
+    return f"{'; '.join(parts + absent)}."
+
+
+def _place(cls: type[Options], name: str) -> str:
+    """What a key of ``first`` names, in words."""
+    parameter, _, argument = name.rpartition(".")
+    if parameter:
+        return f"{argument} of ``{parameter}``"
+    vectors = [each.name for each in cls.signature.having(roles.VectorRole)]
+    return argument if argument in vectors else f"the bias of {argument}"
+
+
+def _name(initializer: object) -> str:
+    return f"``{getattr(initializer, '__name__', initializer)}``"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

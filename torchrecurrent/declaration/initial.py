@@ -1,0 +1,159 @@
+"""How the parameters of a cell begin: every block by its option, then what the class declares.
+
+A class says in ``first`` what its arguments begin with beside that:
+
+.. code-block:: python
+
+    first = {"f": "forget_bias"}  # a number, or an option's name: added to the bias of f
+    first = {"f": chrono(100)}  # an initialiser: the bias of f begins so, whatever bias_init is
+    first = {"weight_ih.f": gain(0.5)}  # the rows of f in another parameter, after its option
+    first = {("f", "r"): uniform_gates_}  # an initialiser of two arguments
+
+For an option a property may stand; ``None`` of it is nothing, and its docstring says on the page
+of the cell what it comes to.
+
+An argument may have two biases, that of the input's product and that of the state's. They are
+added up, so what is declared is for the first there is; an initialiser makes the other zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import roles
+from ..init import resolve_initializer
+from ..roles import INPUT, RECURRENT
+from .layout import MULTIPLICATIVE, Block, block_names
+from .signature import StepSignature
+
+if TYPE_CHECKING:
+    from ..cell import BaseRecurrentCell
+    from .options import Options
+
+__all__ = ["Begins", "First", "Start", "check_first", "initialize", "starts"]
+
+#: A number, the name of an option or a property with one, or an initialiser.
+Begins = float | str | Callable[..., object]
+#: What arguments begin with, by their names: an argument's bias, or the vector that it is;
+#: ``"weight_ih.f"``: the rows of f in that parameter.
+First = Mapping[str | tuple[str, ...], Begins]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What some blocks begin with, each a parameter and the block's name."""
+
+    blocks: tuple[tuple[str, str], ...]
+    #: A number is added; an initialiser is called with all of them.
+    value: float | Callable[..., object]
+    #: The other biases of the same arguments.
+    zeros: tuple[tuple[str, str], ...]
+
+
+@torch.no_grad()
+def initialize(cell: BaseRecurrentCell) -> None:
+    """Fill every parameter, one block at a time."""
+    for kernel in cell.layout.stacks:
+        option = kernel.weight_option
+        value = "ones" if kernel in MULTIPLICATIVE else getattr(cell, option)
+        _fill(cell.get_parameter(kernel.weight), cell.layout.blocks(kernel), option, value)
+        if kernel.bias and getattr(cell, kernel.bias) is not None:
+            option, blocks = kernel.bias_option, cell.layout.bias_blocks(kernel)
+            _fill(cell.get_parameter(kernel.bias), blocks, option, getattr(cell, option))
+    for argument in cell.signature.having(roles.ScalarRole):
+        nn.init.constant_(cell.get_parameter(argument.name), getattr(cell, f"{argument.name}_init"))
+    for start in starts(cell):
+        for each in start.zeros:
+            cell.block(*each).zero_()
+        rows = [cell.block(*each) for each in start.blocks]
+        if callable(start.value):
+            start.value(*rows)
+        else:
+            for each_rows in rows:
+                each_rows.add_(start.value)
+    for module in cell.children():  # such as a norm; as torch's modules do, it fills itself
+        if callable(reset := getattr(module, "reset_parameters", None)):
+            reset()
+
+
+def _fill(parameter: Tensor, blocks: Iterable[Block], option: str, value: Any) -> None:
+    initializer = resolve_initializer(option, value)
+    for block in blocks:
+        initializer(parameter[block.start : block.stop])
+
+
+def starts(cell: BaseRecurrentCell) -> Iterator[Start]:
+    """What ``first`` comes to for the options of ``cell``."""
+    for key, given in cell.first.items():
+        value = getattr(cell, given) if isinstance(given, str) else given
+        if value is None:
+            continue
+        if not isinstance(value, int | float):
+            option = given if isinstance(given, str) else "first"
+            value = resolve_initializer(option, value)
+        names = (key,) if isinstance(key, str) else key
+        for places in zip(*(_places(cell, name) for name in names), strict=True):
+            firsts = tuple(place[0] for place in places)
+            others = tuple(other for place in places for other in place[1:])
+            yield Start(firsts, value, () if isinstance(value, int | float) else others)
+
+
+def _places(cell: BaseRecurrentCell, name: str) -> Iterator[tuple[tuple[str, str], ...]]:
+    """For each block of an argument, where it finds what it begins with, and its other biases."""
+    parameter, _, argument = name.rpartition(".")
+    role = next(each.role for each in cell.signature.arguments if each.name == argument)
+    if isinstance(role, roles.VectorRole):
+        parameter = role.kernel.weight
+    for block in block_names(argument, role, cell):
+        if parameter:
+            stacks = (kernel for kernel in cell.layout.stacks if kernel.weight == parameter)
+            found = [k.weight for k in stacks if cell.layout.block(k, block) is not None]
+        else:
+            found = [bias for bias in cell.layout.biases(block) if getattr(cell, bias) is not None]
+        if found:
+            yield tuple((each, block) for each in found)
+
+
+def check_first(cls: type[Options], steps: StepSignature) -> dict[str, str]:
+    """Check what a class says in ``first``; return the options it needs, each with its argument.
+
+    Raises:
+        TypeError: an argument that is not there or has no such rows, or a value of the wrong type.
+    """
+    known = _known(steps)
+    needs: dict[str, str] = {}
+    for key, value in cls.first.items():
+        names = (key,) if isinstance(key, str) else key
+        for name in names:
+            if name not in known:
+                raise TypeError(
+                    f"{cls.__name__}.first: expected arguments of its step that have a bias, or "
+                    f"rows of a parameter ({', '.join(known)}), got {name!r}"
+                )
+        if isinstance(value, bool) or not (isinstance(value, int | float | str) or callable(value)):
+            raise TypeError(
+                f"{cls.__name__}.first: {key!r} should be a number, the name of an option or an "
+                f"initializer, got: {type(value).__name__}"
+            )
+        if isinstance(value, str) and not isinstance(getattr(cls, value, None), property):
+            needs[value] = names[0].rpartition(".")[2]
+    return needs
+
+
+def _known(steps: StepSignature) -> list[str]:
+    """What ``first`` may name: arguments with a bias, vectors, and rows of a parameter."""
+    named = [argument.name for argument in steps.having(roles.BiasRole)]
+    biased = [
+        name
+        for kernel, names in steps.stacked().items()
+        if kernel.bias and not (named and kernel in (INPUT, RECURRENT))
+        for name in names
+    ]
+    vectors = [argument.name for argument in steps.having(roles.VectorRole)]
+    rows = [f"{kernel.weight}.{name}" for kernel, each in steps.stacked().items() for name in each]
+    return list(dict.fromkeys([*biased, *named, *vectors, *rows]))

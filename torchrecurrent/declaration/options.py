@@ -1,0 +1,298 @@
+"""The options of a cell: annotated class attributes, read as a dataclass reads them.
+
+A cell that needs an option of its own declares it, with its default, as a line
+``dt: float = 0.1`` in the class body; it becomes a keyword of the constructor,
+an attribute of the instance and a part of its ``repr``. Type checkers know this
+from :func:`typing.dataclass_transform`; :func:`torch.nn.Module` keeps it from being
+an actual dataclass, which would compare and hash by value.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import torch
+from typing_extensions import dataclass_transform
+
+from .. import roles
+from ..activations import Activation, resolve_activation
+from ..closest import closest, did_you_mean
+from ..init import Initializer, resolve_initializer
+from ..interop.per_sample import PerSample
+from .annotations import hints_of
+from .identity import Numbered
+from .initial import First, check_first
+from .layout import Layout
+from .rehearsal import rehearse
+from .signature import StepSignature
+
+__all__ = [
+    "LAYER_OPTIONS",
+    "Options",
+    "bind",
+    "check_declarations",
+    "constructor_signature",
+    "expected",
+    "options_repr",
+    "positional",
+    "too_many",
+]
+
+#: The options of a layer that its cells don't have.
+LAYER_OPTIONS = ("num_layers", "batch_first", "dropout", "bidirectional", "return_sequences")
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+class _Positional:
+    """Marks a field that may be passed by position."""
+
+    def __init__(self, default: object) -> None:
+        self.default = default
+
+
+def positional(*, kw_only: Literal[False], default: Any = inspect.Parameter.empty) -> Any:
+    """Declare a field that may be passed by position (all others are keywords).
+
+    ``kw_only`` has no choice; type checkers read it where the field is declared.
+    """
+    return _Positional(default)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
+class Options(Numbered):
+    """Its subclasses' annotated attributes are options; what is annotated here is not."""
+
+    #: The pure function that a subclass writes.
+    step: ClassVar[Callable[..., Any]]
+    #: The roles of its arguments.
+    signature: ClassVar[StepSignature]
+    #: Makes a named tuple of several states.
+    state_tuple: ClassVar[Callable[..., Any]]
+    #: The constructor's arguments that are attributes of the instance.
+    option_names: ClassVar[tuple[str, ...]]
+    #: What arguments of the step begin with; see :mod:`torchrecurrent.declaration.initial`.
+    first: ClassVar[First] = {}
+    #: Where each argument finds its rows in the stacked parameters.
+    layout: Layout
+    #: The shape of every stacked parameter, and of every learned number.
+    parameter_shapes: Mapping[str, tuple[int, ...]]
+    #: Why no kernel can run the cell, whatever its step is; empty if one may.
+    no_kernel: ClassVar[str] = ""
+    #: What is owed to opacus, where it watches the cell.
+    per_sample: PerSample | None = None
+    _names: tuple[str, ...]
+
+
+def constructor_signature(cls: type, base: type) -> inspect.Signature:
+    """The signature that the annotated attributes of ``cls``, down from ``base``, describe."""
+    fields: dict[str, inspect.Parameter] = {}
+    owner: Any
+    for owner in reversed(cls.__mro__):
+        if not issubclass(owner, base):
+            continue
+        for name, hint in _annotated(owner).items():
+            default = getattr(cls, name, inspect.Parameter.empty)
+            field = inspect.Parameter(name, _KEYWORD, annotation=hint)
+            if isinstance(default, _Positional):
+                default = default.default
+                field = field.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            fields[name] = field.replace(default=default)
+    return inspect.Signature(sorted(fields.values(), key=lambda field: field.kind))
+
+
+@cache
+def _annotated(owner: Any) -> dict[str, Any]:
+    """What the body of a class annotates as options of its instances."""
+    names = inspect.get_annotations(owner)
+    hints = hints_of(owner) if names else {}
+    return {
+        name: hints[name]
+        for name in names
+        if typing.get_origin(hints[name]) is not ClassVar and not name.startswith("_")
+    }
+
+
+def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments by name, defaults filled in, each checked for its type.
+
+    Raises:
+        TypeError: a missing or unknown argument, or one of the wrong type.
+        ValueError: a size that is not positive, a name that is not known.
+    """
+    signature = inspect.signature(cls)
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise _unknown(cls, name, list(signature.parameters))
+    taken = [field.name for field in signature.parameters.values() if field.kind is not _KEYWORD]
+    if len(args) > len(taken):
+        named = [name for name in signature.parameters if name not in taken]
+        raise too_many(cls.__name__, taken, len(args), named)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{cls.__name__}(): {error}") from None
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        _check(signature.parameters[name], value)
+    return dict(bound.arguments)
+
+
+def _unknown(cls: type, name: str, known: list[str]) -> TypeError:
+    """An option that a cell does not have; it may be one of the layer's."""
+    near = closest(name, [*known, *LAYER_OPTIONS])
+    if near and near[0] in LAYER_OPTIONS:
+        hint = f" ({near[0]!r} is an option of a layer, not of its cell)"
+    else:
+        hint = did_you_mean(name, known)
+    return TypeError(
+        f"{cls.__name__}() got an unexpected keyword argument {name!r}{hint}; "
+        f"expected one of {', '.join(known)}"
+    )
+
+
+def too_many(
+    owner: str, taken: Sequence[str], given: int, named: Sequence[str], why: str = ""
+) -> TypeError:
+    """More arguments by position than a constructor takes.
+
+    Args:
+        owner: name of the class.
+        taken: the arguments that it takes by position.
+        given: how many it got.
+        named: those that it takes by name, in its order.
+        why: a reason why the others have to be named.
+    """
+    example = ", ".join(f"{name}=..." for name in named[: given - len(taken)])
+    return TypeError(
+        f"{owner}() takes at most {len(taken)} arguments by position ({', '.join(taken)}), got "
+        f"{given}; pass the others by name{f', since {why}' if why else ''}: {example}"
+    )
+
+
+def expected(name: str, wanted: str, value: object) -> TypeError:
+    """torch's wording for an argument of the wrong type."""
+    return TypeError(f"{name} should be of type {wanted}, got: {type(value).__name__}")
+
+
+def _check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise expected(name, "bool", value)
+
+
+def _check_size(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise expected(name, "int", value)
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+
+
+def _check_positive(name: str, value: Any) -> None:
+    _check_size(name, value)
+    if value == 0:
+        raise ValueError(f"{name} must be greater than zero, got 0")
+
+
+def _check_number(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise expected(name, "float", value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}")
+
+
+_CHECKS: dict[Any, Callable[[str, Any], object]] = {
+    bool: _check_bool,
+    int: _check_positive,
+    float: _check_number,
+    Activation: resolve_activation,
+    Initializer: resolve_initializer,
+}
+
+
+def _check(field: inspect.Parameter, value: Any) -> None:
+    name, annotation = field.name, field.annotation
+    if typing.get_origin(annotation) is Literal:
+        choices = typing.get_args(annotation)
+        if value not in choices:
+            raise ValueError(f"{name} should be one of {choices}, got {value!r}")
+    elif annotation is int and field.default == 0:  # a size that 0 switches off
+        _check_size(name, value)
+    elif annotation in _CHECKS:
+        _CHECKS[annotation](name, value)
+    elif annotation == bool | None and value is not None:
+        _check_bool(name, value)
+    elif annotation == torch.dtype | None and value is not None:
+        if not isinstance(value, torch.dtype):
+            raise expected(name, "torch.dtype", value)
+        if not value.is_floating_point:
+            raise TypeError(f"{name} should be a floating point dtype, got {value}")
+
+
+def check_declarations(
+    cls: type[Options], steps: StepSignature, options: inspect.Signature
+) -> None:
+    """Check that every option that a step relies on is declared by its class.
+
+    Raises:
+        TypeError: an argument of the step, or a stacked parameter, needs an option that
+            the class does not have.
+    """
+
+    def follows(name: str) -> bool:
+        """Whether the value follows from other options."""
+        return isinstance(getattr(cls, name, None), property)
+
+    needs: dict[str, tuple[str, str]] = {}  # the option's type, and the argument that needs it
+    for argument in steps.arguments:
+        match argument.role:
+            case roles.ConstantRole() if follows(argument.name):
+                pass
+            case roles.MapsRole(layers=name) if follows(name):
+                pass
+            case roles.ConstantRole():
+                needs[argument.name] = "float", argument.name
+            case roles.NonlinearityRole():
+                needs[argument.name] = "Activation", argument.name
+            case roles.NormRole(epsilon=name):
+                needs[name] = "float", argument.name
+            case roles.ScalarRole():
+                needs[f"{argument.name}_init"] = "float", argument.name
+            case roles.DelayedRole(steps=name) | roles.MapsRole(layers=name):
+                needs[name] = "int", argument.name
+            case _:
+                pass
+    needs |= {option: ("float", name) for option, name in check_first(cls, steps).items()}
+    for kernel, names in steps.stacked().items():
+        needs[kernel.weight_option] = "Initializer", names[0]
+        if kernel.bias is not None:
+            needs[kernel.bias_flag] = "bool | None", names[0]
+            needs[kernel.bias_option] = "Initializer", names[0]
+    for option, (kind, name) in needs.items():
+        if option not in options.parameters:
+            way = "declare it in the class body, with its type and default"
+            if hasattr(cls, option):  # which without a type is no option
+                way = f"annotate it: {option}: {kind} = {getattr(cls, option)!r}"
+            raise TypeError(
+                f"{cls.__name__}.step: argument {name!r} needs the option {option!r}; {way}"
+            )
+    rehearse(cls, steps, options)
+
+
+def options_repr(instance: object, options: inspect.Signature) -> str:
+    """The sizes, and every option that is not at its default, as torch prints them."""
+    parts = []
+    for name, field in options.parameters.items():
+        value = getattr(instance, name, field.default)
+        default = field.default
+        # Left out, it follows ``bias``; in a cell without its kernel it stays None.
+        if default is None and value is not None and name.endswith("_bias"):
+            default = getattr(instance, "bias", None)
+        if default is inspect.Parameter.empty:
+            parts.append(f"{value}")
+        elif value != default:
+            parts.append(f"{name}={getattr(value, '__name__', value)}")
+    return ", ".join(parts)

@@ -1,0 +1,172 @@
+"""Runs a step once where its class is written, on stand-ins for what it will be given.
+
+A stand-in takes part in whatever a tensor can, and knows only what it depends on. So what a step
+returns, and what it applies its maps to, is seen before there are sizes and parameters.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import Any, NoReturn
+
+from torch import Tensor
+
+from .. import roles
+from ..complex_numbers import Complex
+from .signature import StepSignature
+from .step_contract import StepError, check_mapped, returned
+
+__all__ = ["rehearse"]
+
+
+class Dependence(IntEnum):
+    """The most that a value of a step depends on."""
+
+    #: Numbers that are the same for all units: constants, learned scalars.
+    NUMBER = 0
+    #: Also learned numbers for each unit, the same at every step and for every sequence.
+    UNIT = 1
+    #: Also the input or a state.
+    SEQUENCE = 2
+
+
+class UnknownError(Exception):
+    """The step asks for something that only a tensor can tell."""
+
+
+class StandIn:
+    """Stands for a tensor, and for what its methods and attributes give."""
+
+    def __init__(self, dependence: Dependence) -> None:
+        self._dependence = dependence
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> StandIn:
+        return cls(_dependence((args, kwargs)))
+
+    def __getattr__(self, name: str) -> StandIn:
+        if name.startswith("__"):  # of which Python would make use
+            raise AttributeError(name)
+        return self
+
+    def _with(self, *others: Any, **options: Any) -> Any:
+        if any(isinstance(other, Complex) for other in others):
+            return NotImplemented  # its own operator is asked next
+        return StandIn(_dependence((self, others, options)))
+
+    def _unknown(self, *others: Any) -> NoReturn:
+        raise UnknownError
+
+    __call__ = __getitem__ = __neg__ = __pos__ = __abs__ = __invert__ = _with
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _with
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _with
+    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _with
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _with
+    __lt__ = __le__ = __gt__ = __ge__ = _with
+    __eq__ = __ne__ = _with
+    __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _unknown
+    __hash__ = object.__hash__
+
+
+def _dependence(value: object) -> Dependence:
+    """The most that a value depends on, or any of those that it holds."""
+    if isinstance(value, StandIn):
+        return value._dependence
+    if isinstance(value, Tensor):  # from outside the step
+        return Dependence.UNIT
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return max(map(_dependence, value), default=Dependence.NUMBER)
+    return Dependence.NUMBER
+
+
+def rehearse(cls: type, signature: StepSignature, options: inspect.Signature) -> None:
+    """Run the step of a class of cells on stand-ins, and hold it to its declaration.
+
+    Args:
+        cls: the class.
+        signature: its step's.
+        options: its constructor's, for the values of constants.
+
+    Raises:
+        StepError: it returns nothing, fewer or more values than declared or one that depends on
+            no input, or applies a map to a number.
+    """
+    owner = cls.__name__
+    arguments = [
+        _argument(owner, each.name, each.role, options.parameters) for each in signature.arguments
+    ]
+    try:
+        result = signature.call(cls.step, arguments)  # type: ignore[attr-defined]
+    except StepError:
+        raise
+    except Exception:  # what goes wrong with stand-ins need not go wrong with tensors
+        return
+    values = returned(owner, signature, result, (StandIn, Tensor))
+    for name, value in zip(signature.results, values, strict=True):
+        if _dependence(value) is not Dependence.SEQUENCE:
+            raise StepError(
+                f"{owner}.step: {name} depends on neither the input nor a state; expected a value "
+                "for each sequence of the batch"
+            )
+
+
+def _argument(
+    owner: str, name: str, role: roles.Role, options: Mapping[str, inspect.Parameter]
+) -> object:
+    """What stands for an argument of the step."""
+    match role:
+        case roles.ConstantRole():
+            default = options[name].default if name in options else None
+            # A property and what has no default yet may be anything.
+            return default if isinstance(default, int | float) else StandIn(Dependence.SEQUENCE)
+        case roles.ScalarRole():
+            return StandIn(Dependence.NUMBER)
+        case roles.VectorRole() | roles.BiasRole():
+            return StandIn(Dependence.UNIT)
+        case roles.NonlinearityRole():
+            return _nonlinearity
+        case roles.MapRole():
+            return _map(owner, name)
+        case roles.MapsRole(layers=layers, first=first):
+            default = options[layers].default if layers in options else None
+            last = default if isinstance(default, int) else first + 2
+            return tuple(_map(owner, f"{name}{layer}") for layer in range(first, last))
+        case roles.NormRole():
+            return _norm(owner, name)
+        case _:
+            return StandIn(Dependence.SEQUENCE)
+
+
+def _nonlinearity(value: Any) -> StandIn:
+    if not isinstance(value, StandIn):
+        raise UnknownError
+    return value
+
+
+def _map(owner: str, name: str) -> Callable[[Any], StandIn]:
+    def apply(value: Any) -> StandIn:
+        found = _dependence(value)
+        check_mapped(owner, name, None if found is Dependence.NUMBER else 0, 0)
+        return StandIn(found)
+
+    return apply
+
+
+def _norm(owner: str, name: str) -> Callable[..., tuple[StandIn, ...]]:
+    each = _map(owner, name)
+
+    def apply(*values: Any) -> tuple[StandIn, ...]:
+        together = _dependence([each(value) for value in values])
+        return tuple(StandIn(together) for _ in values)
+
+    return apply

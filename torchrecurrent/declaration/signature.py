@@ -1,0 +1,170 @@
+"""Reads a cell's ``step``: which argument plays which role, what is returned."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import roles
+from ..complex_numbers import Complex, ComplexMap
+from ..roles import Kernel, Role
+from .annotations import hints_of
+
+__all__ = ["Argument", "StepSignature"]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a step."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class StepSignature:
+    """The arguments of a step, in order, and whether it returns an output of its own."""
+
+    arguments: tuple[Argument, ...]
+    has_output: bool
+    #: The arguments as the step has them, where a complex number is one, and not two.
+    written: tuple[Argument, ...]
+    #: The states, a delay line last; the names of the numbers that are options of the instance.
+    states: tuple[Argument, ...] = field(init=False)
+    constants: tuple[str, ...] = field(init=False)
+    has_delay: bool = field(init=False)
+    #: What it returns, in words.
+    results: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:  # once: they are asked for at every call
+        delayed = tuple(self.having(roles.DelayedRole))
+        names = [argument.name for argument in self.having(roles.ConstantRole)]
+        norms = [argument.role for argument in self.having(roles.NormRole)]
+        names += [role.epsilon for role in norms if isinstance(role, roles.NormRole)]
+        object.__setattr__(self, "states", (*self.having(roles.StateRole), *delayed))
+        object.__setattr__(self, "constants", tuple(dict.fromkeys(names)))
+        object.__setattr__(self, "has_delay", bool(delayed))
+        new = [f"the new state {argument.name!r}" for argument in self.having(roles.StateRole)]
+        object.__setattr__(self, "results", ("the output",) * self.has_output + tuple(new))
+
+    @classmethod
+    def of(cls, owner: str, step: Callable[..., Any]) -> StepSignature:
+        """Read the annotations of ``step``; ``owner`` names the cell in errors.
+
+        Raises:
+            TypeError: an argument without a role, no state, or a return annotation
+                whose length is not that of the states.
+        """
+        hints = hints_of(step)
+        written = []
+        for name in inspect.signature(step).parameters:
+            role = _role(hints.get(name))
+            if role is None:
+                raise TypeError(
+                    f"{owner}.step: argument {name!r} has no role; annotate it with one of "
+                    f"{', '.join(roles.__all__)} from torchrecurrent.roles"
+                )
+            written.append(Argument(name, role))
+        returned = _returned(hints.get("return"))
+        signature = cls(
+            tuple(real for argument in written for real in _real(argument)),
+            bool(returned) and isinstance(_role(returned[0]), roles.OutputRole),
+            tuple(written),
+        )
+        signature._check(owner, len(returned) + returned.count(Complex))
+        return signature
+
+    def _check(self, owner: str, returned: int) -> None:
+        states = [argument.name for argument in self.having(roles.StateRole)]
+        if not states:
+            raise TypeError(f"{owner}.step: expected at least one argument annotated State")
+        if len(list(self.having(roles.DelayedRole))) > 1:
+            raise TypeError(f"{owner}.step: expected at most one argument annotated Delayed")
+        expected = len(states) + self.has_output
+        if returned != expected:
+            raise TypeError(
+                f"{owner}.step: expected a return annotation of {expected} tensor(s), "
+                f"one for each of the states ({', '.join(states)})"
+                f"{' after the output' if self.has_output else ''}, got {returned}"
+            )
+        sources = states + [argument.name for argument in self.having(roles.DelayedRole)]
+        for argument in self.having(roles.ProductRole):
+            of = argument.role.of  # type: ignore[attr-defined]
+            if of is not None and of not in sources:
+                raise TypeError(
+                    f"{owner}.step: argument {argument.name!r} is a product with {of!r}; "
+                    f"expected one of the states ({', '.join(sources)})"
+                )
+
+    def call(self, step: Callable[..., Any], values: Iterable[Any]) -> Any:
+        """Call ``step`` with a value for each of ``arguments``; complex results are two."""
+        given = iter(values)
+        result = step(*(_whole(argument.role, given) for argument in self.written))
+        if isinstance(result, tuple):
+            return tuple(part for value in result for part in _parts(value))
+        parts = _parts(result)
+        return parts if len(parts) > 1 else result
+
+    def having(self, role: type[Role]) -> Iterator[Argument]:
+        """The arguments of one role, in order."""
+        return (argument for argument in self.arguments if isinstance(argument.role, role))
+
+    def stacked(self) -> dict[Kernel, list[str]]:
+        """For each stacked parameter, the names of the arguments that draw on it."""
+        stacks: dict[Kernel, list[str]] = {}
+        for argument in self.arguments:
+            for kernel in kernels_of(argument.role):
+                stacks.setdefault(kernel, []).append(argument.name)
+        return stacks
+
+
+def kernels_of(role: Role) -> tuple[Kernel, ...]:
+    """The stacked parameters that an argument of this role draws on."""
+    match role:
+        case roles.ProductRole(input=first, recurrent=second):
+            return tuple(kernel for kernel in (first, second) if kernel is not None)
+        case (
+            roles.MapRole(kernel=kernel)
+            | roles.MapsRole(kernel=kernel)
+            | roles.VectorRole(kernel=kernel)
+        ):
+            return (kernel,)
+        case _:
+            return ()
+
+
+def _real(argument: Argument) -> tuple[Argument, ...]:
+    """The arguments that one of the step stands for."""
+    match argument:
+        case Argument(name, roles.ComplexRole(part)):
+            return Argument(f"{name}_re", part), Argument(f"{name}_im", part)
+    return (argument,)
+
+
+def _whole(role: Role, values: Iterator[Any]) -> Any:
+    """The value of an argument of the step, put together from ``values``, its parts."""
+    match role:
+        case roles.ComplexRole(part):
+            number = Complex(next(values), next(values))
+            return ComplexMap(number) if isinstance(part, roles.MapRole) else number
+    return next(values)
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    return (value.real, value.imag) if isinstance(value, Complex) else (value,)
+
+
+def _role(hint: Any) -> Role | None:
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, Role):
+            return extra
+    return None
+
+
+def _returned(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) is tuple:
+        return typing.get_args(hint)
+    return () if hint is None or hint is type(None) else (hint,)

@@ -1,0 +1,1 @@
+"""A program as C: its text, its compiler, its call."""

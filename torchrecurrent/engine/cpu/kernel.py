@@ -1,0 +1,182 @@
+"""Runs compiled kernels: fills in their pointers."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..program.batch import Batch
+from ..program.buffers import forward_buffers
+from ..program.parameters import Parameters
+from ..program.plan import Plan
+from ..program.weight_gradients import weight_gradients
+from .emit import Real, Source, emit_c
+from .memory import fresh
+from .products import products
+from .threads import share
+
+__all__ = ["FEW_ROWS", "REALS", "Kernel", "SequenceArguments"]
+
+#: The C type of a dtype.
+REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double"}
+#: Below this many numbers a second thread costs more than it brings.
+_WORTH_A_THREAD = 1 << 14
+#: Up to so many rows, multiplying with a kernel as it is beats packing it first.
+FEW_ROWS = 4
+
+
+class SequenceArguments(ctypes.Structure):
+    """``sequence_t`` of the emitted code."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("p", "c", "sizes", "offsets", "w", "blocks")),
+        *((name, ctypes.c_int64) for name in ("T", "I", "batch", "keep", "packed")),
+    )
+
+
+class Kernel:
+    """A plan in one precision, compiled."""
+
+    def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
+        from .cache import load  # its file locks do not exist on Windows
+
+        self.plan = plan
+        self.source: Source = emit_c(plan, REALS[dtype])
+        with ThreadPoolExecutor(1) as pool:  # two compilers side by side, the first time
+            pending = pool.submit(products, REALS[dtype])
+            library = load(self.source.text)
+            self._products = pending.result()
+        self.call, self._backward = library.forward, library.backward
+        self.blocks = self._products.blocks
+        #: Arrays for what is handed over: the pointers, the constants; and the widths.
+        self.pointers = ctypes.c_void_p * max(1, len(self.source.slots))
+        self.numbers = ctypes.c_double * max(1, len(plan.constants))
+        self._widths = (ctypes.c_int64 * (len(plan.widths) + 1))(*plan.widths, max(plan.widths))
+        self.widths = ctypes.addressof(self._widths)
+        self.scratch = plan.scratch()
+        self.parameters = Parameters(plan, dtype.itemsize)
+        #: Room for what is computed from parameters before the loop, for each slice.
+        self.sums = self.source.vectors * max(plan.widths) if "vectors" in self.source.slots else 0
+
+    def forward(
+        self,
+        batch: Batch,
+        weights: Mapping[str, Tensor],
+        states: Sequence[Tensor],
+        constants: Sequence[float],
+        keep: bool,
+    ) -> dict[str, Tensor]:
+        """All tensors that the sequence makes, under the names of the kernel's slots.
+
+        Without ``keep`` there is no backward pass: only the output has a row for each step.
+        """
+        stays = self.plan.kept() if keep else {}
+        tensors = {
+            name: fresh(batch.data, (batch.rows if name in stays else batch.size, width))
+            for name, width in self.scratch.items()
+        }
+        tensors |= forward_buffers(self.plan, batch, states, keep, fresh)
+        packed = batch.rows > FEW_ROWS
+        parts = self.parameters.packed(weights, self._products.panel) if packed else {}
+        self._run(
+            self.call,
+            tensors | parts,
+            weights,
+            batch,
+            constants,
+            (keep, packed),
+            self._slices(batch),
+        )
+        return tensors
+
+    def backward(
+        self,
+        batch: Batch,
+        tensors: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        constants: Sequence[float],
+        grad_output: Tensor,
+        grad_states: Sequence[Tensor],
+        needs_data: bool,
+        overwrites: bool,
+    ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        """Gradients of the data, the weights and the first states; overwrites ``grad_states``.
+
+        With ``overwrites`` the gradient of Z takes the place of Z.
+        """
+        plan, data, rows = self.plan, batch.data, batch.rows
+        slices, count, widest = self._slices(batch), len(plan.learned), max(plan.widths)
+        z = tensors["Z"]
+        work = {"dZ": z if overwrites else fresh(z, z.shape)}
+        work |= {"dY": grad_output, "step": data.new_empty(slices, count, widest)}
+        work |= {name: data.new_zeros(slices, count, widest) for name in ("sum", "lost")}
+        work |= {f"G.{name}": g for name, g in zip(plan.states, grad_states, strict=True)}
+        for each in plan.maps:
+            wide, narrow = self.scratch[f"V.{each.name}"], self.scratch[f"M.{each.name}"]
+            if each.weight is None:  # what is averaged backward is as wide as what was forward
+                work[f"dM.{each.name}"] = data.new_empty(batch.size, wide)
+                work[f"dV.{each.name}"] = data.new_empty(batch.size, narrow)
+            else:
+                work[f"dM.{each.name}"] = fresh(data, (rows, narrow))
+                work[f"dV.{each.name}"] = data.new_empty(batch.size, wide)
+        if (plan.inputs and needs_data) or plan.raw_gradient:
+            work["dX"] = grad_data = fresh(data, data.shape)
+        else:
+            grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
+        work |= self.parameters.packed(weights, self._products.panel, needs_data, transposed=True)
+        self._run(
+            self._backward,
+            {**tensors, **work},
+            weights,
+            batch,
+            constants,
+            (True, True),
+            slices,
+        )
+        sums = {leaf: work["sum"][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
+        grads = weight_gradients(
+            plan, self.parameters, batch, tensors, work, weights, sums, self._products.add
+        )
+        return grad_data, grads, list(grad_states)
+
+    def _slices(self, batch: Batch) -> int:
+        """How many threads share the batch."""
+        work = batch.rows * self.scratch["Z"]
+        return max(1, min(torch.get_num_threads(), batch.size, work // _WORTH_A_THREAD))
+
+    def _run(
+        self,
+        function: Any,
+        tensors: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        batch: Batch,
+        constants: Sequence[float],
+        flags: tuple[bool, bool],
+        slices: int,
+    ) -> None:
+        found = self.parameters.addresses(weights)
+        found |= {name: tensor.data_ptr() for name, tensor in tensors.items()}
+        if self.sums:
+            sums = batch.data.new_empty(slices * self.sums)
+            found["vectors"] = sums.data_ptr()
+        pointers = self.pointers(*map(found.get, self.source.slots))
+        numbers = self.numbers(*constants)
+        offsets = batch.offsets()
+        arguments = SequenceArguments(
+            ctypes.addressof(pointers),
+            ctypes.addressof(numbers),
+            None if batch.sizes is None else batch.sizes.data_ptr(),
+            None if offsets is None else offsets.data_ptr(),
+            self.widths,
+            self.blocks,
+            batch.steps,
+            batch.data.size(-1),
+            batch.size,
+            *flags,
+        )
+        share(function, arguments, slices)

@@ -1,0 +1,112 @@
+"""A single time step without gradients, with as little around it as can be.
+
+At a batch of one, filling in a kernel's pointers takes longer than the kernel: here all that
+does not change from call to call is worked out once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from .kernel import FEW_ROWS, Kernel, SequenceArguments
+from .threads import Call
+
+__all__ = ["OneStep"]
+
+
+class OneStep:
+    """One step of a kernel.
+
+    Args:
+        kernel: the kernel.
+        names: the parameters, in the order in which they will be given.
+    """
+
+    def __init__(self, kernel: Kernel, names: Sequence[str]) -> None:
+        plan, parameters = kernel.plan, kernel.parameters
+        place = {slot: k for k, slot in enumerate(kernel.source.slots)}
+        self._kernel, self._itemsize = kernel, parameters.itemsize
+        self._data = place.get("X")
+        self._before = [place.get(f"S0.{name}") for name in plan.states]
+        self._after = [place.get(f"S.{name}") for name in plan.states]
+        self._widths = [plan.widths[each] for each in plan.states.values()]
+        self._output = place.get("Y")
+        self._output_width = plan.widths[plan.output_width]
+        numbers = {name: k for k, name in enumerate(names)}
+        #: Of each pointer into a parameter: its place, the parameter, rows, bytes.
+        self._parameters = [
+            (place[slot], numbers[name], 0, offset) for slot, name, offset in parameters.vectors
+        ] + [
+            (place[f"W.{each.name}"], numbers[each.weight], each.start, 0)
+            for each in parameters.dense
+        ]
+        #: Of each pointer into the scratch memory: its place, and where it begins in each row.
+        self._scratch: list[tuple[int, int]] = []
+        self._scratch_width = 0
+        for slot, width in kernel.scratch.items():
+            if slot in place:
+                self._scratch.append((place[slot], self._scratch_width))
+                self._scratch_width += width
+        self._vectors = place.get("vectors")
+
+    def __call__(
+        self,
+        data: Tensor,
+        weights: Sequence[Tensor],
+        states: Sequence[Tensor],
+        constants: Sequence[float],
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
+        """The output ``(N, width)`` and the new states; ``None`` if the batch is large.
+
+        Args:
+            data: ``(N, I)``, contiguous, as all of these.
+            weights: the parameters.
+            states: each ``(N, width)``.
+            constants: numbers of the step.
+        """
+        kernel, itemsize, rows = self._kernel, self._itemsize, data.size(0)
+        if rows > FEW_ROWS:
+            return None
+        pointers = kernel.pointers()
+        starts = [weight.data_ptr() for weight in weights]
+        for place, number, row, offset in self._parameters:
+            if row:
+                offset = row * weights[number].size(1) * itemsize
+            pointers[place] = starts[number] + offset
+        scratch = data.new_empty(rows * self._scratch_width + kernel.sums)
+        start = scratch.data_ptr()
+        for place, width in self._scratch:
+            pointers[place] = start + rows * width * itemsize
+        if self._vectors is not None:
+            pointers[self._vectors] = start + rows * self._scratch_width * itemsize
+        if self._data is not None:
+            pointers[self._data] = data.data_ptr()
+        made = tuple(data.new_empty((rows, width)) for width in self._widths)
+        for before, after, old, new in zip(self._before, self._after, states, made, strict=True):
+            if before is not None:
+                pointers[before] = old.data_ptr()
+            if after is not None:
+                pointers[after] = new.data_ptr()
+        output = made[0]
+        if self._output is not None:
+            output = data.new_empty((rows, self._output_width))
+            pointers[self._output] = output.data_ptr()
+        numbers = kernel.numbers(*constants)
+        arguments = SequenceArguments(
+            ctypes.addressof(pointers),
+            ctypes.addressof(numbers),
+            None,
+            None,
+            kernel.widths,
+            kernel.blocks,
+            1,
+            data.size(1),
+            rows,
+            True,
+            False,
+        )
+        kernel.call(ctypes.byref(Call(None, None, 0, 1, 1, ctypes.addressof(arguments))))
+        return output, made

@@ -1,0 +1,1 @@
+"""A program as Triton kernels: their text, and what launches them."""

@@ -1,0 +1,130 @@
+"""Starts Triton kernels: which programs there are, and what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..program.plan import Plan
+from .emit import TritonSource
+from .load import interpreted, load_text
+from .text import Spec
+
+__all__ = ["Cut", "Grid"]
+
+#: In the interpreter, where several programs should meet at a small size too.
+_FEW_LANES, _FEW_UNITS = 32, 8
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """When steps are cut into chunks. Chunks cost a second reading of what the loop reads."""
+
+    programs: int  # that fill a multiprocessor
+    fewest: int  # chunks that are worth it
+    most: int  # each applies those before it
+    shortest: int  # steps of a chunk
+
+
+#: Of a GPU: to be measured. In the interpreter short sequences are to be cut too.
+_GPU, _INTERPRETER = _Limits(8, 3, 16, 32), _Limits(3, 2, 3, 2)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Of a sequence: how many steps each chunk but the last has."""
+
+    length: int
+    chunks: int
+
+
+class Grid:
+    """The kernels of a plan, loaded when the first of them starts."""
+
+    def __init__(self, plan: Plan, source: TritonSource) -> None:
+        self._plan, self._source = plan, source
+
+    def kernels(self, name: str) -> list[Spec] | None:
+        """Those of a part; ``None``: the plan has no such part."""
+        return self._source.kernels.get(name)
+
+    def cut(self, name: str, steps: int, rows: int, device: torch.device) -> Cut:
+        """As many chunks as the GPU has room for, if the part can be cut at all.
+
+        Args:
+            name: of the part.
+            steps: of the longest sequence.
+            rows: how many sequences there are.
+            device: where they are.
+        """
+        if self.kernels(f"{name} ends") is None:
+            return Cut(steps, 1)
+        limits, room = _INTERPRETER, 1
+        if device.type == "cuda":
+            limits, room = _GPU, torch.cuda.get_device_properties(device).multi_processor_count
+        units = max(self._plan.widths[spec.place] for spec in self._source.kernels[name])
+        tall, wide = tile(rows, units, _lanes(4))
+        programs = 1 if interpreted() else -(-rows // tall) * -(-units // wide)
+        chunks = min(limits.programs * room // programs, limits.most, steps // limits.shortest)
+        length = steps if chunks < limits.fewest else -(-steps // chunks)
+        return Cut(length, -(-steps // length))
+
+    def launch(
+        self,
+        name: str,
+        tensors: Mapping[str, Tensor],
+        rows: int,
+        numbers: Sequence[object],
+        constants: Sequence[float],
+        flags: Mapping[str, object],
+        warps: int,
+        chunks: int = 1,
+    ) -> None:
+        """Start the kernels of one part of a step: one for each width.
+
+        Args:
+            name: of the part.
+            tensors: by slot.
+            rows: how many sequences there are.
+            numbers: what comes after the pointers.
+            constants: of the step.
+            flags: what is constant to the compiler, besides the widths.
+            warps: of a program. One alone has no others to wait for at each step; few leave
+                programs for the whole GPU.
+            chunks: that the steps are cut into.
+        """
+        widths = {f"w{k}": width for k, width in enumerate(self._plan.widths)}
+        data = tensors["X"]
+        for spec in self._source.kernels[name]:
+            units = self._plan.widths[spec.place]
+            tall, wide = tile(rows, units, warps * _lanes(data.element_size()))
+            function: Any = load_text(self._source.text)[spec.name]
+            function[(-(-rows // tall), -(-units // wide), chunks)](
+                *(tensors[slot] for slot in spec.slots),
+                *numbers,
+                *constants,
+                **widths,
+                I=data.size(-1),
+                **flags,
+                ROWS=tall,
+                BLOCK=wide,
+                num_warps=max(1, min(warps, tall * wide // 32)),
+            )
+
+
+def _lanes(itemsize: int) -> int:
+    """Units of a warp: a thread loads four bytes at least, or nothing is loaded ahead."""
+    return 32 * max(1, 4 // itemsize)
+
+
+def tile(rows: int, units: int, lanes: int) -> tuple[int, int]:
+    """Sequences and units of a program, both powers of two."""
+    widest = lanes
+    if interpreted():
+        lanes, widest = _FEW_LANES, _FEW_UNITS
+    wide = min(widest, 1 << (units - 1).bit_length())
+    return min(lanes // wide, 1 << (rows - 1).bit_length()), wide

@@ -1,0 +1,61 @@
+"""Products that need not wait in the loop.
+
+Those of a state that is the step before's input can be taken before it; maps that nothing but the
+output needs, such as a readout, after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from ..ir.graph import Leaf
+from ..program.batch import Batch
+from ..program.plan import Plan
+from .products import blocks_of, multiply
+
+__all__ = ["add_lifted", "is_elementwise", "lifted_gradients"]
+
+
+def is_elementwise(plan: Plan) -> bool:
+    """Whether, such products apart, nothing in the loop joins one unit to another."""
+    new = dict(zip(plan.states, plan.new_states, strict=True))
+    leaves = [plan.graph.nodes[new[product.state]].leaf for product in plan.products]
+    return _maps_read_out(plan) and all(leaf == Leaf("x", "input") for leaf in leaves)
+
+
+def _maps_read_out(plan: Plan) -> bool:
+    """Whether all maps are readouts, and the output needs no state from before the step."""
+    if not plan.maps or plan.output is None:
+        return not plan.maps
+
+    def kinds(nodes: Iterable[int]) -> set[str]:
+        leaves = [plan.graph.nodes[node].leaf for node in plan.graph.needed(nodes)]
+        return {leaf.kind for leaf in leaves if leaf is not None}
+
+    before = [*plan.new_states, *(each.argument for each in plan.maps)]
+    return "m" not in kinds(before) and "s" not in kinds([plan.output])
+
+
+def add_lifted(plan: Plan, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
+    """Bring all products of an elementwise plan into Z, for all steps at once."""
+    for k, product in enumerate(plan.products):
+        z = tensors["Z"][:, plan.span(product.columns)]
+        blocks = blocks_of(tensors[f"W.{k}"], product.heads).transpose(1, 2)
+        first = tensors[f"S0.{product.state}"]
+        multiply(first, blocks, z[: batch.size], adds=product.adds)
+        if batch.rows > batch.size:
+            inputs = batch.data.flatten(0, -2)[batch.previous_rows()]
+            multiply(inputs, blocks, z[batch.size :], adds=product.adds)
+
+
+def lifted_gradients(plan: Plan, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
+    """Add what these products pass on to the gradients of the input and of the first states."""
+    for k, product in enumerate(plan.products):
+        dz = tensors["dZ"][:, plan.span(product.columns)]
+        blocks = blocks_of(tensors[f"W.{k}"], product.heads)
+        passed = dz.new_empty(batch.rows, blocks.size(0) * blocks.size(2))
+        multiply(dz, blocks, passed, adds=False)
+        tensors[f"G.{product.state}"] += passed[: batch.size]
+        tensors["dX"].view(batch.rows, -1)[batch.previous_rows()] += passed[batch.size :]

@@ -1,0 +1,1 @@
+"""From a cell to what both passes multiply, compute and keep."""

@@ -1,0 +1,301 @@
+"""From a cell to a plan: gives the step symbols, and reads what it made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ... import roles
+from ...activations import resolve_activation
+from ...declaration.layout import MULTIPLICATIVE
+from ...declaration.step_contract import StepError, check_mapped, check_width, returned
+from ...normalization import normalizer
+from ...roles import Kernel
+from ..ir.derive import derive
+from ..ir.graph import Graph, Leaf
+from ..ir.trace import Symbol, UntraceableError
+from ..ir.widths import node_widths
+from .plan import Map, Plan, Product, Vector, grouped
+
+if TYPE_CHECKING:
+    from ...cell import BaseRecurrentCell
+
+__all__ = ["make_plan"]
+
+#: Each step of a delay line is a state to the kernel, moved at every time step.
+_LONGEST_DELAY = 32
+
+
+def make_plan(cell: BaseRecurrentCell) -> Plan:
+    """Trace the step of ``cell`` and derive its backward pass.
+
+    Raises:
+        UntraceableError: something in it is beyond this engine; the message says what.
+        StepError: it does not keep what it declares, as the reference would find.
+    """
+    return _Tracer(cell).plan()
+
+
+class _Tracer:
+    def __init__(self, cell: BaseRecurrentCell) -> None:
+        self.cell = cell
+        self.graph = Graph()
+        self.vectors: dict[str, Vector] = {}
+        self.maps: list[Map] = []
+        self.mapped: dict[str, int] = {}  # width of each map's result
+        self.leaf_widths: dict[Leaf, int] = {}
+        self.states = dict(zip(cell.state_names, cell.state_widths, strict=True))
+        self.line: list[str] = []  # the states of the delay line, oldest first
+        for argument in cell.signature.having(roles.DelayedRole):
+            steps = self.states.pop(argument.name) // cell.output_size
+            if steps > _LONGEST_DELAY:
+                raise UntraceableError(f"a delay of more than {_LONGEST_DELAY} steps has no kernel")
+            self.line = [f"{argument.name}.{k}" for k in range(steps)]
+            self.states |= dict.fromkeys(self.line, cell.output_size)
+        self.columns = {b.name: b.stop - b.start for b in cell.layout.projected}
+        self.inputs = len(self.columns)
+        self.products = self._dense_products()
+
+    def _dense_products(self) -> list[Product]:
+        """Group the recurrent products: neighbours in the kernel and in Z are one."""
+        products: list[Product] = []
+        names = list(self.columns)
+        for run in self.cell.layout.runs:
+            first = True
+            for name in run.names:
+                block = self.cell.layout.block(run.kernel, name)
+                if block is None or block.columns is None:
+                    continue  # diagonal: an elementwise product in the step's graph
+                adds = name in names and self.cell.integration == "additive"
+                column = name if adds else self._second_column(name)
+                self.columns.setdefault(column, block.stop - block.start)
+                of = self.line[0] if run.of not in self.states else run.of
+                heads = self.states[of] // block.columns
+                last = products[-1] if products and not first else None
+                order = list(self.columns)
+                if (
+                    last
+                    and heads == 1
+                    and last.adds == adds
+                    and order.index(last.columns[-1]) + 1 == order.index(column)
+                ):
+                    products[-1] = Product(
+                        last.weight, last.start, (*last.columns, column), of, adds, 1
+                    )
+                else:
+                    weight = run.kernel.weight
+                    products.append(Product(weight, block.start, (column,), of, adds, heads))
+                first = False
+        return products
+
+    def _second_column(self, name: str) -> str:
+        """Where the recurrent product goes that is not added to the input's."""
+        return f"{name}.h" if name in self.columns else name
+
+    def plan(self) -> Plan:
+        cell, graph = self.cell, self.graph
+        arguments = [self._argument(a.name, a.role) for a in cell.signature.arguments]
+        try:
+            result = cell.signature.call(type(cell).step, arguments)
+        except StepError:
+            raise
+        except (TypeError, AttributeError, ValueError) as error:
+            raise UntraceableError(f"its step can't be traced: {error}") from error
+        nodes = self._returned(result)
+        output = nodes.pop(0) if cell.signature.has_output else None
+        names = list(self.states)
+        # The delay line forgets its oldest step and takes the present state.
+        nodes += [graph.leaf("s", name) for name in (*self.line[1:], names[0])][: len(self.line)]
+        seeds: dict[int, int] = {}
+        for name, node in zip(names, nodes, strict=True):
+            self._seed(seeds, node, self._leaf("g", name, self.states[name]).node)
+        self._seed(
+            seeds,
+            nodes[0] if output is None else output,
+            self._leaf("y", "output", cell.output_size).node,
+        )
+        maps = grouped(self.maps, self.mapped)
+        groups = {
+            graph.leaf("m", name): (each.argument, each.name)
+            for each in maps
+            for name in each.names
+        }
+        forward = node_widths(graph, self.leaf_widths.get)
+        for each in maps:
+            self._leaf("a", each.name, forward[each.argument])
+        gradients = derive(graph, seeds, groups)
+        return self._assemble(tuple(nodes), output, maps, gradients)
+
+    def _assemble(
+        self,
+        nodes: tuple[int, ...],
+        output: int | None,
+        maps: list[Map],
+        gradients: dict[Leaf, int],
+    ) -> Plan:
+        zero = self.graph.number(0)
+        self.graph.complete = True
+        found = node_widths(self.graph, self.leaf_widths.get)
+        hidden = self.cell.hidden_size
+        widths = list(dict.fromkeys([hidden, *filter(None, found)]))
+
+        def place(named: dict[str, int]) -> dict[str, int]:
+            return {name: widths.index(width) for name, width in named.items()}
+
+        return Plan(
+            self.graph,
+            tuple(widths),
+            [widths.index(width or hidden) for width in found],
+            place(self.columns),
+            self.inputs,
+            place(self.states),
+            self.cell.signature.constants,
+            self.vectors,
+            tuple(self.products),
+            tuple(maps),
+            place(self.mapped),
+            nodes,
+            output,
+            gradients,
+            len(self.line),
+            zero,
+        )
+
+    def _seed(self, seeds: dict[int, int], node: int, gradient: int) -> None:
+        seeds[node] = self.graph.op("add", seeds[node], gradient) if node in seeds else gradient
+
+    def _returned(self, result: object) -> list[int]:
+        """The nodes of what the step returned, held to what it declares."""
+        cell, owner = self.cell, type(self.cell).__name__
+        values = returned(owner, cell.signature, result, (Symbol, Tensor))
+        widths = (cell.output_size,) * cell.signature.has_output + cell.state_widths
+        found = node_widths(self.graph, self.leaf_widths.get)
+        for name, value, width in zip(cell.signature.results, values, widths, strict=False):
+            if isinstance(value, Tensor):
+                raise UntraceableError(f"{name} is a tensor from outside the step")
+            check_width(owner, name, found[value.node] or width, width)
+        return [value.node for value in values]
+
+    def _leaf(self, kind: str, name: str, width: int | None) -> Symbol:
+        if width is not None:
+            self.leaf_widths[Leaf(kind, name)] = width
+        return Symbol(self.graph, self.graph.leaf(kind, name))
+
+    def _state(self, name: str) -> Symbol:
+        name = name if name in self.states else self.line[0]
+        return self._leaf("s", name, self.states[name])
+
+    def _vector(self, kernel: Kernel, name: str) -> Symbol:
+        """An argument's rows of a kernel that has one number for each unit."""
+        block = self.cell.layout.block(kernel, name)
+        assert block is not None
+        leaf = f"{kernel.weight}.{name}"
+        self.vectors[leaf] = Vector(((kernel.weight, block.start),))
+        return self._leaf("v", leaf, block.stop - block.start)
+
+    def _biased(self, value: Symbol, name: str, *kernels: Kernel | None) -> Symbol:
+        """``value`` plus the sum of an argument's biases, where there are any."""
+        bias = self._bias(name, *kernels)
+        return value if isinstance(bias, float) else value + bias
+
+    def _bias(self, name: str, *kernels: Kernel | None) -> Symbol | float:
+        """The sum of an argument's biases of some kernels; of those with named biases if none."""
+        layout, parts, width = self.cell.layout, [], 0
+        for kernel in kernels or layout.named_biases:
+            bias = None if kernel is None else kernel.bias
+            block = None if kernel is None else layout.bias_block(kernel, name)
+            if bias is not None and block is not None and getattr(self.cell, bias) is not None:
+                parts.append((bias, block.start))
+                width = block.stop - block.start
+        if not parts:
+            return 0.0
+        self.vectors[f"bias.{name}"] = Vector(tuple(parts))
+        return self._leaf("v", f"bias.{name}", width)
+
+    def _argument(self, name: str, role: roles.Role) -> object:
+        match role:
+            case roles.StateRole() | roles.DelayedRole():
+                return self._state(name)
+            case roles.RawRole():
+                return self._leaf("x", "input", self.cell.input_size)
+            case roles.ConstantRole():
+                return self._leaf("c", name, None)
+            case roles.NonlinearityRole():
+                return resolve_activation(name, getattr(self.cell, name))
+            case roles.ScalarRole():
+                self.vectors[name] = Vector(((name, 0),), scalar=True)
+                return self._leaf("v", name, self.cell.hidden_size)
+            case roles.VectorRole(kernel=kernel):
+                return self._vector(kernel, name)
+            case roles.ProductRole():
+                return self._product(name, role)
+            case roles.BiasRole():
+                return self._bias(name)
+            case roles.MapRole():
+                return self._map(name, role)
+            case roles.NormRole(epsilon=epsilon):
+                return normalizer(self._average, self._leaf("c", epsilon, None))
+            case roles.MapsRole(layers=layers, first=first):
+                numbers = range(first, getattr(self.cell, layers))
+                return tuple(self._map(f"{name}{number}", role) for number in numbers)
+        raise UntraceableError(f"the role of {name!r} has no kernel yet")
+
+    def _product(self, name: str, role: roles.ProductRole) -> Symbol:
+        if name in self.cell.layout.identities:
+            return self._leaf("x", "input", self.cell.input_size)
+        x = None if role.input is None else self._leaf("z", name, self.columns[name])
+        value = x
+        if role.recurrent is not None:
+            block = self.cell.layout.block(role.recurrent, name)
+            assert block is not None
+            if block.columns is None:
+                state = self._state(role.of or self.cell.state_names[0])
+                value = self._vector(role.recurrent, name) * state
+                value = value if x is None else self._integrate(name, x, value)
+            elif x is None or self.cell.integration == "multiplicative":
+                column = self._second_column(name) if x is not None else name
+                value = self._leaf("z", column, self.columns[column])
+                value = value if x is None else self._integrate(name, x, value)
+            # else: the loop adds the dense product to the projection in Z
+        assert value is not None
+        return self._biased(value, name, role.input, role.recurrent)
+
+    def _integrate(self, name: str, x: Symbol, s: Symbol) -> Symbol:
+        if self.cell.integration == "additive":
+            return x + s
+        alpha, beta_s, beta_x = (self._vector(kernel, name) for kernel in MULTIPLICATIVE)
+        return alpha * x * s + beta_s * s + beta_x * x
+
+    def _map(self, name: str, role: roles.MapRole | roles.MapsRole) -> Callable[[Symbol], Symbol]:
+        kernel, columns = role.kernel, getattr(self.cell, role.columns)
+        block = self.cell.layout.block(kernel, name)
+
+        def apply(value: Symbol) -> Symbol:
+            if not isinstance(value, Symbol):
+                raise UntraceableError(f"the map {name!r} is applied to a {type(value).__name__}")
+            width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+            check_mapped(type(self.cell).__name__, name, width or columns, columns)
+            if block is None:
+                return value
+            if block.columns is None:
+                return self._biased(self._vector(kernel, name) * value, name, kernel)
+            if name in self.mapped:
+                raise UntraceableError(f"the map {name!r} is applied twice")
+            self.mapped[name] = block.stop - block.start
+            heads = columns // block.columns
+            self.maps.append(Map((name,), kernel.weight, block.start, value.node, heads))
+            return self._biased(self._leaf("m", name, self.mapped[name]), name, kernel)
+
+        return apply
+
+    def _average(self, value: Symbol) -> Symbol:
+        """A map without a kernel."""
+        width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+        if width is None:
+            raise UntraceableError("a number is normalised")
+        name = f"average.{len(self.maps)}"
+        self.mapped[name] = width
+        self.maps.append(Map((name,), None, 0, value.node, 1))
+        return self._leaf("m", name, width)

@@ -1,0 +1,104 @@
+"""What kind of recurrence a step is, read from its trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from dataclasses import dataclass
+
+from ..ir.operations import OPERATIONS
+from .plan import Plan
+
+__all__ = ["recurrence_kind"]
+
+_STAGES = ("", "", "two-stage", "three-stage")
+
+
+@dataclass(frozen=True)
+class _Value:
+    """What a value has to do with the state before the step.
+
+    Attributes:
+        degree: as a polynomial in the state; 0: it does not depend on it.
+        stages: how many matrix products follow each other on the way from the state to it.
+    """
+
+    degree: float = 0
+    stages: int = 0
+
+
+def recurrence_kind(plan: Plan) -> str:
+    """The kind of recurrence, in words.
+
+    - ``elementwise``: a unit sees the past of no other, and no weight multiplies the state;
+      ``diagonal``: likewise, but recurrent weights do, one for each unit; ``dense``: matrices.
+    - ``two-stage`` and so on: that many matrix products wait for each other in a step.
+    - ``linear``: the new state is linear in the old one, whatever the input is.
+
+    What only the output needs does not count, nor does a state that only hands an input on.
+    """
+    passed: frozenset[str] = frozenset()  # states of which some steps later nothing is left
+    while True:
+        values = _values(plan, passed)
+        new = dict(zip(plan.states, plan.new_states, strict=True))
+        found = frozenset(name for name, node in new.items() if not values[node].degree)
+        if found == passed:
+            break
+        passed = found
+    states = [values[node] for name, node in new.items() if name not in passed]
+    stages = max((value.stages for value in states), default=0)
+    words = ["dense" if stages else "diagonal" if _is_weighted(plan, values) else "elementwise"]
+    if stages > 1:
+        words.append(_STAGES[stages] if stages < len(_STAGES) else f"{stages}-stage")
+    if all(value.degree <= 1 for value in states):
+        words.append("linear")
+    return ", ".join(words)
+
+
+def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
+    """Of every node that the new states need."""
+    graph = plan.graph
+    read = {column: product.state for product in plan.products for column in product.columns}
+    arguments = {name: each.argument for each in plan.maps for name in each.names}
+    averages = {each.name for each in plan.maps if each.weight is None}
+    values: dict[int, _Value] = {}
+    for index in graph.needed((*plan.new_states, *arguments.values())):
+        node = graph.nodes[index]
+        leaf = node.leaf
+        if leaf is None:
+            values[index] = _result(node.op, [values[argument] for argument in node.args])
+        elif leaf.kind == "s" and leaf.name not in passed:
+            values[index] = _Value(1)
+        elif leaf.kind == "z" and leaf.name in read and read[leaf.name] not in passed:
+            values[index] = _Value(1, 1)
+        elif leaf.kind == "m" and (argument := values[arguments[leaf.name]]).degree:
+            # an average mixes units, but is no product that takes its time
+            stages = max(1, argument.stages + (leaf.name not in averages))
+            values[index] = _Value(argument.degree, stages)
+        else:
+            values[index] = _Value()
+    return values
+
+
+def _result(op: str, arguments: list[_Value]) -> _Value:
+    stages = max((argument.stages for argument in arguments), default=0)
+    depending = {place for place, argument in enumerate(arguments) if argument.degree}
+    if not depending:
+        return _Value()
+    groups = OPERATIONS[op].linear
+    if not depending <= {place for group in groups for place in group}:
+        return _Value(math.inf, stages)
+    # as a product is of its factors, it is linear in each group for itself
+    return _Value(sum(max(arguments[place].degree for place in group) for group in groups), stages)
+
+
+def _is_weighted(plan: Plan, values: dict[int, _Value]) -> bool:
+    """Whether a learned number for each unit multiplies what depends on the state."""
+    nodes = plan.graph.nodes
+    return any(
+        leaf is not None and leaf.kind == "v" and not plan.vectors[leaf.name].scalar
+        for index, value in values.items()
+        if nodes[index].op == "mul" and value.degree
+        for argument in nodes[index].args
+        for leaf in [nodes[argument].leaf]
+    )

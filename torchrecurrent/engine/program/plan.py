@@ -1,0 +1,155 @@
+"""What a kernel computes: a traced step, cut at maps, with its backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..ir.graph import Graph, Leaf
+
+__all__ = ["Map", "Plan", "Product", "Vector", "grouped"]
+
+
+@dataclass(frozen=True)
+class Product:
+    """Neighbouring columns of Z that get the product of one state with rows of one kernel."""
+
+    weight: str
+    start: int  # first row of the kernel
+    columns: tuple[str, ...]  # by name; neighbours in the kernel and in Z
+    state: str
+    adds: bool  # to the input's projection, which is in Z already
+    heads: int  # blocks on the kernel's diagonal; a product with several has one column
+
+
+@dataclass(frozen=True)
+class Map:
+    """Neighbouring rows of a kernel that the step itself applies to one value.
+
+    Without a kernel it is the average over the units, for each of them the same number.
+    """
+
+    names: tuple[str, ...]  # of what comes out, part by part
+    weight: str | None
+    start: int
+    argument: int  # node
+    heads: int
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+
+def grouped(maps: Iterable[Map], rows: Mapping[str, int]) -> list[Map]:
+    """Neighbouring rows applied to the same value are one product, taken with the first.
+
+    Args:
+        maps: each with one result.
+        rows: by the name of its result.
+    """
+    groups: list[Map] = []
+    for each in maps:
+        for place, group in enumerate(groups):
+            if (
+                group.heads == each.heads == 1
+                and each.weight is not None
+                and (group.weight, group.argument) == (each.weight, each.argument)
+                and group.start + sum(rows[name] for name in group.names) == each.start
+            ):
+                names = (*group.names, *each.names)
+                groups[place] = Map(names, group.weight, group.start, group.argument, 1)
+                break
+        else:
+            groups.append(each)
+    return groups
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Learned numbers that the step reads unit by unit: the sum of rows of some parameters."""
+
+    sources: tuple[tuple[str, int], ...]  # parameter and first row
+    scalar: bool = False  # one number for all units
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that the emitters and the launchers know of a cell; they only read it.
+
+    Widths are known by their place in ``widths``, so that the code serves all sizes: two
+    widths that happen to be equal are one, and what has both may be combined.
+    """
+
+    graph: Graph
+    widths: tuple[int, ...]  # the first is the hidden size
+    node_widths: list[int]  # of each node: the place of its width
+    columns: dict[str, int]  # the affine arguments, those of the input first: place of the width
+    inputs: int  # how many of them have a part from the input
+    states: dict[str, int]
+    constants: tuple[str, ...]
+    vectors: dict[str, Vector]  # by the name of their leaf, of kind v
+    products: tuple[Product, ...]
+    maps: tuple[Map, ...]
+    mapped: dict[str, int]  # results of maps
+    new_states: tuple[int, ...]
+    output: int | None  # node of an output that is no state
+    gradients: dict[Leaf, int]
+    line: int  # how many of the states, the last ones, are a delay line
+    zero: int  # node of the number 0
+
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """The vectors whose gradient the kernel sums up itself."""
+        return tuple(name for name in self.vectors if Leaf("v", name) in self.gradients)
+
+    @cached_property
+    def raw_gradient(self) -> bool:
+        """Whether the step itself passes a gradient to the input."""
+        return Leaf("x", "input") in self.gradients
+
+    @cached_property
+    def output_width(self) -> int:
+        """The place of the output's width."""
+        if self.output is not None:
+            return self.node_widths[self.output]
+        return next(iter(self.states.values()))
+
+    def gradient(self, kind: str, name: str) -> int:
+        """The node of a leaf's gradient."""
+        return self.gradients.get(Leaf(kind, name), self.zero)
+
+    def vector_width(self, name: str) -> int:
+        """The place of the width of a learned vector."""
+        return self.node_widths[self.graph.leaf("v", name)]
+
+    def units(self, places: Iterable[int]) -> int:
+        """The sum of some widths."""
+        return sum(self.widths[place] for place in places)
+
+    def span(self, columns: Sequence[str]) -> slice:
+        """Of neighbouring columns of Z."""
+        left = self.units(self.before(columns[0]))
+        return slice(left, left + self.units(self.columns[name] for name in columns))
+
+    def scratch(self) -> dict[str, int]:
+        """How wide what a step makes for itself is: Z, arguments and results of maps.
+
+        Only the backward pass needs it of more than one step. An average is one number a row.
+        """
+        widths = {"Z": self.units(self.columns.values())}
+        for each in self.maps:
+            widths[f"V.{each.name}"] = self.widths[self.node_widths[each.argument]]
+            units = self.units(self.mapped[name] for name in each.names)
+            widths[f"M.{each.name}"] = 1 if each.weight is None else units
+        return widths
+
+    def kept(self) -> dict[str, int]:
+        """Of the scratch memory what the backward pass reads: all but what only was averaged."""
+        passing = {f"V.{each.name}" for each in self.maps if each.weight is None}
+        return {name: width for name, width in self.scratch().items() if name not in passing}
+
+    def before(self, column: str) -> list[int]:
+        """The places of the widths of the columns to the left of one."""
+        names = list(self.columns)
+        return [self.columns[name] for name in names[: names.index(column)]]

@@ -1,0 +1,1 @@
+"""Which path runs a call, and the call."""

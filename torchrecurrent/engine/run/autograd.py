@@ -1,0 +1,188 @@
+"""Runs a kernel at once, for calls that nobody traces.
+
+Here the buffers are ours alone, so that the backward pass may use them up, and the operator's
+bookkeeping, which takes longer than a short sequence, is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..program.batch import Batch
+from . import reference
+from .boundary import obstacle
+from .kernels import Fused
+from .passes import backward_pass, check_given, check_kept, forward_pass, gradients_of, outputs
+from .torch_private import profiling, saved_tensors_are_watched
+
+if TYPE_CHECKING:
+    from ...cell import BaseRecurrentCell
+
+__all__ = ["join_delay", "sequence", "split_delay"]
+
+
+def split_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The states as a kernel has them: each step of a delay line is one."""
+    if not cell.signature.has_delay:
+        return states
+    return (*states[:-1], *states[-1].split(cell.output_size, -1))
+
+
+def join_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The states as a cell has them, from those of its kernel."""
+    if not cell.signature.has_delay:
+        return states
+    count = len(cell.state_names) - 1
+    return (*states[:count], torch.cat(states[count:], -1))
+
+
+def _named(name: str) -> AbstractContextManager[Any]:
+    """An entry in a profiler's table, where one is listening."""
+    return torch.profiler.record_function(name) if profiling() else nullcontext()
+
+
+class _Sequence(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        fused: Fused,
+        cell: BaseRecurrentCell,
+        sizes: Tensor | None,
+        constants: Sequence[float],
+        count: int,
+        data: Tensor,
+        *others: Tensor,
+    ) -> tuple[Tensor, ...]:
+        weights, states = others[:count], others[count:]
+        batch = Batch(data, states[0].size(0), sizes)
+        with _named(fused.name):
+            tensors = forward_pass(fused, batch, weights, states, constants, True)
+        results = outputs(fused, batch, tensors, True)
+        kept = [tensors[name] for name in fused.kept]
+        if saved_tensors_are_watched():
+            # Nothing may be held besides; so torch itself tells whether the output was changed.
+            ctx.seen, output = None, results[0]
+        else:
+            # What is saved has a version of its own. Whether the output was changed in place,
+            # its alias tells; then the forward pass runs again.
+            ctx.seen, output = (results[0].detach(), results[0]._version), results[0].data
+        ctx.save_for_backward(data, sizes, output, *others, *kept)
+        ctx.fused, ctx.cell, ctx.constants = fused, cell, constants
+        ctx.counts, ctx.used_up = (count, len(others)), False
+        ctx.set_materialize_grads(False)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        data, sizes, output, *rest = ctx.saved_tensors
+        count, total = ctx.counts
+        weights, states, kept = rest[:count], rest[count:total], rest[total:]
+        needs = ctx.needs_input_grad[5:]
+        given = [("a gradient", grad) for grad in grads if grad is not None]
+        if torch.is_grad_enabled() or obstacle(data.device.type, given):
+            return (*(None,) * 5, *_replayed(ctx, data, sizes, weights, states, grads, needs))
+        batch = Batch(data, states[0].size(0), sizes)
+        if ctx.seen is None:
+            check_given(ctx.fused, batch, weights, states)
+            check_kept(ctx.fused, batch, output, kept)
+        changed = ctx.seen is not None and ctx.seen[0]._version != ctx.seen[1]
+        with _named(f"{ctx.fused.name}Backward"):
+            results: list[Tensor | None] = [
+                *backward_pass(
+                    ctx.fused,
+                    batch,
+                    weights,
+                    states,
+                    ctx.constants,
+                    None if ctx.used_up or changed else (output, kept),
+                    *gradients_of(output, states, grads),
+                    needs[0],
+                    True,
+                )
+            ]
+        ctx.used_up = True
+        if not needs[0]:
+            results[0] = None
+        return (*(None,) * 5, *results)
+
+
+def _replayed(
+    ctx: Any,
+    data: Tensor,
+    sizes: Tensor | None,
+    weights: Sequence[Tensor],
+    states: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    needs: Sequence[bool],
+) -> list[Tensor | None]:
+    """Gradients by the reference loop, run again: of these torch can take gradients in turn."""
+    cell, fused = ctx.cell, ctx.fused
+    if ctx.constants != [float(getattr(cell, name)) for name in cell.signature.constants]:
+        raise RuntimeError(
+            f"{fused.name}: an option was changed between the forward and the backward pass"
+        )
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases, so that these gradients stop here, while those of gradients go on.
+        leaves = [
+            value.view_as(value) if wanted else value
+            for value, wanted in zip((data, *weights, *states), needs, strict=True)
+        ]
+        kernels = dict.fromkeys(cell.parameter_shapes) | dict(
+            zip(fused.weights, leaves[1 : 1 + len(weights)], strict=True)
+        )
+        output, last = reference.run(
+            reference.Replay(cell, kernels),
+            leaves[0],
+            sizes,
+            join_delay(cell, tuple(leaves[1 + len(weights) :])),
+            kernels,
+        )
+        pairs = [
+            (result, grad)
+            for result, grad in zip((output, *split_delay(cell, last)), grads, strict=True)
+            if grad is not None and result.requires_grad
+        ]
+        found = iter(
+            torch.autograd.grad(
+                [result for result, _ in pairs],
+                [leaf for leaf, wanted in zip(leaves, needs, strict=True) if wanted],
+                [grad for _, grad in pairs],
+                create_graph=again,
+                allow_unused=True,
+            )
+            if pairs
+            else ()
+        )
+        return [next(found, None) if wanted else None for wanted in needs]
+
+
+def sequence(
+    fused: Fused,
+    cell: BaseRecurrentCell,
+    data: Tensor,
+    sizes: Tensor | None,
+    weights: list[Tensor],
+    states: list[Tensor],
+    constants: list[float],
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a kernel over a sequence: its output, and its last states."""
+    batch = Batch(data, states[0].size(0), sizes)
+    batch.check_sizes()
+    results: Sequence[Tensor]
+    if torch.is_grad_enabled() and any(
+        tensor.requires_grad for tensor in (data, *weights, *states)
+    ):
+        results = _Sequence.apply(  # type: ignore[no-untyped-call]
+            fused, cell, sizes, constants, len(weights), data, *weights, *states
+        )
+    else:
+        with _named(fused.name):
+            tensors = forward_pass(fused, batch, weights, states, constants, False)
+        results = outputs(fused, batch, tensors, False)
+    return results[0], tuple(results[1 : 1 + len(states)])

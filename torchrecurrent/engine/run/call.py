@@ -1,0 +1,178 @@
+"""Runs a step or a sequence by the path that :mod:`.backend` chooses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from ...checks import is_autocast
+from ..cpu.kernel import REALS
+from ..gpu.emit import NARROW
+from . import reference
+from .autograd import join_delay, sequence, split_delay
+from .boundary import check_parameters
+from .dispatch import Cell, choose, key_while_compiling
+from .kernels import Fused
+from .library import sequence_operator
+
+if TYPE_CHECKING:
+    from ...cell import BaseRecurrentCell
+
+__all__ = ["run", "step"]
+
+
+def run(
+    cell: Cell, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """A whole sequence, as :func:`torchrecurrent.engine.run.reference.run`, by the path chosen."""
+    kernels = cell.kernels()
+    if torch.compiler.is_compiling():
+        key = key_while_compiling(cell, data)
+        if key is not None:
+            assert states is not None
+            return _run_operator(cast("BaseRecurrentCell", cell), key, data, sizes, states, kernels)
+    else:
+        check_parameters(cell.parameter_shapes, kernels, data)
+        found = choose(cell, data, states, kernels)
+        if found is not None:
+            assert states is not None
+            return _run_fused(cast("BaseRecurrentCell", cell), found, data, sizes, states, kernels)
+    return _run_reference(cell, data, sizes, states, kernels)
+
+
+def step(
+    cell: BaseRecurrentCell, input: Tensor, states: tuple[Tensor, ...]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """One step of ``(N, I)`` or ``(I,)``, by the path chosen.
+
+    The kernel runs where no gradients are due: a loop over steps written in Python may want
+    them of any order.
+    """
+    kernels = cell.kernels()
+    if not torch.compiler.is_compiling():
+        check_parameters(cell.parameter_shapes, kernels, input)
+        if not torch.is_grad_enabled() and input.dim() == 2:
+            found = choose(cell, input, states, kernels)
+            if found is not None:
+                return _step_fused(cell, found, input, states, kernels)
+    given, dtype = input.dtype, _autocast_dtype(input, kernels)
+    if dtype is not None:
+        states = tuple(state.to(dtype) for state in states)
+    output, states = cell.update(cell.project(input), states, kernels)
+    return (output, states) if dtype is None else _narrowed(output, states, given)
+
+
+def _step_fused(
+    cell: BaseRecurrentCell,
+    found: Fused,
+    input: Tensor,
+    states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    dtype = input.dtype
+    is_c = not found.is_triton(input.device.type)
+    if is_c and dtype in REALS and not cell.signature.has_delay:
+        weights = [w.contiguous() for w in kernels.values() if w is not None]
+        if all(tensor.dtype is dtype for tensor in (*weights, *states)):
+            made = found.one_step(dtype)(
+                input.contiguous(),
+                weights,
+                [state.contiguous() for state in states],
+                [float(getattr(cell, name)) for name in cell.signature.constants],
+            )
+            if made is not None:
+                return made
+    output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, kernels)
+    return output[0], states
+
+
+def _autocast_dtype(data: Tensor, kernels: reference.Kernels) -> torch.dtype | None:
+    """What the states of a reference loop are under autocast; ``None``: there is none."""
+    if not is_autocast(data.device):
+        return None
+    return next((weight.dtype for weight in kernels.values() if weight is not None), None)
+
+
+def _narrowed(
+    output: Tensor, states: tuple[Tensor, ...], dtype: torch.dtype
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Results in the dtype of the input: the rule under autocast, on every path."""
+    return output.to(dtype), tuple(state.to(dtype) for state in states)
+
+
+def _run_reference(
+    cell: Cell,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...] | None,
+    kernels: reference.Kernels,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    given, dtype = data.dtype, _autocast_dtype(data, kernels)
+    if dtype is None or states is None:
+        return reference.run(cell, data, sizes, states, kernels)
+    # Products are autocast's; what is carried from step to step is as precise as the weights.
+    states = tuple(state.to(dtype) for state in states)
+    return _narrowed(*reference.run(cell, data, sizes, states, kernels), given)
+
+
+def _prepared(
+    cell: BaseRecurrentCell,
+    data: Tensor,
+    states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
+    narrow: bool,
+) -> tuple[Tensor, list[Tensor], list[Tensor], list[float]]:
+    """Data, parameters, states and numbers as a kernel takes them.
+
+    Args:
+        narrow: whether the kernel computes bfloat16 and float16 by itself.
+    """
+    weights = [weight for weight in kernels.values() if weight is not None]
+    dtype = weights[0].dtype
+    if dtype in NARROW and (data.dtype != dtype or not narrow):
+        dtype = torch.float32
+    if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
+        data, weights = data.to(dtype), [w.to(dtype) for w in weights]
+        states = tuple(state.to(dtype) for state in states)
+    return (
+        data.contiguous(),
+        [weight.contiguous() for weight in weights],
+        [state.contiguous() for state in split_delay(cell, states)],
+        [float(getattr(cell, name)) for name in cell.signature.constants],
+    )
+
+
+def _run_fused(
+    cell: BaseRecurrentCell,
+    found: Fused,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    narrow = found.is_triton(data.device.type)
+    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
+    output, last = sequence(found, cell, ready, sizes, weights, first, constants)
+    last = join_delay(cell, last)
+    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
+
+
+def _run_operator(
+    cell: BaseRecurrentCell,
+    key: str,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...],
+    kernels: reference.Kernels,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The same as one operator of the graph that is being traced."""
+    narrow = data.device.type == "cuda"
+    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
+    keep = torch.is_grad_enabled() and any(
+        tensor.requires_grad for tensor in (ready, *weights, *first)
+    )
+    output, *rest = sequence_operator(key, ready, sizes, weights, first, constants, keep)
+    last = join_delay(cell, tuple(rest[: len(first)]))
+    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)

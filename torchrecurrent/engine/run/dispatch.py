@@ -1,0 +1,256 @@
+"""Which path runs a sequence, and why."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from ...declaration.identity import numbered
+from ...declaration.step_contract import StepError
+from ..cpu.compiler import CompilerError
+from ..cpu.emit import emit_c
+from ..cpu.kernel import REALS
+from ..gpu.emit import NARROW, emit_triton
+from ..gpu.hoisted import is_elementwise
+from ..gpu.load import refusal
+from . import reference
+from .boundary import check_parameters, obstacle
+from .dry_run import dry_run
+from .kernels import Fused, fused
+from .torch_private import constant_while_compiling
+
+if TYPE_CHECKING:
+    from ...cell import BaseRecurrentCell
+
+__all__ = [
+    "NO_STEP",
+    "Backend",
+    "Cell",
+    "backend",
+    "choose",
+    "explain",
+    "kernel_source",
+    "key_while_compiling",
+    "no_kernel",
+]
+
+Backend = Literal["auto", "reference", "c", "triton"]
+
+
+class Cell(reference.Stepper, Protocol):
+    """What the choice of a path asks of a cell."""
+
+    #: Why no kernel can run it, whatever its step is; empty if one may.
+    @property
+    def no_kernel(self) -> str: ...
+
+    #: The shapes of its parameters.
+    @property
+    def parameter_shapes(self) -> Mapping[str, tuple[int, ...]]: ...
+
+    def kernels(self) -> reference.Kernels: ...
+
+
+_CHOICES = ("auto", "reference", "c", "triton")
+#: Why a module of others runs the reference loop.
+NO_STEP = "the cell is a module without a declared step"
+_chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
+_warned: set[str] = set()
+
+
+def _current() -> Backend:
+    return _checked(_chosen.get() or os.environ.get("TORCHRECURRENT_BACKEND", "auto"))
+
+
+def _checked(name: str) -> Backend:
+    if name not in _CHOICES:
+        raise ValueError(f"backend should be one of {_CHOICES}, got {name!r}")
+    return cast("Backend", name)
+
+
+@contextmanager
+def backend(name: Backend) -> Iterator[None]:
+    """Choose the path within a ``with`` block: ``"auto"``, ``"reference"``, ``"c"``, ``"triton"``.
+
+    ``"c"`` is the kernel on the CPU, ``"triton"`` that on the GPU; either raises RuntimeError
+    where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
+    kernels for the GPU have not run on one yet. With ``TRITON_INTERPRET=1`` in the environment
+    since before Triton was imported, ``"triton"`` runs on the CPU too, slowly. Outside any block
+    the environment variable ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and
+    :func:`torch.export.export` keep what was chosen when they traced.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    token = _chosen.set(_checked(name))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def choose(
+    cell: Cell,
+    data: Tensor,
+    states: tuple[Tensor, ...] | None,
+    kernels: reference.Kernels,
+) -> Fused | None:
+    """The kernel to run; ``None``: the reference."""
+    chosen = _current()
+    if chosen == "reference":
+        return None
+    found = _usable(cell, data, states, kernels, _kind(chosen))
+    if isinstance(found, Fused):
+        return found
+    if chosen in ("c", "triton"):
+        raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
+    return None
+
+
+def _kind(chosen: Backend) -> Backend:
+    """The kernels that a choice means; Triton's, not yet run on a GPU, have to be asked for."""
+    return "triton" if chosen == "triton" else "c"
+
+
+def key_while_compiling(cell: Any, data: Tensor) -> str | None:
+    if not hasattr(cell, "_number"):
+        return None
+    # What the kernel depends on is handed over, so that a change of it compiles anew.
+    values = [getattr(cell, name, None) for name in cell.option_names]
+    structure = [value for value in values if not isinstance(value, float)]
+    key: str | None = _constant_key(cell._number, data.dtype, data.device.type, *structure)
+    return key
+
+
+@constant_while_compiling
+def _constant_key(
+    number: int, dtype: torch.dtype, device_type: str, *structure: object
+) -> str | None:
+    """The key of the kernel that a cell has, for :func:`torch.compile` to keep."""
+    chosen, cell = _current(), cast("BaseRecurrentCell", numbered(number))
+    if chosen == "reference" or _exporting_to_onnx():
+        return None
+    kind = _kind(chosen)
+    found = _kernel_of(cell, dtype, torch.device(device_type), kind)
+    if isinstance(found, Fused) and found.reads_values:  # in the reference it sees them change
+        found = "compiled code would keep the numbers that its step reads from outside"
+    if isinstance(found, Fused):
+        return found.key
+    if chosen in ("c", "triton"):
+        raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
+    return None
+
+
+def _exporting_to_onnx() -> bool:
+    """Whether what is traced has to consist of ONNX's operators."""
+    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
+
+
+def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
+    """One sentence: which path would run, and why; StepError where the step lets none run."""
+    chosen = _current()
+    if not cell.no_kernel:
+        dry_run(cast("BaseRecurrentCell", cell))
+    if chosen == "reference":
+        return "reference: the backend 'reference' was chosen"
+    kind, kernels = _kind(chosen), cell.kernels()
+    check_parameters(cell.parameter_shapes, kernels, data)
+    found = _usable(cell, data, states, kernels, kind)
+    if not isinstance(found, Fused):
+        return f"reference: {found}"
+    if kind == "c" or is_elementwise(found.plan):
+        return f"{kind}: one fused kernel runs the whole sequence in {data.dtype}"
+    return f"triton: products and fused kernels run each time step in {data.dtype}"
+
+
+def kernel_source(
+    cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> str:
+    """The text of a cell's kernel: C for the CPU, Triton for ``"cuda"``.
+
+    Raises:
+        TypeError: it has none; the message says why.
+    """
+    kind, reason = torch.device(device).type, cell.no_kernel
+    if kind not in ("cpu", "cuda"):
+        reason = reason or f"there are kernels for 'cpu' and 'cuda', not for {kind!r}"
+    elif not reason and dtype not in ((*REALS, *NARROW) if kind == "cuda" else REALS):
+        reason = f"there is no kernel for {dtype}"
+    if not reason:
+        found = fused(cell)
+        if isinstance(found, Fused):
+            if kind == "cuda":
+                return emit_triton(found.plan, dtype).text
+            return emit_c(found.plan, REALS[dtype]).text
+        reason = found
+    raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
+
+
+def no_kernel(cell: BaseRecurrentCell) -> str:
+    """Why no kernel can run a cell, whatever the call; empty if one can."""
+    try:
+        found = cell.no_kernel or fused(cell)
+    except StepError as error:
+        return str(error)
+    return found if isinstance(found, str) else ""
+
+
+def _usable(
+    cell: Cell,
+    data: Tensor,
+    states: tuple[Tensor, ...] | None,
+    kernels: reference.Kernels,
+    kind: Backend,
+) -> Fused | str:
+    """What would run this call by one kind of kernel, or the reason why nothing does."""
+    if cell.no_kernel:
+        return cell.no_kernel
+    if data.numel() == 0:
+        return "there is nothing to compute"
+    tensors = [("the input", data), *((f"state {k}", s) for k, s in enumerate(states or ()))]
+    tensors += [(name, weight) for name, weight in kernels.items() if weight is not None]
+    reason = obstacle("cpu" if kind == "c" else data.device.type, tensors)
+    if reason and kind == "c" and data.device.type != "cpu":
+        return _no_device(data.device)
+    return reason or _kernel_of(cast("BaseRecurrentCell", cell), data.dtype, data.device, kind)
+
+
+def _no_device(device: torch.device) -> str:
+    """Why the C kernel does not run on a device; empty if it does."""
+    if device.type == "cuda":
+        return "the Triton kernels have not run on a GPU yet; backend('triton') chooses them"
+    return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
+
+
+def _kernel_of(
+    cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device, kind: Backend
+) -> Fused | str:
+    """What would run a cell by one kind of kernel, whatever the call, or why nothing does."""
+    if cell.no_kernel:
+        return cell.no_kernel
+    if sys.platform == "win32":
+        return "there are no kernels on Windows yet"
+    if dtype not in (*REALS, *NARROW):
+        return f"there is no kernel for {dtype}"
+    if reason := refusal(device) if kind == "triton" else _no_device(device):
+        return reason
+    found = fused(cell)
+    if isinstance(found, Fused) and kind == "triton":
+        return found if device.type == "cuda" else found.by_triton()
+    if isinstance(found, Fused):
+        try:
+            found.kernel(torch.float32 if dtype in NARROW else dtype, "cpu")
+        except CompilerError as error:
+            if str(error) not in _warned:
+                _warned.add(str(error))
+                warnings.warn(f"torchrecurrent runs without fused kernels: {error}", stacklevel=2)
+            return f"no kernel could be compiled: {error}"
+    return found

@@ -1,0 +1,246 @@
+"""The kernels that exist in this process, each under a key from which any process can make it.
+
+An operator takes strings, numbers and tensors only, and an exported program may run elsewhere.
+So the key says which class of cell it is, with which options.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from ...roles import RECURRENT, NonlinearityRole
+from ..cpu.compiler import CompilerError
+from ..cpu.kernel import Kernel
+from ..cpu.one_step import OneStep
+from ..gpu.kernel import TritonKernel
+from ..ir.trace import UntraceableError
+from ..program.build import make_plan
+from ..program.outside import Outside
+from ..program.plan import Plan
+from .dry_run import dry_run
+
+if TYPE_CHECKING:
+    from ...cell import BaseRecurrentCell
+
+__all__ = ["Fused", "fused", "fused_by_key"]
+
+
+#: Before a key: its kernels are Triton's on any device.
+_TRITON = "triton "
+
+
+class Fused:
+    """A cell's plan, and its kernels by dtype and device: C on the CPU, Triton on the GPU."""
+
+    def __init__(
+        self,
+        key: str,
+        plan: Plan,
+        input_size: int,
+        weights: Mapping[str, tuple[int, ...]],
+        holds: tuple[Any, ...],
+        reads_values: bool,
+    ) -> None:
+        self.key = key
+        self.plan = plan
+        self.input_size = input_size
+        #: The class, its step and functions among the options; so their identities stay theirs.
+        self.holds = holds
+        #: Whether the plan has numbers in it that the step reads from outside.
+        self.reads_values = reads_values
+        #: The parameters that the kernel takes, in this order, and their shapes.
+        self.weights = tuple(weights)
+        self.shapes = tuple(weights.values())
+        #: Which of the forward pass's tensors is the output, and what it keeps besides for the
+        #: backward pass, with the width of each.
+        states = {f"S.{name}": plan.widths[place] for name, place in plan.states.items()}
+        self.output = next(iter(states)) if plan.output is None else "Y"
+        widths = {**states, **plan.kept()}
+        self.kept = {name: width for name, width in widths.items() if name != self.output}
+        self._steps: dict[torch.dtype, OneStep] = {}
+        self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
+        self._triton: dict[torch.dtype, TritonKernel] = {}
+
+    def kernel(self, dtype: torch.dtype, device_type: str) -> Kernel | TritonKernel:
+        """The kernel for tensors of a dtype on a kind of device, made when first asked for.
+
+        Raises:
+            CompilerError: there is no compiler that works.
+        """
+        if not self.is_triton(device_type):
+            return self._c_kernel(dtype)
+        if dtype not in self._triton:
+            self._triton[dtype] = TritonKernel(self.plan, dtype)
+        return self._triton[dtype]
+
+    @property
+    def name(self) -> str:
+        """The class of the cell, for profilers."""
+        return str(self.holds[0].__name__)
+
+    def is_triton(self, device_type: str) -> bool:
+        """Whether Triton's kernels run on a kind of device."""
+        return device_type != "cpu" or self.key.startswith(_TRITON)
+
+    def by_triton(self) -> Fused:
+        """The same cell with Triton's kernels on the CPU too, where they are interpreted."""
+        key = _TRITON + self.key
+        weights = dict(zip(self.weights, self.shapes, strict=True))
+        twin = Fused(key, self.plan, self.input_size, weights, self.holds, self.reads_values)
+        return _by_key.setdefault(key, twin)
+
+    def _c_kernel(self, dtype: torch.dtype) -> Kernel:
+        if dtype not in self._kernels:
+            try:
+                self._kernels[dtype] = Kernel(self.plan, dtype)
+            except CompilerError as error:
+                self._kernels[dtype] = error
+        found = self._kernels[dtype]
+        if isinstance(found, CompilerError):
+            raise found
+        return found
+
+    def one_step(self, dtype: torch.dtype) -> OneStep:
+        """A single step of the C kernel."""
+        if dtype not in self._steps:
+            self._steps[dtype] = OneStep(self._c_kernel(dtype), self.weights)
+        return self._steps[dtype]
+
+
+#: Of each cell, what its plan depends on, and the plan or why there is none.
+_known: WeakKeyDictionary[Any, tuple[object, Outside, Fused | str]] = WeakKeyDictionary()
+_by_key: dict[str, Fused] = {}
+#: By a key without the values that a step reads from outside: those that it has had.
+_values: dict[str, set[str]] = {}
+#: Each of them is another kernel to compile.
+_MOST_VALUES = 16
+
+
+def fused(cell: BaseRecurrentCell) -> Fused | str:
+    """What runs a cell, or the reason why nothing does."""
+    fingerprint = _fingerprint(cell)
+    known = _known.get(cell)
+    if known is None or known[0] != fingerprint or not known[1].unchanged():
+        outside = Outside(_functions(cell))
+        known = (fingerprint, outside, outside.refusal or _make(cell, outside))
+        _known[cell] = known
+    return known[2]
+
+
+def _functions(cell: BaseRecurrentCell) -> dict[str, object]:
+    """The functions that make up a step: its own, and those among the cell's options."""
+    names = [argument.name for argument in cell.signature.having(NonlinearityRole)]
+    options = {name: getattr(cell, name) for name in names}
+    given = {name: value for name, value in options.items() if not isinstance(value, str)}
+    return {"step": type(cell).step, **given}
+
+
+def _fingerprint(cell: BaseRecurrentCell) -> object:
+    """What may be changed on an instance and changes its plan."""
+    # By dictionary: this runs at every call, and attributes of a module are slow.
+    options = tuple(map(cell.__dict__.get, type(cell).option_names))
+    parameters = cell._parameters
+    return type(cell).step, options, [parameters.get(name) is None for name in cell._names]
+
+
+def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
+    weights = tuple(name for name in cell._names if getattr(cell, name) is not None)
+    if RECURRENT.weight not in weights and cell.recurrent_kernel() is not None:
+        weights = (*weights, RECURRENT.weight)  # made of something else
+    key, holds = _key(cell, weights, outside)
+    if key not in _by_key:
+        if outside.values and _is_one_too_many(cell, weights, outside):
+            name = outside.values[0][0]
+            return f"numbers that its step reads from outside, such as {name!r}, change too often"
+        dry_run(cell)
+        try:
+            shapes = {name: cell.parameter_shapes[name] for name in weights}
+            plan, has_values = make_plan(cell), bool(outside.values)
+            _by_key[key] = Fused(key, plan, cell.input_size, shapes, holds, has_values)
+        except UntraceableError as error:
+            return str(error)
+    return _by_key[key]
+
+
+def _is_one_too_many(cell: BaseRecurrentCell, weights: tuple[str, ...], outside: Outside) -> bool:
+    """Whether the values that a step reads from outside have been many others already."""
+    had = _values.setdefault(_key(cell, weights, None)[0], set())
+    values = str(outside.values)
+    if len(had) < _MOST_VALUES:
+        had.add(values)
+    return values not in had
+
+
+def _key(
+    cell: BaseRecurrentCell, weights: tuple[str, ...], outside: Outside | None
+) -> tuple[str, tuple[Any, ...]]:
+    """All that the plan depends on, and the objects that the key names by their identity.
+
+    Initialisers are left out, and numbers that are handed to the kernel at each call.
+    """
+    kind, functions = type(cell), []
+    options = {
+        name: value
+        for name in kind.option_names
+        if not name.endswith("_init") and not isinstance(value := getattr(cell, name, None), float)
+    }
+
+    def identity(value: object) -> str:
+        functions.append(value)
+        return f"@{id(value)}"
+
+    parts = [kind.__module__, kind.__qualname__, options, weights]
+    if outside and outside.values:
+        parts.append(str(outside.values))
+    text = json.dumps(parts, default=identity)
+    known, holds = _by_key.get(text), (kind, *(outside.objects if outside else ()))
+    if functions or _named(kind) is not kind or (known and known.holds != holds):
+        # It can't be found by its name, or has changed since the name was first used.
+        holds = (*holds, *functions)
+        return " ".join([text, *(f"@{id(each)}" for each in holds)]), holds
+    return text, holds
+
+
+def _named(kind: type) -> object:
+    """What the name of a class leads to."""
+    found: object = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def fused_by_key(key: str) -> Fused:
+    """What runs the cells of a key, which another process may have written.
+
+    Raises:
+        RuntimeError: it can't be made here; the message says why.
+    """
+    if key.startswith(_TRITON):
+        return _by_key.get(key) or fused_by_key(key.removeprefix(_TRITON)).by_triton()
+    if key not in _by_key:
+        try:
+            module, name, options, weights, *values = json.loads(key)
+            kind = importlib.import_module(module)
+            for part in name.split("."):
+                kind = getattr(kind, part)
+            cell: Any = kind(**options, device="meta")  # type: ignore[operator]
+            made = fused(cell)
+        except (ValueError, ImportError, AttributeError, TypeError) as error:
+            raise RuntimeError(
+                "torchrecurrent::sequence was exported for a cell that can't be made here: "
+                f"{key}: {error}"
+            ) from error
+        if isinstance(made, str) or made.weights != tuple(weights) or (values and made.key != key):
+            raise RuntimeError(
+                "torchrecurrent::sequence was exported for a cell that is another one here: "
+                f"{key}: {made if isinstance(made, str) else made.weights}"
+            )
+        return made
+    return _by_key[key]

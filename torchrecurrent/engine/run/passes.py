@@ -1,0 +1,162 @@
+"""The two passes of a kernel over a sequence, its tensors in order rather than by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..cpu.kernel import Kernel
+from ..gpu.kernel import TritonKernel
+from ..program.batch import Batch
+from .boundary import check_memory
+from .kernels import Fused
+
+__all__ = [
+    "backward_pass",
+    "check_given",
+    "check_kept",
+    "forward_pass",
+    "gradients_of",
+    "outputs",
+]
+
+
+def _kernel(fused: Fused, batch: Batch) -> Kernel | TritonKernel:
+    return fused.kernel(batch.data.dtype, batch.data.device.type)
+
+
+def check_given(
+    fused: Fused, batch: Batch, weights: Sequence[Tensor], states: Sequence[Tensor]
+) -> None:
+    """Raise RuntimeError unless the kernel may read what it is given.
+
+    For calls that don't come from a cell, which checks its own: of the operator, and those whose
+    tensors were in the hands of hooks meanwhile.
+    """
+    data, plan = batch.data, fused.plan
+    lead = data.shape[:-1]
+    if batch.sizes is None and (len(lead) != 2 or lead[1] != batch.size):
+        raise RuntimeError(f"input: expected shape (T, {batch.size}, I), got {tuple(data.shape)}")
+    batch.check_sizes()
+    widths = [plan.widths[place] for place in plan.states.values()]
+    check_memory(
+        [
+            ("input", data, (*lead, fused.input_size)),
+            *zip(fused.weights, weights, fused.shapes, strict=True),
+            *(
+                (f"state {name}", state, (batch.size, width))
+                for name, state, width in zip(plan.states, states, widths, strict=True)
+            ),
+        ],
+        data.dtype,
+        data.device.type,
+    )
+
+
+def forward_pass(
+    fused: Fused,
+    batch: Batch,
+    weights: Sequence[Tensor],
+    states: Sequence[Tensor],
+    constants: Sequence[float],
+    keep: bool,
+) -> dict[str, Tensor]:
+    """All tensors that it makes, under their names in the kernel."""
+    named = dict(zip(fused.weights, weights, strict=True))
+    return _kernel(fused, batch).forward(batch, named, states, constants, keep)
+
+
+def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: bool) -> list[Tensor]:
+    """The output at all steps, and the states after each sequence's last."""
+    name, last = fused.output, batch.last_rows()
+    final = []
+    for state in fused.plan.states:
+        history = tensors[f"S.{state}"]
+        final.append(history[last].clone() if keep or f"S.{state}" == name else history)
+    return [tensors["output"], *final]
+
+
+def gradients_of(
+    output: Tensor, states: Sequence[Tensor], grads: Sequence[Tensor | None]
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradients of the output and the last states, zeros where there are none."""
+    first, *rest = (
+        torch.zeros_like(value) if grad is None else grad
+        for grad, value in zip(grads, (output, *states), strict=True)
+    )
+    return first, rest
+
+
+def _check_gradients(
+    fused: Fused, batch: Batch, grad_output: Tensor, grad_states: Sequence[Tensor]
+) -> None:
+    data, plan = batch.data, fused.plan
+    width = plan.widths[plan.output_width]
+    check_memory(
+        [
+            ("the gradient of the output", grad_output, (*data.shape[:-1], width)),
+            *(
+                (f"the gradient of state {name}", grad, (batch.size, plan.widths[place]))
+                for (name, place), grad in zip(plan.states.items(), grad_states, strict=True)
+            ),
+        ],
+        data.dtype,
+        data.device.type,
+    )
+
+
+def check_kept(fused: Fused, batch: Batch, output: Tensor, kept: Sequence[Tensor]) -> None:
+    """Raise RuntimeError unless what was kept for the backward pass is what it was."""
+    data = batch.data
+    names = zip(fused.kept, kept, fused.kept.values(), strict=True)
+    width = fused.plan.widths[fused.plan.output_width]
+    for name, tensor, each in (*names, ("output", output, width)):
+        fits = tensor.numel() == batch.rows * each and tensor.is_contiguous()
+        if not fits or (tensor.device, tensor.dtype) != (data.device, data.dtype):
+            raise RuntimeError(
+                f"{name}, kept for the backward pass: expected {batch.rows} rows of {each} on "
+                f"{data.device}, got {tuple(tensor.shape)} on {tensor.device}"
+            )
+
+
+def backward_pass(
+    fused: Fused,
+    batch: Batch,
+    weights: Sequence[Tensor],
+    states: Sequence[Tensor],
+    constants: Sequence[float],
+    made: tuple[Tensor, Sequence[Tensor]] | None,
+    grad_output: Tensor,
+    grad_states: Sequence[Tensor],
+    needs_data: bool,
+    overwrites: bool,
+) -> list[Tensor]:
+    """Gradients of data, weights and states.
+
+    Args:
+        made: the output and what was kept; ``None``: the forward pass runs again.
+        overwrites: what was kept may be used up.
+    """
+    grad_output = grad_output.contiguous()
+    grad_states = [grad.clone(memory_format=torch.contiguous_format) for grad in grad_states]
+    _check_gradients(fused, batch, grad_output, grad_states)
+    if made is None:
+        tensors = forward_pass(fused, batch, weights, states, constants, True)
+    else:
+        tensors = dict(zip(fused.kept, made[1], strict=True))
+        tensors[fused.output] = made[0].flatten(0, -2)
+        tensors |= {f"S0.{name}": s for name, s in zip(fused.plan.states, states, strict=True)}
+        tensors["X"] = batch.data
+    grad_data, grads, grad_first = _kernel(fused, batch).backward(
+        batch,
+        tensors,
+        dict(zip(fused.weights, weights, strict=True)),
+        constants,
+        grad_output,
+        grad_states,
+        needs_data,
+        overwrites,
+    )
+    return [grad_data, *(grads[name] for name in fused.weights), *grad_first]

@@ -1,0 +1,156 @@
+"""A recurrent layer and a linear read-out of its outputs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+import torchrecurrent
+
+from ...layers.recurrent import Recurrent
+from ..tasks.task import Answers
+
+__all__ = ["LAYERS", "SequenceModel", "build_layer"]
+
+#: Names of the literature. Any other is looked up in :mod:`torchrecurrent`.
+LAYERS: dict[str, type[nn.Module]] = {
+    "LSTM": nn.LSTM,
+    "GRU": nn.GRU,
+    "BRC": torchrecurrent.BR,
+    "nBRC": torchrecurrent.nBR,
+}
+
+
+def build_layer(cell: str, input_size: int, hidden_size: int, num_layers: int) -> nn.Module:
+    """A recurrent layer by name.
+
+    Args:
+        cell: a key of :data:`LAYERS`; the name of a layer or cell of :mod:`torchrecurrent`,
+            ``"torchrecurrent.LSTM"`` where a key hides it; or ``"package.module:Class"``, a
+            layer or cell from elsewhere, also from the current folder. Options follow after
+            commas: ``"nBRC,recurrent_kernel_init=orthogonal"``.
+        input_size: I.
+        hidden_size: H.
+        num_layers: L.
+
+    Raises:
+        ValueError: there is no such layer or cell, or it refuses an option.
+    """
+    name, *given = cell.split(",")
+    found = _find(name)
+    sizes: Any = (input_size, hidden_size, num_layers)
+    try:
+        options = dict(map(_option, given))
+        is_layer = isinstance(found, type) and issubclass(found, (nn.RNNBase, Recurrent))
+        layer: nn.Module = (
+            found(*sizes, **options) if is_layer else Recurrent(found, *sizes, **options)
+        )
+        return layer
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cell: could not build {cell!r}: {error}") from error
+
+
+def _find(name: str) -> Any:
+    if name in LAYERS:
+        return LAYERS[name]
+    if ":" in name:
+        return _import(name)
+    found = getattr(torchrecurrent, name.removeprefix("torchrecurrent."), None)
+    bases = (torchrecurrent.RecurrentLayer, torchrecurrent.BaseRecurrentCell)
+    if isinstance(found, type) and issubclass(found, bases) and found not in bases:
+        return found
+    raise ValueError(
+        f"cell: expected one of {', '.join(LAYERS)}, a layer or cell of torchrecurrent, or "
+        f"package.module:Class, got {name!r}"
+    )
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise ValueError(f"expected options as key=value, got {text!r}")
+    try:
+        return key, ast.literal_eval(value)
+    except (SyntaxError, ValueError):  # a word
+        return key, value
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.partition(":")
+    if os.getcwd() not in sys.path:  # a console script has its own folder there, not the user's
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"cell: could not import {path!r}: {error}") from error
+    if not callable(found):
+        raise ValueError(f"cell: expected a class of layers or cells at {path!r}, got {found!r}")
+    return found
+
+
+class SequenceModel(nn.Module):
+    """One answer for each sequence, or for each of its last steps.
+
+    Args:
+        cell: as :func:`build_layer` takes it.
+        input_size: I.
+        hidden_size: H.
+        num_layers: L.
+        output_size: O.
+        answers: which steps are answered.
+
+    Inputs: inputs, state
+        - **inputs**: ``(T, N, I)``, or packed.
+        - **state**: the layer's first state. Default: the layer's own.
+
+    Outputs: answer, state
+        - **answer**: ``(N, O)`` for the last valid step, else ``(N, steps answered, O)``;
+          in the order of the sequences given.
+        - **state**: the layer's last.
+
+    Raises:
+        ValueError: there is no such layer or cell.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        output_size: int,
+        answers: Answers = "last",
+    ) -> None:
+        super().__init__()
+        self.layer = build_layer(cell, input_size, hidden_size, num_layers)
+        self.read_out = nn.Linear(hidden_size, output_size)
+        self.answers: Answers = answers
+
+    def forward(self, inputs: Tensor | PackedSequence, state: Any = None) -> tuple[Tensor, Any]:
+        """The answers and the last state."""
+        outputs, state = self.layer(inputs, state)
+        if self.answers == "last":
+            answer = self.read_out(last_valid(outputs))
+        else:
+            first = 0 if self.answers == "every" else -self.answers
+            answer = self.read_out(outputs[first:]).transpose(0, 1)
+        return answer, state
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(each.numel() for each in self.parameters() if each.requires_grad)
+
+
+def last_valid(outputs: Tensor | PackedSequence) -> Tensor:
+    """Each sequence's output after its own last step, ``(N, H)``, of ``(T, N, H)`` or packed."""
+    if isinstance(outputs, PackedSequence):
+        padded, lengths = pad_packed_sequence(outputs)
+        return padded[lengths - 1, torch.arange(len(lengths))]
+    return outputs[-1]
