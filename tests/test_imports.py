@@ -52,6 +52,10 @@ def at_once(body: Sequence[ast.stmt]) -> Iterator[ast.ImportFrom]:
             yield from at_once(node.body)
 
 
+def is_for_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
 def test_imports_run_one_way() -> None:
     files = [file for file in ROOT.rglob("*.py") if file != ROOT / "__init__.py"]
     assert len(files) > 150
