@@ -136,7 +136,7 @@ class Writer:
             self.body += ["    return self.hidden_size * (self.input_size != self.hidden_size)"]
             self._argument("skipped", tensor('ProductRole(INPUT, rows="skip")'), "hidden_size")
         if self.chance(0.5):
-            self._argument("x", "Raw", "input_size")
+            self._argument("x", "Input", "input_size")
         for width in self.widths:
             if width not in self.draw.values:
                 self._argument(f"z_{width}", tensor(f'ProductRole(INPUT, rows="{width}")'), width)

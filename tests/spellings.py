@@ -124,7 +124,7 @@ def source() -> str:
     text = (
         "import torch\nfrom torch import Tensor\nfrom torch.nn import functional\n"
         "from torchrecurrent import BaseRecurrentCell\n"
-        "from torchrecurrent.roles import Input, Raw, State\n"
+        "from torchrecurrent.roles import Input, Projected, State\n"
         f"from torch import {', '.join(free)}\n"
     )
     others = [n for n in FUNCTIONS if hasattr(torch.nn.functional, n) and n not in free]
@@ -133,7 +133,7 @@ def source() -> str:
         for j, spelling in enumerate(call.spellings()):
             text += (
                 f"\n\nclass Call{k}Spelling{j}(BaseRecurrentCell):\n    @staticmethod\n"
-                "    def step(h: State, s: State, x: Raw) -> tuple[Tensor, Tensor]:\n"
+                "    def step(h: State, s: State, x: Input) -> tuple[Tensor, Tensor]:\n"
                 f"        return {spelling}, s\n"
             )
     for start in range(0, len(EVERY), GROUP):
@@ -146,7 +146,7 @@ def source() -> str:
         tensors = ", ".join(["Tensor"] * (1 + 3 * len(here)))
         text += (
             f"\n\nclass Group{start}(BaseRecurrentCell):\n    @staticmethod\n"
-            f"    def step(z: State, {states}, n: Input) -> tuple[{tensors}]:\n"
+            f"    def step(z: State, {states}, n: Projected) -> tuple[{tensors}]:\n"
             f"        return n, {', '.join(results)}\n"
         )
     return text

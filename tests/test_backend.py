@@ -26,7 +26,7 @@ from torchrecurrent import (
 from torchrecurrent.engine.run import torch_private
 from torchrecurrent.engine.run.dispatch import Backend
 from torchrecurrent.engine.run.kernels import Fused, fused
-from torchrecurrent.roles import Gate, Map, Raw, State
+from torchrecurrent.roles import Gate, Input, Map, State
 
 from .making import assert_same, input_for, randomize
 from .processes import status_of_child
@@ -56,7 +56,7 @@ def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
 
     class WideningCell(BaseRecurrentCell):
         @staticmethod
-        def step(h: State, x: Raw, n: Gate) -> Tensor:
+        def step(h: State, x: Input, n: Gate) -> Tensor:
             return torch.tanh(n + x)
 
     x = torch.randn(4, 2, 3)

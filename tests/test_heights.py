@@ -16,10 +16,10 @@ from torchrecurrent.roles import (
     RECURRENT,
     Constant,
     Gate,
+    Input,
     Kernel,
     MapRole,
     ProductRole,
-    Raw,
     State,
 )
 
@@ -56,7 +56,7 @@ class HourglassCell(BaseRecurrentCell):
         v: Value,
         W: Widened,
         I: InputMap,
-        x: Raw,
+        x: Input,
         scale: Constant,
     ) -> Tensor:
         thin = (1 + scale) * torch.tanh(a) + 2 * torch.sigmoid(d)
@@ -100,7 +100,7 @@ def test_products_may_differ_in_height(width: int, options: dict[str, Any]) -> N
 def test_maps_of_the_input_come_after_its_products() -> None:
     class BackwardsCell(BaseRecurrentCell):
         @staticmethod
-        def step(h: State, x: Raw, I: InputMap, n: Gate) -> Tensor:
+        def step(h: State, x: Input, I: InputMap, n: Gate) -> Tensor:
             return torch.tanh(n + I(x))
 
     with pytest.raises(ValueError, match="weight_ih: expected products before maps, got I, n"):

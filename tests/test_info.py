@@ -16,7 +16,7 @@ from torchrecurrent.catalog.listing import cells, layer_of
 from torchrecurrent.engine.program.build import make_plan
 from torchrecurrent.engine.program.kind import recurrence_kind
 from torchrecurrent.init import Initializer
-from torchrecurrent.roles import Constant, Gate, Input, Kernel, MapRole, Raw, State, Vector
+from torchrecurrent.roles import Constant, Gate, Input, Kernel, MapRole, Projected, State, Vector
 
 from .making import input_for, make, states_for, tensors
 
@@ -53,7 +53,7 @@ def test_formulas_of_any_shape() -> None:
         square_kernel_init: Initializer = "xavier_uniform"
 
         @staticmethod
-        def step(h: State, x: Raw, n: Gate, X: SquareMap) -> Tensor:
+        def step(h: State, x: Input, n: Gate, X: SquareMap) -> Tensor:
             return tanh(n) + 0 * X(x).sum() * h
 
     class HalfCell(LSTMCell):
@@ -65,7 +65,7 @@ def test_formulas_of_any_shape() -> None:
         bias: bool = False
 
         @staticmethod
-        def step(h: State, n: Input) -> Tensor:
+        def step(h: State, n: Projected) -> Tensor:
             return h + n
 
     assert cell_info(SquareCell).parameters == "H(I+H+2)+I^2"
@@ -246,33 +246,33 @@ def test_asking_draws_no_random_number() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def squared(h: State, n: Input) -> Tensor:
+def squared(h: State, n: Projected) -> Tensor:
     return n + 0.1 * h * h
 
 
-def scaled_by_the_input(h: State, n: Input) -> Tensor:
+def scaled_by_the_input(h: State, n: Projected) -> Tensor:
     return n * h - h / (2 + tanh(n))
 
 
-def divided_by_the_state(h: State, n: Input) -> Tensor:
+def divided_by_the_state(h: State, n: Projected) -> Tensor:
     return n / (2 + h)
 
 
-def chosen_by_the_input(h: State, n: Input) -> Tensor:
+def chosen_by_the_input(h: State, n: Projected) -> Tensor:
     return torch.where(n > 0, h, 0.5 * h)
 
 
-def chosen_by_the_state(h: State, n: Input) -> Tensor:
+def chosen_by_the_state(h: State, n: Projected) -> Tensor:
     return torch.where(h > 0, h, 0.5 * h)
 
 
 def times_the_input_before_last(
-    h: State, last: State, before: State, n: Input
+    h: State, last: State, before: State, n: Projected
 ) -> tuple[Tensor, Tensor, Tensor]:
     return h * before, n, last
 
 
-def learned_rate(h: State, n: Input, rate: Vector) -> Tensor:
+def learned_rate(h: State, n: Projected, rate: Vector) -> Tensor:
     return n + rate * h
 
 

@@ -69,7 +69,7 @@ def test_permuted_units_permute_the_output(cell_class: Any) -> None:
 
 def raw(cell: Any) -> bool:
     roles = {type(argument.role).__name__ for argument in cell.signature.arguments}
-    return "RawRole" in roles or bool(cell.layout.identities)
+    return "InputRole" in roles or bool(cell.layout.identities)
 
 
 def test_mixed_stack_of_different_cells() -> None:

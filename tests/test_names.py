@@ -15,10 +15,10 @@ from torchrecurrent.roles import (
     CellMap,
     Constant,
     Gate,
-    Input,
     Map,
     Nonlinearity,
     Output,
+    Projected,
     State,
     Vector,
 )
@@ -41,9 +41,9 @@ class KeywordsCell(BaseRecurrentCell):
         long: State,
         register: Gate,
         double: Gate,
-        restrict: Input,
+        restrict: Projected,
         p: Gate,
-        NULL: Input,
+        NULL: Projected,
         union: Map,
         static: Vector,
         void: Vector,
@@ -66,7 +66,14 @@ class OwnCell(BaseRecurrentCell):
 
     @staticmethod
     def step(
-        h: State, output: State, Z: Gate, x: Map, step: CellMap, sum: Vector, X: Input, keep: Gate
+        h: State,
+        output: State,
+        Z: Gate,
+        x: Map,
+        step: CellMap,
+        sum: Vector,
+        X: Projected,
+        keep: Gate,
     ) -> tuple[Output, Tensor, Tensor]:
         rows = torch.tanh(Z + x(h))
         columns = torch.sigmoid(keep + sum * output) * torch.tanh(X + step(rows * output))
@@ -87,7 +94,7 @@ class GreekCell(BaseRecurrentCell):
     δ: float = 0.5
 
     @staticmethod
-    def step(h: State, α: Gate, ñ: Input, U: Map, δ: Constant) -> Tensor:
+    def step(h: State, α: Gate, ñ: Projected, U: Map, δ: Constant) -> Tensor:
         α = torch.sigmoid(α)
         return (1 - δ * α) * h + α * torch.tanh(ñ + U(α * h))
 

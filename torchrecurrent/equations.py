@@ -93,7 +93,7 @@ class _Walk:
                 return Term(symbol(name, "t-1"))
             case roles.DelayedRole(steps=steps):
                 return Term(symbol(self.states[0], f"t-1-{symbol(steps)}"))
-            case roles.RawRole():
+            case roles.InputRole():
                 return Term(symbol("x", "t"))
             case roles.ProductRole():
                 return self._product(name, role)

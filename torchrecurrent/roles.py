@@ -28,6 +28,7 @@ __all__ = [
     "Feedthrough",
     "Gate",
     "GateNonlinearity",
+    "Hidden",
     "Input",
     "Map",
     "Nonlinearity",
@@ -35,8 +36,7 @@ __all__ = [
     "Output",
     "OutputNonlinearity",
     "Peephole",
-    "Raw",
-    "Recurrent",
+    "Projected",
     "Scalar",
     "Skip",
     "State",
@@ -99,7 +99,7 @@ class DelayedRole(Role):
 
 
 @dataclass(frozen=True)
-class RawRole(Role):
+class InputRole(Role):
     """The input itself, not projected."""
 
 
@@ -209,10 +209,10 @@ class OutputRole(Role):
 
 State = Annotated[Tensor, StateRole()]
 Delayed = Annotated[Tensor, DelayedRole()]
-Raw = Annotated[Tensor, RawRole()]
+Input = Annotated[Tensor, InputRole()]
 Gate = Annotated[Tensor, ProductRole(INPUT, RECURRENT)]
-Input = Annotated[Tensor, ProductRole(INPUT, None)]
-Recurrent = Annotated[Tensor, ProductRole(None, RECURRENT)]
+Projected = Annotated[Tensor, ProductRole(INPUT, None)]
+Hidden = Annotated[Tensor, ProductRole(None, RECURRENT)]
 Map = Annotated[Function, MapRole()]
 CellMap = Annotated[Function, MapRole(CELL)]
 Skip = Annotated[

@@ -7,7 +7,7 @@ from ..cell import BaseRecurrentCell
 from ..constraints import antisymmetric
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, Input, Nonlinearity, Recurrent, State
+from ..roles import Constant, Gate, Hidden, Nonlinearity, Projected, State
 
 __all__ = [
     "AntisymmetricRNN",
@@ -83,7 +83,7 @@ class GatedAntisymmetricRNNCell(
     recurrent_kernel_init: Initializer = "lecun_normal"
 
     @staticmethod
-    def step(h: State, z: Input, n: Input, u: Recurrent, epsilon: Constant) -> Tensor:
+    def step(h: State, z: Projected, n: Projected, u: Hidden, epsilon: Constant) -> Tensor:
         return h + epsilon * sigmoid(z + u) * tanh(n + u)
 
     def recurrent_kernel(self) -> Tensor:

@@ -4,7 +4,7 @@ from torch import Tensor, sigmoid
 
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Input, Recurrent, State
+from ..roles import Hidden, Projected, State
 
 __all__ = ["ATR", "ATRCell"]
 
@@ -26,7 +26,7 @@ class ATRCell(BaseRecurrentCell, citation="zhang2018simplifying", family="additi
     """
 
     @staticmethod
-    def step(h: State, p: Input, q: Recurrent) -> Tensor:
+    def step(h: State, p: Projected, q: Hidden) -> Tensor:
         i, f = sigmoid(p + q), sigmoid(p - q)
         return i * p + f * h
 

@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, Input, State
+from ..roles import Gate, Projected, State
 
 __all__ = ["BR", "NBR", "BRCell", "NBRCell", "nBR", "nBRCell"]
 
@@ -30,7 +30,7 @@ class BRCell(BaseRecurrentCell, citation="vecoven2021bio", family="bistable"):
     recurrent_kernel_init: Initializer = "ones"
 
     @staticmethod
-    def step(h: State, a: Gate, c: Gate, n: Input) -> Tensor:
+    def step(h: State, a: Gate, c: Gate, n: Projected) -> Tensor:
         a = 1 + tanh(a)
         c = sigmoid(c)
         return c * h + (1 - c) * tanh(n + a * h)

@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, uniform
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, Input, State
+from ..roles import Gate, Projected, State
 
 __all__ = ["CFN", "CFNCell"]
 
@@ -32,7 +32,7 @@ class CFNCell(BaseRecurrentCell, citation="laurent2017recurrent", family="additi
     first = {"theta": "theta_bias", "eta": "eta_bias"}
 
     @staticmethod
-    def step(h: State, theta: Gate, eta: Gate, n: Input) -> Tensor:
+    def step(h: State, theta: Gate, eta: Gate, n: Projected) -> Tensor:
         return sigmoid(theta) * tanh(h) + sigmoid(eta) * tanh(n)
 
 

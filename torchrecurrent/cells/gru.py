@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, Input, Map, Recurrent, State
+from ..roles import Gate, Hidden, Map, Projected, State
 
 __all__ = ["GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell"]
 
@@ -28,7 +28,7 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     recurrent_bias_init: Initializer = "hidden_uniform"
 
     @staticmethod
-    def step(h: State, r: Gate, z: Gate, n: Input, m: Recurrent) -> Tensor:
+    def step(h: State, r: Gate, z: Gate, n: Projected, m: Hidden) -> Tensor:
         r, z = sigmoid(r), sigmoid(z)
         n = tanh(n + r * m)
         return (1 - z) * n + z * h
@@ -57,7 +57,7 @@ class GRUResetBeforeCell(BaseRecurrentCell, citation="cho2014learning", family="
     recurrent_kernel_init: Initializer = "orthogonal"
 
     @staticmethod
-    def step(h: State, r: Gate, z: Gate, n: Input, U: Map) -> Tensor:
+    def step(h: State, r: Gate, z: Gate, n: Projected, U: Map) -> Tensor:
         r, z = sigmoid(r), sigmoid(z)
         n = tanh(n + U(r * h))
         return (1 - z) * n + z * h

@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid, tanh
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, GateNonlinearity, Nonlinearity, Output, OutputNonlinearity, Raw, State
+from ..roles import Gate, GateNonlinearity, Input, Nonlinearity, Output, OutputNonlinearity, State
 
 __all__ = ["UGRNN", "IntersectionRNN", "IntersectionRNNCell", "UGRNNCell"]
 
@@ -63,7 +63,7 @@ class IntersectionRNNCell(BaseRecurrentCell, citation="collins2017capacity", fam
     @staticmethod
     def step(
         h: State,
-        x: Raw,
+        x: Input,
         y_in: Gate,
         h_in: Gate,
         g_y: Gate,

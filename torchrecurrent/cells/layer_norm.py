@@ -8,7 +8,7 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Bias, Gate, Input, Kernel, Nonlinearity, Norm, Recurrent, State, VectorRole
+from ..roles import Bias, Gate, Hidden, Kernel, Nonlinearity, Norm, Projected, State, VectorRole
 
 __all__ = [
     "LayerNormGRU",
@@ -90,12 +90,12 @@ class LayerNormGRUCell(BaseRecurrentCell, citation="ba2016layer", family="GRU-li
     @staticmethod
     def step(
         h: State,
-        r: Input,
-        z: Input,
-        n: Input,
-        u_r: Recurrent,
-        u_z: Recurrent,
-        u_n: Recurrent,
+        r: Projected,
+        z: Projected,
+        n: Projected,
+        u_r: Hidden,
+        u_z: Hidden,
+        u_n: Hidden,
         b_r: Bias,
         b_z: Bias,
         b_n: Bias,
@@ -156,14 +156,14 @@ class LayerNormLSTMCell(BaseRecurrentCell, citation="ba2016layer", family="LSTM-
     def step(
         h: State,
         c: State,
-        i: Input,
-        f: Input,
-        g: Input,
-        o: Input,
-        u_i: Recurrent,
-        u_f: Recurrent,
-        u_g: Recurrent,
-        u_o: Recurrent,
+        i: Projected,
+        f: Projected,
+        g: Projected,
+        o: Projected,
+        u_i: Hidden,
+        u_f: Hidden,
+        u_g: Hidden,
+        u_o: Hidden,
         b_i: Bias,
         b_f: Bias,
         b_g: Bias,

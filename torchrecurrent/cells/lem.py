@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import CellMap, Constant, Gate, Input, State
+from ..roles import CellMap, Constant, Gate, Projected, State
 
 __all__ = ["LEM", "LEMCell"]
 
@@ -38,7 +38,14 @@ class LEMCell(BaseRecurrentCell, citation="rusch2022long", family="ODE"):
 
     @staticmethod
     def step(
-        y: State, z: State, delta1: Gate, delta2: Gate, u: Gate, v: Input, V: CellMap, dt: Constant
+        y: State,
+        z: State,
+        delta1: Gate,
+        delta2: Gate,
+        u: Gate,
+        v: Projected,
+        V: CellMap,
+        dt: Constant,
     ) -> tuple[Tensor, Tensor]:
         delta1 = dt * sigmoid(delta1)
         delta2 = dt * sigmoid(delta2)

@@ -4,7 +4,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, Input, State
+from ..roles import Gate, Projected, State
 
 __all__ = ["LightRU", "LightRUCell"]
 
@@ -28,7 +28,7 @@ class LightRUCell(BaseRecurrentCell, citation="ye2024light", family="additive"):
     """
 
     @staticmethod
-    def step(h: State, n: Input, f: Gate) -> Tensor:
+    def step(h: State, n: Projected, f: Gate) -> Tensor:
         n, f = tanh(n), sigmoid(f)
         return (1 - f) * h + f * n
 

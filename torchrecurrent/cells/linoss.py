@@ -14,9 +14,9 @@ from ..roles import (
     ComplexState,
     Constant,
     Feedthrough,
+    Input,
     Kernel,
     Output,
-    Raw,
     VectorRole,
 )
 
@@ -66,7 +66,7 @@ class LinOSSCell(BaseRecurrentCell, citation="rusch2025oscillatory", family="ODE
     def step(
         y: ComplexState,
         z: ComplexState,
-        x: Raw,
+        x: Input,
         b: ComplexInput,
         A: Frequency,
         delta: Pace,

@@ -14,9 +14,9 @@ from ..roles import (
     ComplexReadout,
     ComplexState,
     Feedthrough,
+    Input,
     Kernel,
     Output,
-    Raw,
     VectorRole,
 )
 
@@ -67,7 +67,7 @@ class LRUCell(BaseRecurrentCell, citation="orvieto2023resurrecting", family="inp
     @staticmethod
     def step(
         h: ComplexState,
-        x: Raw,
+        x: Input,
         b: ComplexInput,
         nu: Decay,
         theta: Phase,

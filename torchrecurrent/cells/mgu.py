@@ -5,7 +5,7 @@ from torch import Tensor
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, GateNonlinearity, Input, Map, Nonlinearity, State
+from ..roles import Gate, GateNonlinearity, Map, Nonlinearity, Projected, State
 
 __all__ = ["MGU", "MGUCell"]
 
@@ -32,7 +32,7 @@ class MGUCell(BaseRecurrentCell, citation="zhou2016minimal", family="one-gate"):
     def step(
         h: State,
         f: Gate,
-        n: Input,
+        n: Projected,
         U: Map,
         nonlinearity: Nonlinearity,
         gate_nonlinearity: GateNonlinearity,

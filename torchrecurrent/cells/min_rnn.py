@@ -8,7 +8,7 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Input, Nonlinearity, State
+from ..roles import Nonlinearity, Projected, State
 
 __all__ = ["minGRU", "minGRUCell", "minLSTM", "minLSTMCell"]
 
@@ -46,7 +46,7 @@ class minGRUCell(BaseRecurrentCell, citation="feng2024were", family="input-gated
     bias_init: Initializer = "hidden_uniform"
 
     @staticmethod
-    def step(h: State, n: Input, z: Input, nonlinearity: Nonlinearity) -> Tensor:
+    def step(h: State, n: Projected, z: Projected, nonlinearity: Nonlinearity) -> Tensor:
         z = sigmoid(z)
         return (1 - z) * h + z * nonlinearity(n)
 
@@ -84,7 +84,9 @@ class minLSTMCell(BaseRecurrentCell, citation="feng2024were", family="input-gate
     first = {"f": "forget_bias"}
 
     @staticmethod
-    def step(h: State, n: Input, f: Input, i: Input, nonlinearity: Nonlinearity) -> Tensor:
+    def step(
+        h: State, n: Projected, f: Projected, i: Projected, nonlinearity: Nonlinearity
+    ) -> Tensor:
         f = sigmoid(logsigmoid(f) - logsigmoid(i))  # f / (f + i), where both may underflow
         return f * h + (1 - f) * nonlinearity(n)
 

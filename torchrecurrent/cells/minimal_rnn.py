@@ -11,11 +11,11 @@ from ..layers.named import RecurrentLayer
 from ..roles import (
     Function,
     GateNonlinearity,
-    Input,
+    Hidden,
     Kernel,
     MapRole,
     Nonlinearity,
-    Recurrent,
+    Projected,
     State,
 )
 
@@ -46,8 +46,8 @@ class MinimalRNNCell(BaseRecurrentCell, citation="chen2017minimalrnn", family="a
     @staticmethod
     def step(
         h: State,
-        z: Input,
-        u: Recurrent,
+        z: Projected,
+        u: Hidden,
         M: Memory,
         nonlinearity: Nonlinearity,
         gate_nonlinearity: GateNonlinearity,

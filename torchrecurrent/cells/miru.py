@@ -5,7 +5,7 @@ from torch import Tensor
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, GateNonlinearity, Input, Map, Nonlinearity, State
+from ..roles import Constant, Gate, GateNonlinearity, Map, Nonlinearity, Projected, State
 
 __all__ = ["MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell"]
 
@@ -36,7 +36,7 @@ class MiRU1Cell(BaseRecurrentCell, citation="zyarah2026minion", family="one-gate
     def step(
         h: State,
         r: Gate,
-        n: Input,
+        n: Projected,
         U: Map,
         update_coefficient: Constant,
         nonlinearity: Nonlinearity,
@@ -74,7 +74,7 @@ class MiRU2Cell(BaseRecurrentCell, citation="zyarah2026minion", family="simple")
     @staticmethod
     def step(
         h: State,
-        n: Input,
+        n: Projected,
         U: Map,
         update_coefficient: Constant,
         reset_coefficient: Constant,

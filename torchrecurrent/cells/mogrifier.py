@@ -7,7 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import INPUT, Function, Kernel, Map, MapRole, MapsRole, Raw, State
+from ..roles import INPUT, Function, Input, Kernel, Map, MapRole, MapsRole, State
 
 __all__ = ["MogrifierLSTM", "MogrifierLSTMCell"]
 
@@ -70,7 +70,7 @@ class MogrifierLSTMCell(BaseRecurrentCell, citation="melis2020mogrifier", family
     def step(
         h: State,
         c: State,
-        x: Raw,
+        x: Input,
         Q: Pairs,
         L: Last,
         R: States,

@@ -6,7 +6,7 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Input, Nonlinearity, Recurrent, State
+from ..roles import Constant, Hidden, Nonlinearity, Projected, State
 
 __all__ = ["MomentumLSTM", "MomentumLSTMCell", "MomentumRNN", "MomentumRNNCell"]
 
@@ -40,8 +40,8 @@ class MomentumRNNCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", famil
     def step(
         h: State,
         v: State,
-        n: Input,
-        u: Recurrent,
+        n: Projected,
+        u: Hidden,
         mu: Constant,
         epsilon: Constant,
         nonlinearity: Nonlinearity,
@@ -91,14 +91,14 @@ class MomentumLSTMCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", fami
         v_f: State,
         v_g: State,
         v_o: State,
-        w_i: Input,
-        w_f: Input,
-        w_g: Input,
-        w_o: Input,
-        i: Recurrent,
-        f: Recurrent,
-        g: Recurrent,
-        o: Recurrent,
+        w_i: Projected,
+        w_f: Projected,
+        w_g: Projected,
+        w_o: Projected,
+        i: Hidden,
+        f: Hidden,
+        g: Hidden,
+        o: Hidden,
         mu: Constant,
         epsilon: Constant,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Input, Kernel, MapRole, Recurrent, State
+from ..roles import Function, Hidden, Kernel, MapRole, Projected, State
 
 __all__ = ["MultiplicativeLSTM", "MultiplicativeLSTMCell"]
 
@@ -47,12 +47,12 @@ class MultiplicativeLSTMCell(
     def step(
         h: State,
         c: State,
-        m: Input,
-        k: Recurrent,
-        i: Input,
-        f: Input,
-        g: Input,
-        o: Input,
+        m: Projected,
+        k: Hidden,
+        i: Projected,
+        f: Projected,
+        g: Projected,
+        o: Projected,
         V_i: MultiplicativeMap,
         V_f: MultiplicativeMap,
         V_g: MultiplicativeMap,

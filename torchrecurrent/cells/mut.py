@@ -4,7 +4,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, Input, Map, State
+from ..roles import Gate, Map, Projected, State
 
 __all__ = ["MUT1", "MUT2", "MUT3", "MUT1Cell", "MUT2Cell", "MUT3Cell"]
 
@@ -30,7 +30,7 @@ class MUT1Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
     """
 
     @staticmethod
-    def step(h: State, z: Input, r: Gate, n: Input, U: Map) -> Tensor:
+    def step(h: State, z: Projected, r: Gate, n: Projected, U: Map) -> Tensor:
         z, r = sigmoid(z), sigmoid(r)
         n = tanh(U(r * h) + tanh(n))
         return z * n + (1 - z) * h
@@ -57,7 +57,7 @@ class MUT2Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
     """
 
     @staticmethod
-    def step(h: State, z: Gate, r: Gate, n: Input, U: Map) -> Tensor:
+    def step(h: State, z: Gate, r: Gate, n: Projected, U: Map) -> Tensor:
         z, r = sigmoid(z), sigmoid(r)
         n = tanh(n + U(r * h))
         return z * n + (1 - z) * h
@@ -82,7 +82,7 @@ class MUT3Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
     """
 
     @staticmethod
-    def step(h: State, z: Input, V: Map, r: Gate, n: Input, U: Map) -> Tensor:
+    def step(h: State, z: Projected, V: Map, r: Gate, n: Projected, U: Map) -> Tensor:
         s = tanh(h)
         z, r = sigmoid(z + V(s)), sigmoid(r)
         n = tanh(n + U(r * h))

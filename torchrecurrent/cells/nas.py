@@ -4,7 +4,7 @@ from torch import Tensor, relu, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, Input, Recurrent, State
+from ..roles import Gate, Hidden, Projected, State
 
 __all__ = ["NAS", "NASCell"]
 
@@ -36,8 +36,8 @@ class NASCell(BaseRecurrentCell, citation="zoph2017neural", family="LSTM-like"):
         g0: Gate,
         g1: Gate,
         g2: Gate,
-        x3: Input,
-        h3: Recurrent,
+        x3: Projected,
+        h3: Hidden,
         g4: Gate,
         g5: Gate,
         g6: Gate,

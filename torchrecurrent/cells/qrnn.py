@@ -7,7 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, variance_scaling
 from ..layers.named import RecurrentLayer
-from ..roles import INPUT, RECURRENT, Output, ProductRole, Raw, State, StateRole
+from ..roles import INPUT, RECURRENT, Input, Output, ProductRole, State, StateRole
 
 __all__ = ["QRNN", "QRNNCell"]
 
@@ -38,7 +38,7 @@ class QRNNCell(BaseRecurrentCell, citation="bradbury2017quasi", family="input-ga
 
     @staticmethod
     def step(
-        c: State, x_prev: Previous, x: Raw, z: Convolved, f: Convolved, o: Convolved
+        c: State, x_prev: Previous, x: Input, z: Convolved, f: Convolved, o: Convolved
     ) -> tuple[Output, Tensor, Tensor]:
         z, f, o = tanh(z), sigmoid(f), sigmoid(o)
         c = f * c + (1 - f) * z

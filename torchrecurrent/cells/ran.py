@@ -4,7 +4,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Bias, Gate, Input, State
+from ..roles import Bias, Gate, Projected, State
 
 __all__ = ["RAN", "RANCell"]
 
@@ -27,7 +27,7 @@ class RANCell(BaseRecurrentCell, citation="lee2017recurrent", family="additive")
 
     @staticmethod
     def step(
-        h: State, c: State, n: Input, i: Gate, f: Gate, b_i: Bias, b_f: Bias
+        h: State, c: State, n: Projected, i: Gate, f: Gate, b_i: Bias, b_f: Bias
     ) -> tuple[Tensor, Tensor]:
         c = sigmoid(i + b_i) * n + sigmoid(f + b_f) * c
         return tanh(c), c

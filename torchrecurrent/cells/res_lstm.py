@@ -12,11 +12,11 @@ from ..roles import (
     Function,
     Gate,
     GateNonlinearity,
+    Input,
     Kernel,
     MapRole,
     Nonlinearity,
     Peephole,
-    Raw,
     State,
 )
 
@@ -64,7 +64,7 @@ class ResLSTMCell(BaseRecurrentCell, citation="kim2017residual", family="LSTM-li
     def step(
         h: State,
         c: State,
-        x: Raw,
+        x: Input,
         i: Gate,
         f: Gate,
         g: Gate,

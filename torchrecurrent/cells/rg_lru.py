@@ -8,7 +8,7 @@ from torch.nn.functional import softplus
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, softplus_ring
 from ..layers.named import RecurrentLayer
-from ..roles import INPUT, Constant, Input, Kernel, ProductRole, State, VectorRole
+from ..roles import INPUT, Constant, Kernel, ProductRole, Projected, State, VectorRole
 
 __all__ = ["RGLRU", "RGLRUCell"]
 
@@ -46,7 +46,13 @@ class RGLRUCell(BaseRecurrentCell, citation="de2024griffin", family="input-gated
 
     @staticmethod
     def step(
-        h: State, r: Input, i: Input, v: Value, Lambda: Decay, c: Constant, epsilon: Constant
+        h: State,
+        r: Projected,
+        i: Projected,
+        v: Value,
+        Lambda: Decay,
+        c: Constant,
+        epsilon: Constant,
     ) -> Tensor:
         a = exp(-(c * softplus(Lambda) * sigmoid(r)))
         s = 1 - a * a

@@ -12,12 +12,12 @@ from ..roles import (
     Constant,
     Function,
     Gate,
-    Input,
     Kernel,
     Map,
     MapRole,
     Nonlinearity,
     Output,
+    Projected,
     State,
 )
 
@@ -59,7 +59,7 @@ class SCRNCell(BaseRecurrentCell, citation="mikolov2014learning", family="simple
     def step(
         h: State,
         s: State,
-        b: Input,
+        b: Projected,
         n: Gate,
         U: Map,
         P: ContextMap,

@@ -4,7 +4,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..layers.named import RecurrentLayer
-from ..roles import Input, Recurrent, State
+from ..roles import Hidden, Projected, State
 
 __all__ = ["SGRN", "SGRNCell"]
 
@@ -26,7 +26,7 @@ class SGRNCell(BaseRecurrentCell, citation="zu2020simple", family="one-gate"):
     """
 
     @staticmethod
-    def step(h: State, p: Input, q: Recurrent) -> Tensor:
+    def step(h: State, p: Projected, q: Hidden) -> Tensor:
         f = sigmoid(p + q)
         return tanh((1 - f) * p + f * h)
 

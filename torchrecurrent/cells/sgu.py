@@ -12,12 +12,12 @@ from ..roles import (
     Function,
     Gate,
     GateNonlinearity,
-    Input,
     Kernel,
     Map,
     MapRole,
     Nonlinearity,
     OutputNonlinearity,
+    Projected,
     State,
 )
 
@@ -60,7 +60,7 @@ class SGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
     @staticmethod
     def step(
         h: State,
-        g: Input,
+        g: Projected,
         U: Map,
         z: Gate,
         nonlinearity: Nonlinearity,
@@ -102,7 +102,7 @@ class DSGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
     @staticmethod
     def step(
         h: State,
-        g: Input,
+        g: Projected,
         U: Map,
         z: Gate,
         V: OutputMap,

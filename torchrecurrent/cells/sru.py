@@ -8,7 +8,7 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, gain, variance_scaling
 from ..layers.named import RecurrentLayer
-from ..roles import Bias, Constant, Gate, Input, Nonlinearity, Output, Raw, Skip, State
+from ..roles import Bias, Constant, Gate, Input, Nonlinearity, Output, Projected, Skip, State
 
 __all__ = ["SRU", "SRUCell"]
 
@@ -59,8 +59,8 @@ class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated")
     @staticmethod
     def step(
         c: State,
-        x: Raw,
-        n: Input,
+        x: Input,
+        n: Projected,
         f: Gate,
         r: Gate,
         b_f: Bias,

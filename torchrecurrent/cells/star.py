@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, chrono
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, Input, State
+from ..roles import Constant, Gate, Projected, State
 
 __all__ = ["STAR", "STARCell"]
 
@@ -37,7 +37,7 @@ class STARCell(BaseRecurrentCell, citation="turkoglu2021gating", family="one-gat
     first = {"k": "chrono_init"}
 
     @staticmethod
-    def step(h: State, z: Input, k: Gate, beta: Constant) -> Tensor:
+    def step(h: State, z: Projected, k: Gate, beta: Constant) -> Tensor:
         z = tanh(z)
         return tanh((1 - sigmoid(k)) * h + sigmoid(k + beta) * z)
 

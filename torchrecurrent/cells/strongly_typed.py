@@ -15,7 +15,7 @@ from ..roles import (
     Nonlinearity,
     Output,
     ProductRole,
-    Raw,
+    Projected,
     State,
     StateRole,
 )
@@ -45,7 +45,7 @@ class TRNNCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input
     gate_nonlinearity: Activation = "sigmoid"
 
     @staticmethod
-    def step(h: State, z: Input, f: Input, gate_nonlinearity: GateNonlinearity) -> Tensor:
+    def step(h: State, z: Projected, f: Projected, gate_nonlinearity: GateNonlinearity) -> Tensor:
         f = gate_nonlinearity(f)
         return f * h + (1 - f) * z
 
@@ -79,7 +79,7 @@ class TGRUCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input
     def step(
         h: State,
         x_prev: Previous,
-        x: Raw,
+        x: Input,
         z: Pair,
         f: Pair,
         o: Pair,
@@ -122,7 +122,7 @@ class TLSTMCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="inpu
     def step(
         c: State,
         x_prev: Previous,
-        x: Raw,
+        x: Input,
         z: Pair,
         f: Pair,
         o: Pair,

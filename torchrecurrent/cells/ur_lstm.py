@@ -8,7 +8,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, uniform_gates_
 from ..layers.named import RecurrentLayer
-from ..roles import Gate, Input, Map, State
+from ..roles import Gate, Map, Projected, State
 
 __all__ = ["URGRU", "URLSTM", "URGRUCell", "URLSTMCell"]
 
@@ -88,7 +88,7 @@ class URGRUCell(UniformGates, citation="gu2020improving", family="GRU-like"):
     recurrent_kernel_init: Initializer = "orthogonal"
 
     @staticmethod
-    def step(h: State, f: Gate, r: Gate, s: Gate, n: Input, U: Map) -> Tensor:
+    def step(h: State, f: Gate, r: Gate, s: Gate, n: Projected, U: Map) -> Tensor:
         f, r, s = sigmoid(f), sigmoid(r), sigmoid(s)
         g = r * (1 - (1 - f) ** 2) + (1 - r) * f**2
         n = tanh(n + U(s * h))

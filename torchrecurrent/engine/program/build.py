@@ -218,7 +218,7 @@ class _Tracer:
         match role:
             case roles.StateRole() | roles.DelayedRole():
                 return self._state(name)
-            case roles.RawRole():
+            case roles.InputRole():
                 return self._leaf("x", "input", self.cell.input_size)
             case roles.ConstantRole():
                 return self._leaf("c", name, None)

@@ -103,7 +103,7 @@ def project(cell: BaseRecurrentCell, input: Tensor, kernels: Kernels) -> tuple[T
     blocks, layout = cell.layout.projected, cell.layout
     if not blocks:
         return (input,)
-    raw = (input,) if any(cell.signature.having(roles.RawRole)) or layout.identities else ()
+    raw = (input,) if any(cell.signature.having(roles.InputRole)) or layout.identities else ()
     weight, bias = kernels[INPUT.weight], kernels.get("bias_ih")
     assert weight is not None
     if len(blocks) < len(layout.blocks(INPUT)):
@@ -233,7 +233,7 @@ def _value(
 ) -> Any:
     """The value of an argument that is neither a state nor a product."""
     match role:
-        case roles.RawRole():
+        case roles.InputRole():
             return inputs[-1]
         case roles.ConstantRole():
             return getattr(cell, name)
