@@ -12,7 +12,7 @@ from ..roles import INPUT, Constant, Kernel, ProductRole, Projected, State, Vect
 
 __all__ = ["RGLRU", "RGLRUCell"]
 
-Decay = Annotated[Tensor, VectorRole(Kernel("weight_decay", None, "decay_"))]
+Rate = Annotated[Tensor, VectorRole(Kernel("weight_decay", None, "decay_"))]
 #: The input itself where it is as wide as the state.
 Value = Annotated[Tensor, ProductRole(INPUT, rows="skip_size")]
 
@@ -46,13 +46,7 @@ class RGLRUCell(BaseRecurrentCell, citation="de2024griffin", family="input-gated
 
     @staticmethod
     def step(
-        h: State,
-        r: Projected,
-        i: Projected,
-        v: Value,
-        Lambda: Decay,
-        c: Constant,
-        epsilon: Constant,
+        h: State, r: Projected, i: Projected, v: Value, Lambda: Rate, c: Constant, epsilon: Constant
     ) -> Tensor:
         a = exp(-(c * softplus(Lambda) * sigmoid(r)))
         s = 1 - a * a
