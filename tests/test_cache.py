@@ -36,7 +36,7 @@ package.__path__ = [{str(Path(torchrecurrent.__file__).parent)!r}]
 package.__version__ = "test"
 sys.modules["torchrecurrent"] = package
 import ctypes, os, threading, time
-from torchrecurrent.engine import cache
+from torchrecurrent.engine.cpu import cache
 from torchrecurrent.engine.cpu.compiler import CompilerError
 
 def twice(source):
