@@ -6,7 +6,7 @@ import functools
 import math
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def set_scale(value: float) -> None:
     SCALE, pair, weight = value, (1.0, value), torch.tensor(value)
     config.scale = config.table["scale"] = config.rates.a = table["scale"] = value
     module.scale = value  # type: ignore[attr-defined]
-    Class.scale = value
+    Class.scale = Holder.values[0] = value
     scaled_by_default.__defaults__ = (value,)
     assert scaled_by_keyword.__kwdefaults__ is not None
     scaled_by_keyword.__kwdefaults__["scale"] = value
@@ -74,6 +74,26 @@ class Class:
         return self.scale * value
 
 
+class Holder:
+    """Has a list."""
+
+    values: ClassVar[list[float]] = [0.5]
+
+    def method(self, value: Tensor) -> Tensor:
+        return self.values[0] * value
+
+
+class Pair(NamedTuple):
+    """Has a property."""
+
+    first: Any
+    second: Any
+
+    @property
+    def product(self) -> Any:
+        return self.first * self.second
+
+
 instance = Class()
 leaky = nn.LeakyReLU(0.5)
 
@@ -106,6 +126,8 @@ SEEN: dict[str, Callable[[Any], Any]] = {
     "an attribute of a module": lambda value: module.scale * value,
     "a class": lambda value: Class.scale * value,
     "of a static method": lambda value: Class.scaled(value),
+    "of an object that the step makes": lambda value: Class().method(value),
+    "of a named tuple": lambda value: Pair(value, SCALE).product,
     "an item of a tuple": lambda value: pair[1] * value,
     "within an inner function": lambda value: (lambda each: SCALE * each)(value),
     "within a comprehension": lambda value: next(SCALE * each for each in (value,)),
@@ -119,7 +141,7 @@ UNSEEN: dict[str, Callable[[Any], Any]] = {
     "'config.table' (dict)": lambda value: config.table["scale"] * value,
     "'weight' (Tensor)": lambda value: float(weight) * value,
     "'instance.method' (method)": lambda value: instance.method(value),
-    "'Class' (type)": lambda value: Class().method(value),
+    "'Holder.values' (list)": lambda value: Holder().method(value),
     "'globals'": lambda value: globals()["SCALE"] * value,
     "'config' (SimpleNamespace)": lambda value: getattr(config, "sca" + "le") * value,
 }

@@ -32,12 +32,12 @@ from torchrecurrent.roles import (
 )
 
 from .making import assert_same, make
-from .spoilt import changed, is_rehearsal, written
+from .spoilt import changed, is_rehearsal, reals, written
 
 
 def maps_of(kind: type[BaseRecurrentCell], norms: bool = False) -> Iterator[tuple[str, str, str]]:
     """The maps that a step is given: the argument, the map, and which option its columns are."""
-    for argument in kind.signature.arguments:
+    for argument in kind.signature.written:
         match argument.role:
             case MapRole(columns=columns):
                 yield argument.name, argument.name, columns
@@ -50,14 +50,14 @@ def maps_of(kind: type[BaseRecurrentCell], norms: bool = False) -> Iterator[tupl
 
 def applying(kind: type[BaseRecurrentCell], name: str, value: Any) -> type[BaseRecurrentCell]:
     """A cell whose step applies one of its maps to a number, or to what a function makes of h."""
-    place = [argument.name for argument in kind.signature.arguments].index(name)
+    place = [argument.name for argument in kind.signature.written].index(name)
 
     @functools.wraps(kind.step)
     def step(*arguments: Any) -> Any:
         given = arguments[place]
         apply = given[0] if isinstance(given, tuple) else given
         if not is_rehearsal(arguments) or not callable(value):
-            apply(value(arguments[0]) if callable(value) else value)
+            apply(value(reals(arguments)[0]) if callable(value) else value)
         return kind.step(*arguments)
 
     return type("SpoiltCell", (kind,), {"step": staticmethod(step)})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Iterator, Mapping
 from functools import partial
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, ModuleType
 
 import torch
 
@@ -18,8 +18,11 @@ __all__ = ["Outside"]
 
 #: Of these a kernel knows all that there is to know.
 _VALUES = (int, float, complex, str, bytes, type(None), type(...), torch.dtype)
-#: Packages whose functions give the same for the same arguments, or take none but tensors.
+#: Modules whose functions give the same for the same arguments, or take none but tensors.
 _STEADY = {"torch", "builtins", "math", "cmath", "operator", "functools", "itertools", "typing"}
+_STEADY |= {"abc", "collections", "dataclasses"}
+#: What a step has no use for; dataclasses and named tuples have a set and a dictionary there.
+_UNUSED = ("__repr__", "__str__", "_field_defaults")
 #: Builtin functions that reach for values by other ways than a name.
 _REACHING = {"__import__", "eval", "exec", "globals", "input", "open", "vars"}
 _ABSENT = object()
@@ -71,6 +74,8 @@ class Outside:
 
     def _take(self, label: str, value: object) -> None:
         """Note a value that is computed with, called or handed on."""
+        if value is None:
+            return
         if isinstance(value, _VALUES):
             self.values.append((label, value))
         elif type(value) is tuple:
@@ -83,6 +88,8 @@ class Outside:
                 self._function(value)
             elif isinstance(value, partial):
                 self._take(label, (value.func, value.args, tuple(value.keywords.items())))
+            elif isinstance(value, type):
+                self._class(label, value)
             elif isinstance(value, torch.nn.Module) and _is_steady(type(value)):
                 self._module(label, value)
             else:
@@ -123,6 +130,21 @@ class Outside:
         value = getattr(owner, name, _ABSENT)
         self._attributes.append((owner, name, value))
         return value
+
+    def _class(self, label: str, kind: type) -> None:
+        """Note what the methods of a class read, and the values that it has itself."""
+        for base in (each for each in kind.__mro__ if not _is_steady(each)):
+            for name, value in sorted(vars(base).items()):
+                if isinstance(value, staticmethod | classmethod):
+                    value = value.__func__
+                elif isinstance(value, property):
+                    value = value.fget
+                if name in _UNUSED or isinstance(value, MemberDescriptorType):
+                    continue
+                if isinstance(value, FunctionType):
+                    self._take(f"{label}.{name}", value)
+                elif not name.startswith("__"):
+                    self._take(f"{label}.{name}", self._attribute(base, name))
 
     def _module(self, label: str, module: torch.nn.Module) -> None:
         """Note what makes up an activation of torch such as ``torch.nn.LeakyReLU(0.1)``."""
