@@ -1,4 +1,4 @@
-"""One step of the reference without values: what a step returns is seen by its shapes alone."""
+"""One step of the reference on zeros: what a step returns is seen by its shapes alone."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ if TYPE_CHECKING:
 __all__ = ["dry_run"]
 
 
+@torch.no_grad()
 def dry_run(cell: BaseRecurrentCell) -> None:
-    """Run the step once on tensors that have shapes only, and so on nothing that is the cell's.
+    """Run the step once on zeros, and so on nothing that is the cell's.
+
+    They lie on the CPU: on tensors without memory torch imports its compiler for a product.
 
     Raises:
         StepError: as :func:`torchrecurrent.engine.run.reference.update`, but for branches.
     """
 
-    def empty(*shape: int) -> Tensor:
-        return torch.empty(shape, device="meta")
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(shape, device="cpu", dtype=torch.float32)
 
-    kernels = {name: empty(*shape) for name, shape in cell.parameter_shapes.items()}
-    states = [empty(2, width) for width in cell.state_widths]
+    kernels = {name: zeros(*shape) for name, shape in cell.parameter_shapes.items()}
+    states = [zeros(2, width) for width in cell.state_widths]
     try:
-        update(cell, project(cell, empty(2, cell.input_size), kernels), states, kernels)
+        update(cell, project(cell, zeros(2, cell.input_size), kernels), states, kernels)
     except BranchError:  # which a single unit may take
         return
     except StepError:
         raise
-    except Exception:  # what goes wrong without values need not go wrong with them
+    except Exception:  # what goes wrong with zeros need not go wrong with values
         return
