@@ -158,12 +158,13 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     @property
     def state_widths(self) -> tuple[int, ...]:
         """Width of each state; a delay line of d steps has d widths, oldest step first."""
-        return tuple(
-            getattr(self, role.steps) * self.output_size
-            if isinstance(role := argument.role, roles.DelayedRole)
-            else getattr(self, role.width)  # type: ignore[attr-defined]
-            for argument in self.signature.states
-        )
+        return tuple(self._state_width(argument.role) for argument in self.signature.states)
+
+    def _state_width(self, role: roles.Role) -> int:
+        if isinstance(role, roles.DelayedRole):
+            return cast("int", getattr(self, role.steps) * self.output_size)
+        assert isinstance(role, roles.StateRole)
+        return cast("int", getattr(self, role.width))
 
     def recurrent_columns(self, rows: int, width: int) -> int | None:
         """Columns of a recurrent block that maps a state of ``width`` to ``rows`` units."""

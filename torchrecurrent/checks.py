@@ -78,7 +78,9 @@ _has_autocast = cache(torch.amp.is_autocast_available)
 
 def is_autocast(device: torch.device) -> bool:
     """Whether autocast is on for a device; a device that has none is no error."""
-    return _has_autocast(device.type) and torch.is_autocast_enabled(device.type)
+    # torch.compile of torch 2.11 can't trace the question whether a device has it.
+    known = torch.compiler.is_compiling() or _has_autocast(device.type)
+    return device.type != "meta" and known and torch.is_autocast_enabled(device.type)
 
 
 def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:

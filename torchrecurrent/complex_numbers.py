@@ -77,7 +77,7 @@ def polar(modulus: Any, angle: Any) -> Complex:
     return Complex(modulus * cos(angle), modulus * sin(angle))
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: torch.compile of torch 2.11 could not make one
 class ComplexMap:
     """A complex matrix. Of what it makes of a number the part that is asked for is computed."""
 
