@@ -99,7 +99,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
     #: Key of the paper in the bibliography.
     citation: ClassVar[str] = ""
-    #: One of :data:`torchrecurrent.catalog.FAMILIES`.
+    #: One of :data:`torchrecurrent.catalog.listing.FAMILIES`.
     family: ClassVar[str] = ""
 
     def __init_subclass__(
@@ -347,7 +347,10 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """As every module's; opacus makes itself known by it."""
+        """As every module's; opacus makes itself known by it.
+
+        :meta private:
+        """
         return watch(self, hook) or super().register_full_backward_hook(hook, prepend)
 
     def __prepare_scriptable__(self) -> NoReturn:

@@ -25,7 +25,7 @@ class CellInfo:
     Attributes:
         name: of its class.
         layer: name of the class that runs it over a sequence; ``None``: :class:`Recurrent` does.
-        family: one of :data:`torchrecurrent.catalog.FAMILIES`.
+        family: one of :data:`torchrecurrent.catalog.listing.FAMILIES`.
         year: of the paper; ``None`` if the package's bibliography does not have it.
         citation: the paper's key in the bibliography.
         title: the paper's; ``None`` as ``year``.
