@@ -10,8 +10,8 @@ from __future__ import annotations
 import dis
 from collections import namedtuple
 from collections.abc import Iterator, Mapping
-from functools import partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MemberDescriptorType, ModuleType
+from functools import cached_property, partial
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 import torch
 
@@ -140,13 +140,11 @@ class Outside:
             for name, value in sorted(vars(base).items()):
                 if isinstance(value, staticmethod | classmethod):
                     value = value.__func__
-                elif isinstance(value, property):
-                    value = value.fget
-                if name in _UNUSED or isinstance(value, _FIELDS):
-                    continue
-                if isinstance(value, FunctionType):
+                elif isinstance(value, property | cached_property):
+                    value = value.fget if isinstance(value, property) else value.func
+                if isinstance(value, FunctionType) and name not in _UNUSED:
                     self._take(f"{label}.{name}", value)
-                elif not name.startswith("__"):
+                elif not (name in _UNUSED or name.startswith("__") or _is_slot(value)):
                     self._take(f"{label}.{name}", self._attribute(base, name))
 
     def _module(self, label: str, module: torch.nn.Module) -> None:
@@ -171,7 +169,7 @@ def _reads(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
         if chain:
             yield chain[0], chain[1:]
         chain = (name,) if _is_outer(instruction, code) else ()
-        if instruction.opname == "IMPORT_NAME" and name.partition(".")[0] not in _STEADY:
+        if instruction.opname == "IMPORT_NAME" and not _is_of(name):
             yield f"import {name}", ()
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -188,12 +186,22 @@ def _is_outer(instruction: dis.Instruction, code: CodeType) -> bool:
 def _is_steady(value: object) -> bool:
     """Whether a function, class or module is of a package whose functions are."""
     if isinstance(value, ModuleType):
-        return value.__name__.partition(".")[0] in _STEADY
+        return _is_of(value.__name__)
     if isinstance(value, BuiltinFunctionType):  # a method of an object reads that
         return value.__self__ is None or isinstance(value.__self__, ModuleType | type)
     if isinstance(value, FunctionType | type):
-        return (value.__module__ or "").partition(".")[0] in _STEADY
+        return _is_of(value.__module__ or "")
     return False
+
+
+def _is_of(module: str) -> bool:
+    """Whether a module is one of the steady ones, or the part of it that is written in C."""
+    return module.partition(".")[0].removeprefix("_") in _STEADY
+
+
+def _is_slot(value: object) -> bool:
+    """Whether an attribute of a class is Python's way to an attribute of its objects."""
+    return hasattr(type(value), "__get__") and _is_steady(type(value))
 
 
 def _holds_values(value: object) -> bool:
