@@ -8,7 +8,6 @@ What may change while it stays the same object, such as a dictionary, is refused
 from __future__ import annotations
 
 import dis
-from collections import namedtuple
 from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -24,8 +23,6 @@ _STEADY = {"torch", "builtins", "math", "cmath", "operator", "functools", "itert
 _STEADY |= {"abc", "collections", "dataclasses"}
 #: What a step has no use for; dataclasses and named tuples have a set and a dictionary there.
 _UNUSED = ("__repr__", "__str__", "_field_defaults")
-#: How slots and named tuples keep their fields.
-_FIELDS = (MemberDescriptorType, type(vars(namedtuple("Field", "value"))["value"]))
 #: Builtin functions that reach for values by other ways than a name.
 _REACHING = {"__import__", "eval", "exec", "globals", "input", "open", "vars"}
 _ABSENT = object()
