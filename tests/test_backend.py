@@ -173,6 +173,24 @@ def test_a_map_that_passes_no_gradient_gets_none() -> None:
     assert_same(found[0], found[1])
 
 
+def test_a_cell_without_parameters_runs_fused() -> None:
+    class BareCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, x: Input) -> Tensor:
+            return torch.tanh(0.5 * h + x)
+
+    layer = Recurrent(BareCell, 3, 3)
+    x, found = torch.randn(4, 2, 3, dtype=torch.float64), []
+    assert ": c: " in layer.explain(x)
+    for path in PATHS:
+        leaf = x.clone().requires_grad_()
+        with backend(path):
+            output = layer(leaf)[0]
+        output.sin().sum().backward()
+        found.append([output.detach(), leaf.grad])
+    assert_same(found[0], found[1])
+
+
 def test_a_changed_option_gets_its_own_kernel() -> None:
     layer: Any = randomize(Recurrent(MGU.cell, 3, 5, dtype=torch.float64))
     x = input_for(layer, 4, 2)

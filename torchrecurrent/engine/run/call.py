@@ -130,7 +130,7 @@ def _prepared(
         narrow: whether the kernel computes bfloat16 and float16 by itself.
     """
     weights = [weight for weight in kernels.values() if weight is not None]
-    dtype = weights[0].dtype
+    dtype = weights[0].dtype if weights else data.dtype
     if dtype in NARROW and (data.dtype != dtype or not narrow):
         dtype = torch.float32
     if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
