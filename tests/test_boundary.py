@@ -152,8 +152,7 @@ def test_operations_are_counted_as_the_loop_has_them(layer_class: type[Recurrent
 def test_a_profile_names_the_cell(layer_class: type[RecurrentLayer]) -> None:
     layer = make(layer_class)
     input = input_for(layer, T, N)
-    if not runs_fused(layer, input):
-        pytest.fail("every cell of the catalogue has a kernel")
+    assert runs_fused(layer, input)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         layer(input)[0].sum().backward()
     names = {event.key for event in profile.key_averages()}
@@ -226,7 +225,7 @@ def test_saved_tensors_that_come_back_otherwise_are_an_error() -> None:
 
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, unpack):
         output = layer(torch.randn(T, N, 3))[0]
-    with pytest.raises(RuntimeError, match="kept for the backward pass: expected 8 rows"):
+    with pytest.raises(RuntimeError, match=r"kept for the backward pass: expected shape \(8"):
         output.sum().backward()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import runpy
+import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 
 from torchrecurrent.catalog.listing import cells, layer_of
 
@@ -21,6 +23,17 @@ def test_block(number: int, tmp_path: Path) -> None:
     path.write_text(BLOCKS[number], encoding="utf-8")
     names = runpy.run_path(str(path))
     assert "layer" in names
+
+
+def test_the_cell_that_contributing_writes_is_one() -> None:
+    """As a file of the package: its imports are found, and it runs."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    (block,) = re.findall(r"   ```python\n(.*?)\n   ```", text, re.DOTALL)[:1]
+    name = "torchrecurrent.cells.written"
+    module = {"__name__": name, "__package__": "torchrecurrent.cells"}
+    exec(compile(textwrap.dedent(block), name, "exec", dont_inherit=True), module)
+    layer = module["CFN"](3, 4)  # type: ignore[operator]
+    assert layer(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
 
 
 def test_there_are_blocks() -> None:

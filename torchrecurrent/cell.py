@@ -111,6 +111,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         cls.__signature__ = constructor_signature(cls, BaseRecurrentCell)  # type: ignore[attr-defined]
         names = inspect.signature(cls).parameters
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
+        cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
@@ -381,7 +382,7 @@ def _overrides(kind: type[BaseRecurrentCell], name: str) -> bool:
 
 def is_own(module: nn.Module) -> TypeGuard[BaseRecurrentCell]:
     """Whether a cell can be handed whole sequences: one of ours whose ``forward`` is ours."""
-    return isinstance(module, BaseRecurrentCell) and "overrides forward" not in module.no_kernel
+    return isinstance(module, BaseRecurrentCell) and module.takes_sequences
 
 
 def _state_tuple(names: Sequence[str]) -> Callable[..., Any]:

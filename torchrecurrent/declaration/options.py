@@ -81,6 +81,8 @@ class Options(Numbered):
     layout: Layout
     #: The shape of every stacked parameter, and of every learned number.
     parameter_shapes: Mapping[str, tuple[int, ...]]
+    #: Whether ``forward`` is the base's, which runs whole sequences for a layer.
+    takes_sequences: ClassVar[bool] = True
     #: Why no kernel can run the cell, whatever its step is; empty if one may.
     no_kernel: ClassVar[str] = ""
     #: What is owed to opacus, where it watches the cell.

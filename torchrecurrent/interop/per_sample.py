@@ -9,7 +9,8 @@ what opacus collects. It runs the reference loop then.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -74,14 +75,22 @@ class PerSample:
         self._mean = hook.keywords["loss_reduction"] == "mean"
         #: Those whose hooks are still to come.
         self.calls: list[Call] = []
-        #: The caller's index of each sequence, where a layer has sorted them.
-        self.order: Tensor | None = None
+        self._order: Tensor | None = None
 
     def active(self, cell: BaseRecurrentCell) -> bool:
         """Whether opacus takes notice of a call."""
         trainable = any(parameter.requires_grad for parameter in cell.parameters())
         listens = self._hooks and self._watcher.hooks_enabled
         return bool(listens and cell.training and torch.is_grad_enabled() and trainable)
+
+    @contextmanager
+    def sorted_by(self, order: Tensor | None) -> Iterator[None]:
+        """While a layer calls the cell: the caller's index of each sequence, if it sorted them."""
+        self._order = order
+        try:
+            yield
+        finally:
+            self._order = None
 
     def fire(self, cell: BaseRecurrentCell, grad_output: Tensor) -> None:
         """Call the hook, as a module would."""
@@ -92,7 +101,7 @@ class PerSample:
         self, cell: BaseRecurrentCell, data: Tensor, sizes: Tensor | None, states: States
     ) -> tuple[Tensor, States]:
         """A sequence, as :func:`torchrecurrent.engine.run.reference.run`."""
-        call = Call(self._mean, states[0].size(0), self.order)
+        call = Call(self._mean, states[0].size(0), self._order)
         self.calls.append(call)
         if sizes is None:
             padded, mask = data, data.new_ones(data.shape[:2], dtype=torch.bool)

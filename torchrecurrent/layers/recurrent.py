@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -209,11 +210,9 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]
-        if cell.per_sample is not None:
-            cell.per_sample.order = steps.sorted_indices
-        output, state = cell(steps.data, hx=hx, sequence=True, batch_sizes=steps.sizes)
-        if cell.per_sample is not None:
-            cell.per_sample.order = None
+        watched = cell.per_sample
+        with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
+            output, state = cell(steps.data, hx=hx, sequence=True, batch_sizes=steps.sizes)
         return output, (state,) if isinstance(state, Tensor) else tuple(state)
 
     def _run_some(

@@ -1,4 +1,4 @@
-"""Runs Triton kernels over a sequence: the counterpart of :mod:`.launch` for the GPU."""
+"""Runs Triton kernels over a sequence: the counterpart of ``cpu/kernel.py``."""
 
 from __future__ import annotations
 

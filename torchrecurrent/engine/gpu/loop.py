@@ -1,7 +1,7 @@
 """What a loop over the time steps of an elementwise recurrence carries, computes and writes.
 
 Two loops a width: forward the states are carried, backward their gradients; the lines that
-:mod:`.triton_loops` and :mod:`.triton_scan` make of them are the same.
+:mod:`.elementwise` and :mod:`.scan` make of them are the same.
 """
 
 from __future__ import annotations

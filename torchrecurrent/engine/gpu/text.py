@@ -97,9 +97,6 @@ class Function:
         address = f"{self.where.slot(slot)} + ({row}) * ({stride}) + ({offset}) + j"
         return f"tl.store({address}, {value}, {mask})"
 
-    def width(self, place: int) -> str:
-        return f"w{place}"
-
     def vectors(self, nodes: Iterable[int]) -> list[str]:
         """Loads the numbers for each unit that ``nodes`` read, summed up."""
         plan, lines = self.plan, []

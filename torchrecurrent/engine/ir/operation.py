@@ -33,7 +33,7 @@ class Operation:
         gradient: left out, nothing is passed.
         c: the text of a node, with its arguments as ``{0}`` and ``{1}``; left out, a call of the
             function ``tr_name`` in :file:`math.h`.
-        triton: the same, with :file:`triton_math.py`; left out, as in C.
+        triton: the same, with :file:`gpu/math.py`; left out, as in C.
         latex: what is printed before the arguments in brackets, or a function of them.
         binds: how tightly what is printed binds. 0: a comparison, 1: a sum, 2: a product, 3: what
             needs no brackets.

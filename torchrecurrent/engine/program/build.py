@@ -159,7 +159,6 @@ class _Tracer:
             nodes,
             output,
             gradients,
-            len(self.line),
             zero,
         )
 

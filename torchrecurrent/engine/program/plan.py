@@ -95,7 +95,6 @@ class Plan:
     new_states: tuple[int, ...]
     output: int | None  # node of an output that is no state
     gradients: dict[Leaf, int]
-    line: int  # how many of the states, the last ones, are a delay line
     zero: int  # node of the number 0
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Runs a step or a sequence by the path that :mod:`.backend` chooses."""
+"""Runs a step or a sequence by the path that :mod:`.dispatch` chooses."""
 
 from __future__ import annotations
 

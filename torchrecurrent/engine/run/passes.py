@@ -108,17 +108,20 @@ def _check_gradients(
 
 
 def check_kept(fused: Fused, batch: Batch, output: Tensor, kept: Sequence[Tensor]) -> None:
-    """Raise RuntimeError unless what was kept for the backward pass is what it was."""
-    data = batch.data
-    names = zip(fused.kept, kept, fused.kept.values(), strict=True)
-    width = fused.plan.widths[fused.plan.output_width]
-    for name, tensor, each in (*names, ("output", output, width)):
-        fits = tensor.numel() == batch.rows * each and tensor.is_contiguous()
-        if not fits or (tensor.device, tensor.dtype) != (data.device, data.dtype):
-            raise RuntimeError(
-                f"{name}, kept for the backward pass: expected {batch.rows} rows of {each} on "
-                f"{data.device}, got {tuple(tensor.shape)} on {tensor.device}"
-            )
+    """Raise RuntimeError unless the kernel may read what was kept for the backward pass."""
+    data, width = batch.data, fused.plan.widths[fused.plan.output_width]
+    where = "kept for the backward pass"
+    check_memory(
+        [
+            (f"output, {where}", output, (*data.shape[:-1], width)),
+            *(
+                (f"{name}, {where}", tensor, (batch.rows, each))
+                for (name, each), tensor in zip(fused.kept.items(), kept, strict=True)
+            ),
+        ],
+        data.dtype,
+        data.device.type,
+    )
 
 
 def backward_pass(
