@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
-from torchrecurrent.declaration.signature import kernels_of
+from torchrecurrent.declaration.signature import weights_of
 from torchrecurrent.roles import ProductRole
 
 INPUT, HIDDEN = 3, 4
@@ -45,7 +45,7 @@ def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **opt
 def has_gate(cell_class: type[BaseRecurrentCell]) -> bool:
     """Whether an argument of its step has a product with the input and one with the state."""
     arguments = cell_class.signature.having(ProductRole)
-    return any(len(kernels_of(each.role)) == 2 for each in arguments)
+    return any(len(weights_of(each.role)) == 2 for each in arguments)
 
 
 def fitting(kind: type[BaseRecurrentCell] | type[RecurrentLayer], options: Any) -> dict[str, Any]:

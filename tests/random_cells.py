@@ -34,7 +34,7 @@ from torchrecurrent.activations import Activation
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import *
 from torchrecurrent.roles import (
-    CELL, INPUT, RECURRENT, Kernel, MapRole, MapsRole, NormRole, ProductRole, StateRole, VectorRole
+    CELL, INPUT, RECURRENT, Weight, MapRole, MapsRole, NormRole, ProductRole, StateRole, VectorRole
 )
 
 Affine = Callable[[Tensor], Tensor]

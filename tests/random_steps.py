@@ -173,7 +173,7 @@ class Writer:
         self.body.append(f'{name}_kernel_init: Initializer = "normal"')
         self.body.append(f'{name}_bias_init: Initializer = "zeros"')
         self.body.append(f"{name}_bias: bool | None = {bias}")
-        return f'Kernel("weight_{name}", "bias_{name}", "{name}_")'
+        return f'Weight("weight_{name}", "bias_{name}", "{name}_")'
 
     def _several(self, name: str, kernel: str, sizes: str, width: str) -> None:
         """A layer after the other, or none."""
@@ -190,7 +190,7 @@ class Writer:
         for k in range(rng.choice([0, 0, 1, 2])):
             width = rng.choice(list(self.draw.values))
             self._option('vector_kernel_init: Initializer = "normal"')
-            role = f'VectorRole(Kernel("weight_vh", None, "vector_"), "{width}")'
+            role = f'VectorRole(Weight("weight_vh", None, "vector_"), "{width}")'
             self._argument(f"v{k}", tensor(role), width, 1)
         if self.chance(0.3):
             self._option("r_init: float = 0.3")

@@ -67,7 +67,7 @@ def test_the_family_without_matrices_has_none_at_the_state() -> None:
     for cell in cells().values():
         made = cell(4, 4)
         reads_state = any(
-            run.of == made.state_names[0] and made.get_parameter(run.kernel.weight).dim() > 1
+            run.of == made.state_names[0] and made.get_parameter(run.weight.name).dim() > 1
             for run in made.layout.runs
         )
         if cell.family == "input-gated":

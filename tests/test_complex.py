@@ -21,12 +21,12 @@ from torchrecurrent.roles import (
     ComplexRole,
     ComplexState,
     Gate,
-    Kernel,
     Map,
     MapRole,
     Output,
     State,
     VectorRole,
+    Weight,
 )
 
 from .making import assert_same, input_for, randomize
@@ -64,8 +64,8 @@ def test_polar_and_maps_are_those_of_complex_tensors() -> None:
     assert_same(joined(ComplexMap(parts)(pair(z))), C @ z, 1e-14)
 
 
-Rotation = Annotated[Complex, ComplexRole(VectorRole(Kernel("weight_r", None, "rotation_")))]
-Mixing = Annotated[ComplexMap, ComplexRole(MapRole(Kernel("weight_mix", "bias_mix", "mixing_")))]
+Rotation = Annotated[Complex, ComplexRole(VectorRole(Weight("weight_r", None, "rotation_")))]
+Mixing = Annotated[ComplexMap, ComplexRole(MapRole(Weight("weight_mix", "bias_mix", "mixing_")))]
 
 
 class ComplexCell(BaseRecurrentCell):

@@ -45,7 +45,7 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
         )
         assert isinstance(value, Tensor)
         reads_first = any(run.of == cell.state_names[0] for run in cell.layout.runs) or any(
-            getattr(argument.role, "kernel", None) is roles.RECURRENT
+            getattr(argument.role, "weight", None) is roles.RECURRENT
             for argument in cell.signature.having(roles.MapRole)
         )
         mixes = (recurrence == "dense" and reads_first) or normalises(cell_class)
@@ -135,30 +135,30 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                 if recurrent:
                     block = cell.layout.block(recurrent, name)
                     # what multiplies the state need not be the parameter itself
-                    weight = cell.kernels()[recurrent.weight][block.start : block.stop]
+                    weight = cell.effective_parameters()[recurrent.name][block.start : block.stop]
                     values[("u" if weight.dim() == 1 else "U") + index] = linear(weight)
                     if not named and recurrent.bias in cell.state_dict():
                         values[f"d{index}"] = cell.block(recurrent.bias, name)
             case roles.BiasRole():
                 stacks = [each for each in ("bias_ih", "bias_hh") if each in cell.state_dict()]
                 values[symbol(name)] = sum(cell.block(stack, name) for stack in stacks)
-            case roles.MapsRole(kernel=kernel):
-                for block in cell.layout.blocks(kernel):
+            case roles.MapsRole(weight=stack):
+                for block in cell.layout.blocks(stack):
                     if block.name.startswith(name):
-                        weight = cell.block(kernel.weight, block.name)
+                        weight = cell.block(stack.name, block.name)
                         values[symbol(block.name)] = linear(weight)
-                        if kernel.bias in cell.state_dict():
-                            bias = cell.block(kernel.bias, block.name)
+                        if stack.bias in cell.state_dict():
+                            bias = cell.block(stack.bias, block.name)
                             values[f"d_{{{symbol(block.name)}}}"] = bias
-            case roles.MapRole(kernel=kernel):
+            case roles.MapRole(weight=stack):
                 try:
-                    values[symbol(name)] = linear(block_of(cell, kernel.weight, name))
+                    values[symbol(name)] = linear(block_of(cell, stack.name, name))
                 except KeyError:  # a map of width 0 is the identity
                     values[symbol(name)] = lambda value: value
-                if kernel.bias:
-                    values[f"d_{{{symbol(name)}}}"] = cell.block(kernel.bias, name)
-            case roles.VectorRole(kernel=kernel):
-                values[symbol(name)] = cell.block(kernel.weight, name)
+                if stack.bias:
+                    values[f"d_{{{symbol(name)}}}"] = cell.block(stack.bias, name)
+            case roles.VectorRole(weight=stack):
+                values[symbol(name)] = cell.block(stack.name, name)
             case roles.ConstantRole() | roles.ScalarRole():
                 values[symbol(name)] = getattr(cell, name)
             case roles.NormRole(epsilon=epsilon):

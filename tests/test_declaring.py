@@ -18,7 +18,6 @@ from torchrecurrent.roles import (
     Constant,
     Delayed,
     Gate,
-    Kernel,
     MapsRole,
     Nonlinearity,
     Output,
@@ -26,6 +25,7 @@ from torchrecurrent.roles import (
     Scalar,
     State,
     Vector,
+    Weight,
 )
 
 
@@ -63,7 +63,7 @@ def test_a_return_of_the_wrong_length() -> None:
                 return n
 
 
-LAYERS = Kernel("weight_lh", "bias_lh", "layer_")
+LAYERS = Weight("weight_lh", "bias_lh", "layer_")
 Layers = Annotated[tuple[Callable[[Tensor], Tensor], ...], MapsRole(LAYERS, "layers", first=2)]
 
 

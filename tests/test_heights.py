@@ -17,17 +17,17 @@ from torchrecurrent.roles import (
     Constant,
     Gate,
     Input,
-    Kernel,
     MapRole,
     ProductRole,
     State,
+    Weight,
 )
 
 from .test_engine import results
 
 Narrow = Annotated[Tensor, ProductRole(INPUT, RECURRENT, rows="narrow")]
 Widened = Annotated[
-    Callable[[Tensor], Tensor], MapRole(Kernel("weight_wide", None, "wide_"), columns="narrow")
+    Callable[[Tensor], Tensor], MapRole(Weight("weight_wide", None, "wide_"), columns="narrow")
 ]
 InputMap = Annotated[
     Callable[[Tensor], Tensor], MapRole(INPUT, columns="input_size", always_dense=True)

@@ -16,11 +16,11 @@ from torchrecurrent.catalog.listing import cells, layer_of
 from torchrecurrent.engine.program.build import make_plan
 from torchrecurrent.engine.program.kind import recurrence_kind
 from torchrecurrent.init import Initializer
-from torchrecurrent.roles import Constant, Gate, Input, Kernel, MapRole, Projected, State, Vector
+from torchrecurrent.roles import Constant, Gate, Input, MapRole, Projected, State, Vector, Weight
 
 from .making import input_for, make, states_for, tensors
 
-SQUARE = Kernel("weight_xx", None, "square_")
+SQUARE = Weight("weight_xx", None, "square_")
 SquareMap = Annotated[
     Callable[[Tensor], Tensor], MapRole(SQUARE, "input_size", "input_size", always_dense=True)
 ]
@@ -74,7 +74,7 @@ def test_formulas_of_any_shape() -> None:
 
 
 def new_states(cell: BaseRecurrentCell, input: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
-    return cell.update(cell.project(input), tuple(states), cell.kernels())[1]
+    return cell.update(cell.project(input), tuple(states), cell.effective_parameters())[1]
 
 
 def draw(cell: Any, size: float) -> list[Tensor]:

@@ -12,11 +12,11 @@ from torch import Tensor
 from torchrecurrent import BaseRecurrentCell, CIFGLSTMCell
 from torchrecurrent.declaration.initial import First
 from torchrecurrent.init import Initializer, gain
-from torchrecurrent.roles import Gate, Kernel, MapsRole, State, Vector
+from torchrecurrent.roles import Gate, MapsRole, State, Vector, Weight
 
 Layers = Annotated[
     tuple[Callable[[Tensor], Tensor], ...],
-    MapsRole(Kernel("weight_lh", "bias_lh", "layer_"), first=1),
+    MapsRole(Weight("weight_lh", "bias_lh", "layer_"), first=1),
 ]
 
 

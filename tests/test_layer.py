@@ -50,18 +50,18 @@ def test_permuted_units_permute_the_output(cell_class: Any) -> None:
     twin = cell_class(4, 4, dtype=torch.float64)
     twin.load_state_dict(cell.state_dict())  # a learned number is no unit's
     with torch.no_grad():
-        for kernel, blocks in cell.layout.stacks.items():
+        for weight, blocks in cell.layout.stacks.items():
             for block in blocks:
-                rows = cell.block(kernel.weight, block.name)[order]
-                reads_state = rows.dim() == 2 and kernel.weight != "weight_ih"
+                rows = cell.block(weight.name, block.name)[order]
+                reads_state = rows.dim() == 2 and weight.name != "weight_ih"
                 # A cell that reads its input unprojected needs that permuted as well.
                 if reads_state or raw(cell):
                     rows = rows[:, order] if rows.dim() == 2 else rows
-                twin.block(kernel.weight, block.name).copy_(rows)
-            if kernel.bias in cell.state_dict():
-                for block in cell.layout.bias_blocks(kernel):
-                    rows = cell.block(kernel.bias, block.name)[order]
-                    twin.block(kernel.bias, block.name).copy_(rows)
+                twin.block(weight.name, block.name).copy_(rows)
+            if weight.bias in cell.state_dict():
+                for block in cell.layout.bias_blocks(weight):
+                    rows = cell.block(weight.bias, block.name)[order]
+                    twin.block(weight.bias, block.name).copy_(rows)
     permuted = list(tensors(twin(input[:, order] if raw(cell) else input)))
     for one, other in zip(permuted, result, strict=True):
         assert_same(one[:, inverse], other)
@@ -165,7 +165,7 @@ def test_a_parametrization_may_stand_in_for_a_parameter() -> None:
     layer = Recurrent(cell, I, H)
     twin = Recurrent(RNNCell, I, H, dtype=torch.float64)
     with torch.no_grad():
-        for name, value in cell.kernels().items():
+        for name, value in cell.effective_parameters().items():
             assert value is not None
             twin.cells[0].get_parameter(name).copy_(value)
     input = torch.randn(5, 2, I, dtype=torch.float64)

@@ -119,8 +119,8 @@ def test_keywords_are_those_of_0_2_5(name: str) -> None:
 def test_blocks_lie_in_the_published_order(name: str) -> None:
     cell = layer_of(name).cells[0]
     stacks = {
-        kernel.weight: " ".join(block.name for block in blocks)
-        for kernel, blocks in cell.layout.stacks.items()
+        weight.name: " ".join(block.name for block in blocks)
+        for weight, blocks in cell.layout.stacks.items()
     }
     assert (stacks["weight_ih"], stacks.get("weight_hh", "")) == BLOCKS[name]
 

@@ -124,12 +124,12 @@ def test_a_class_within_a_function_passes(cell_class: type[BaseRecurrentCell]) -
 def test_names_of_the_function_that_a_class_is_in() -> None:
     """Annotations are text here, and name what no module has."""
     from torchrecurrent.roles import Constant as Number
-    from torchrecurrent.roles import Kernel, VectorRole
+    from torchrecurrent.roles import VectorRole, Weight
 
     def filled(tensor: Tensor) -> Tensor:
         return nn.init.constant_(tensor, 0.5)
 
-    Rate = Annotated[Tensor, VectorRole(Kernel("weight_rate", None, "rate_"))]
+    Rate = Annotated[Tensor, VectorRole(Weight("weight_rate", None, "rate_"))]
     Fills: TypeAlias = Initializer
 
     class LocalCell(BaseRecurrentCell):

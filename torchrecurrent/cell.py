@@ -26,7 +26,7 @@ from .declaration.options import (
 )
 from .declaration.signature import StepSignature
 from .engine.run import call, reference
-from .engine.run.reference import Kernels
+from .engine.run.reference import EffectiveParameters
 from .init import Initializer
 from .interop.own_code import OwnForward
 from .interop.per_sample import PerSample, watch
@@ -127,9 +127,9 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
             device, dtype = options.pop("device"), options.pop("dtype")
             for name, value in options.items():
                 setattr(self, name, value)
-            for kernel in self.signature.stacked():
-                if getattr(self, kernel.bias_flag, None) is None and kernel.bias:
-                    setattr(self, kernel.bias_flag, self.bias)
+            for weight in self.signature.stacked():
+                if getattr(self, weight.bias_flag, None) is None and weight.bias:
+                    setattr(self, weight.bias_flag, self.bias)
             self.check_options()
             self.layout = Layout.of(self.signature, self)
             self._create_parameters(device, dtype)
@@ -179,7 +179,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         if width % self.num_heads or rows % self.num_heads:
             raise ValueError(
                 f"num_heads={self.num_heads} should divide the widths of the recurrent "
-                f"kernel, got {rows} x {width}"
+                f"weight, got {rows} x {width}"
             )
         return width // self.num_heads
 
@@ -191,12 +191,12 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
             return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
 
         stacks = self.layout.stacks
-        shapes = {kernel.weight: self.layout.shape(kernel) for kernel in stacks}
+        shapes = {weight.name: self.layout.shape(weight) for weight in stacks}
         switched_off = set()
-        for kernel in (each for each in stacks if each.bias is not None):
-            shapes[str(kernel.bias)] = (self.layout.bias_blocks(kernel)[-1].stop,)
-            if not getattr(self, kernel.bias_flag):
-                switched_off.add(kernel.bias)
+        for weight in (each for each in stacks if each.bias is not None):
+            shapes[str(weight.bias)] = (self.layout.bias_blocks(weight)[-1].stop,)
+            if not getattr(self, weight.bias_flag):
+                switched_off.add(weight.bias)
         shapes |= {argument.name: (1,) for argument in self.signature.having(roles.ScalarRole)}
         for name, shape in shapes.items():
             self.register_parameter(name, None if name in switched_off else empty(*shape))
@@ -217,10 +217,10 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         Raises:
             KeyError: there is no such parameter or no such block in it.
         """
-        for kernel in self.layout.stacks:
-            find = self.layout.bias_block if parameter == kernel.bias else self.layout.block
-            block = find(kernel, argument)
-            if parameter in (kernel.weight, kernel.bias) and block is not None:
+        for weight in self.layout.stacks:
+            find = self.layout.bias_block if parameter == weight.bias else self.layout.block
+            block = find(weight, argument)
+            if parameter in (weight.name, weight.bias) and block is not None:
                 value = getattr(self, parameter, None)
                 if value is not None:
                     return cast("Tensor", value)[block.start : block.stop]
@@ -228,13 +228,13 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
     def recurrent_kernel(self) -> Tensor | None:
         """The matrix or vector that multiplies the state; override it to constrain it."""
-        return getattr(self, RECURRENT.weight, None)
+        return getattr(self, RECURRENT.name, None)
 
-    def kernels(self) -> Kernels:
+    def effective_parameters(self) -> EffectiveParameters:
         """The effective parameters, computed once a sequence."""
-        return {**self._values(), RECURRENT.weight: self.recurrent_kernel()}
+        return {**self._values(), RECURRENT.name: self.recurrent_kernel()}
 
-    def _values(self) -> Kernels:
+    def _values(self) -> EffectiveParameters:
         # By attribute: a parametrization or torch.func.functional_call may stand in for it.
         return {name: getattr(self, name) for name in self._names}
 
@@ -247,21 +247,24 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         return reference.project(self, input, self._values())
 
     def update(
-        self, inputs: Sequence[Tensor], states: tuple[Tensor, ...] | None, kernels: Kernels
+        self,
+        inputs: Sequence[Tensor],
+        states: tuple[Tensor, ...] | None,
+        parameters: EffectiveParameters,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One time step on what :meth:`project` made of its input.
 
         Args:
             inputs: the projections, each ``(N, *)``.
             states: the states, each ``(N, width)``; ``None``: zeros.
-            kernels: what :meth:`kernels` returned for this sequence.
+            parameters: what :meth:`effective_parameters` returned for this sequence.
 
         Returns:
             The output ``(N, output_size)`` and the new states.
         """
         if states is None:
             states = self.initial_states(inputs[0].shape[:-1], inputs[0])
-        return reference.update(self, inputs, states, kernels)
+        return reference.update(self, inputs, states, parameters)
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...]:
         """The states before the first step: zeros of ``(*shape, width)``."""

@@ -117,10 +117,10 @@ class _Walk:
             parts.append(f"{letter}{index}{times} {self._first(state).text}{bias}")
         return Term(" + ".join(parts), strength=1)
 
-    def _bias(self, text: str, kernel: roles.Kernel) -> str:
+    def _bias(self, text: str, weight: roles.Weight) -> str:
         """The bias of a product, unless the step adds it itself or it is off by default."""
         named = any(self.cell.signature.having(roles.BiasRole))
-        return "" if named or getattr(self.cell, kernel.bias_flag, None) is False else f" + {text}"
+        return "" if named or getattr(self.cell, weight.bias_flag, None) is False else f" + {text}"
 
     def _name_repeated_products(self, body: Sequence[ast.stmt]) -> None:
         """Print a product that the step uses twice as a line of its own."""
@@ -278,9 +278,9 @@ class _Walk:
                 return Term(rf"\mathrm{{LN}}({', '.join(texts)})")
             case roles.NonlinearityRole(symbol=sign):
                 return Term(f"{sign}({', '.join(texts)})")
-            case roles.MapRole(kernel=kernel) | roles.MapsRole(kernel=kernel):
+            case roles.MapRole(weight=weight) | roles.MapsRole(weight=weight):
                 letter = symbol(f"{source}{layer}")
-                off = kernel.bias is None or getattr(self.cell, kernel.bias_flag, None) is False
+                off = weight.bias is None or getattr(self.cell, weight.bias_flag, None) is False
                 bias = "" if off else f" + d_{{{letter}}}"
                 return Term(f"{letter} {arguments[0]:3}{bias}", 1 if bias else 2)
         raise self._unknown(node)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .checks import is_tensors
 from .engine.run.dispatch import NO_STEP
-from .engine.run.reference import Kernels
+from .engine.run.reference import EffectiveParameters
 
 __all__ = ["ForeignCell", "output_size", "state_names"]
 
@@ -62,7 +62,7 @@ class ForeignCell:
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         return (input,)
 
-    def kernels(self) -> Kernels:
+    def effective_parameters(self) -> EffectiveParameters:
         return {}
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
@@ -76,7 +76,10 @@ class ForeignCell:
         return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
 
     def update(
-        self, inputs: Sequence[Tensor], states: tuple[Tensor, ...] | None, kernels: Kernels
+        self,
+        inputs: Sequence[Tensor],
+        states: tuple[Tensor, ...] | None,
+        parameters: EffectiveParameters,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         state = states[0] if states is not None and len(states) == 1 else states
         result = self.module(inputs[0], state)

@@ -45,17 +45,17 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Kernel:
-    """A stacked parameter, and the constructor's options that govern it.
+class Weight:
+    """A stacked weight and its bias, and the constructor's options that govern them.
 
-    Arguments of the step that draw on the same kernel are stacked along its
+    Arguments of the step that draw on the same weight are stacked along its
     first dimension, in the order in which the step names them.
     """
 
-    weight: str
+    name: str
     bias: str | None = None
     prefix: str = ""
-    #: The weight's initialiser, where it has not the name ``<prefix>kernel_init``.
+    #: The option that initialises the weight, where it is not ``<prefix>kernel_init``.
     initializer: str = ""
 
     @property
@@ -74,9 +74,9 @@ class Kernel:
 #: What a map and a nonlinearity are to a step.
 Function = Callable[[Tensor], Tensor]
 
-INPUT = Kernel("weight_ih", "bias_ih")
-RECURRENT = Kernel("weight_hh", "bias_hh", "recurrent_")
-CELL = Kernel("weight_ch", "bias_ch", "cell_")
+INPUT = Weight("weight_ih", "bias_ih")
+RECURRENT = Weight("weight_hh", "bias_hh", "recurrent_")
+CELL = Weight("weight_ch", "bias_ch", "cell_")
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class ProductRole(Role):
     where it is 0, a product of the input alone is the input itself and has no parameter.
     """
 
-    input: Kernel | None = None
-    recurrent: Kernel | None = None
+    input: Weight | None = None
+    recurrent: Weight | None = None
     of: str | None = None
     rows: str = "hidden_size"
 
@@ -125,7 +125,7 @@ class MapRole(Role):
     no part of the recurrence is ``always_dense``, whatever the cell's ``recurrence`` is.
     """
 
-    kernel: Kernel = RECURRENT
+    weight: Weight = RECURRENT
     rows: str = "hidden_size"
     columns: str = "hidden_size"
     always_dense: bool = False
@@ -140,7 +140,7 @@ class MapsRole(Role):
     ``R`` is layer 2's. ``rows``, ``columns`` and ``always_dense`` are those of a single map.
     """
 
-    kernel: Kernel
+    weight: Weight
     layers: str = "depth"
     first: int = 0
     rows: str = "hidden_size"
@@ -160,7 +160,7 @@ class BiasRole(Role):
 class VectorRole(Role):
     """A learned number for each unit; of ``rows``, an attribute of the cell."""
 
-    kernel: Kernel
+    weight: Weight
     rows: str = "hidden_size"
 
 
@@ -217,18 +217,18 @@ Map = Annotated[Function, MapRole()]
 CellMap = Annotated[Function, MapRole(CELL)]
 Skip = Annotated[
     Function,
-    MapRole(Kernel("weight_skip", None, "skip_"), "skip_size", "input_size", always_dense=True),
+    MapRole(Weight("weight_skip", None, "skip_"), "skip_size", "input_size", always_dense=True),
 ]
 ComplexState = Annotated[Complex, ComplexRole(StateRole())]
 ComplexInput = Annotated[Complex, ComplexRole(ProductRole(INPUT))]
 ComplexReadout = Annotated[
     ComplexMap,
-    ComplexRole(MapRole(Kernel("weight_out", None, "output_"), "input_size", always_dense=True)),
+    ComplexRole(MapRole(Weight("weight_out", None, "output_"), "input_size", always_dense=True)),
 ]
-Feedthrough = Annotated[Tensor, VectorRole(Kernel("weight_skip", None, "skip_"), "input_size")]
+Feedthrough = Annotated[Tensor, VectorRole(Weight("weight_skip", None, "skip_"), "input_size")]
 Bias = Annotated[Tensor, BiasRole()]
-Vector = Annotated[Tensor, VectorRole(Kernel("weight_vh", None, "vector_"))]
-Peephole = Annotated[Tensor, VectorRole(Kernel("weight_ph", None, "peephole_"))]
+Vector = Annotated[Tensor, VectorRole(Weight("weight_vh", None, "vector_"))]
+Peephole = Annotated[Tensor, VectorRole(Weight("weight_ph", None, "peephole_"))]
 Scalar = Annotated[Tensor, ScalarRole()]
 Constant = Annotated[float, ConstantRole()]
 Nonlinearity = Annotated[Function, NonlinearityRole()]

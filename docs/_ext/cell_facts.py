@@ -16,7 +16,7 @@ import torch
 from torchrecurrent import BaseRecurrentCell, roles
 from torchrecurrent.declaration.initial import starts
 from torchrecurrent.declaration.layout import MULTIPLICATIVE, Block
-from torchrecurrent.roles import Kernel
+from torchrecurrent.roles import Weight
 
 __all__ = ["BlockRow", "StateRow", "Symbolic"]
 
@@ -88,30 +88,30 @@ class Symbolic:
         first = self._declared()
         stacks = self.cell.layout.stacks
         rows: list[BlockRow] = []
-        for kernel in stacks:
-            rows += self._rows(kernel, kernel.weight, kernel.weight_option, first)
-        for kernel in stacks:
-            if kernel.bias is not None and getattr(self.cell, kernel.bias) is not None:
-                rows += self._rows(kernel, kernel.bias, kernel.bias_option, first)
+        for weight in stacks:
+            rows += self._rows(weight, weight.name, weight.weight_option, first)
+        for weight in stacks:
+            if weight.bias is not None and getattr(self.cell, weight.bias) is not None:
+                rows += self._rows(weight, weight.bias, weight.bias_option, first)
         for argument in self.cell.signature.having(roles.ScalarRole):
             value = getattr(self.cell, f"{argument.name}_init")
             rows.append(BlockRow(argument.name, (argument.name,), "0 : 1", "1", f"{value:g}"))
         return rows
 
     def _rows(
-        self, kernel: Kernel, parameter: str, option: str, first: dict[tuple[str, str], str]
+        self, weight: Weight, parameter: str, option: str, first: dict[tuple[str, str], str]
     ) -> list[BlockRow]:
-        default = self._initializer(kernel, option)
+        default = self._initializer(weight, option)
 
         def alike(block: Block) -> tuple[str, str]:
-            shape = block.shape if parameter == kernel.weight else block.shape[:1]
+            shape = block.shape if parameter == weight.name else block.shape[:1]
             return (
                 r" \times ".join(self.size(number) for number in shape),
                 first.get((parameter, block.name), "{}").format(default),
             )
 
         layout = self.cell.layout
-        found = layout.blocks(kernel) if parameter == kernel.weight else layout.bias_blocks(kernel)
+        found = layout.blocks(weight) if parameter == weight.name else layout.bias_blocks(weight)
         rows = []
         for (shape, initialisation), group in groupby(found, alike):
             blocks = list(group)
@@ -120,13 +120,13 @@ class Symbolic:
             rows.append(BlockRow(parameter, names, span, shape, initialisation))
         return rows
 
-    def _initializer(self, kernel: Kernel, option: str) -> str:
-        value = "ones" if kernel in MULTIPLICATIVE else getattr(self.cell, option)
+    def _initializer(self, weight: Weight, option: str) -> str:
+        value = "ones" if weight in MULTIPLICATIVE else getattr(self.cell, option)
         return _named(value)
 
     def _declared(self) -> dict[tuple[str, str], str]:
         """What the class declares of a block's first values; {} is its option's initialiser."""
-        biases = [kernel.bias for kernel in self.cell.layout.stacks]
+        biases = [weight.bias for weight in self.cell.layout.stacks]
         declared: dict[tuple[str, str], str] = {}
         for start in starts(self.cell):
             declared |= dict.fromkeys(start.zeros, "``zeros``")

@@ -11,7 +11,7 @@ from sphinx.util.inspect import stringify_signature
 from torchrecurrent import BaseRecurrentCell
 from torchrecurrent.activations import Activation
 from torchrecurrent.declaration.options import constructor_signature
-from torchrecurrent.engine.run.reference import Kernels
+from torchrecurrent.engine.run.reference import EffectiveParameters
 from torchrecurrent.init import Initializer
 from torchrecurrent.layers.building import CellLike, CellOption
 
@@ -23,7 +23,7 @@ _ALIASES: list[tuple[object, str]] = [
     (CellLike, "~torchrecurrent.layers.building.CellLike"),
     (CellOption, "~torchrecurrent.layers.building.CellOption"),
     (Initializer, "~torchrecurrent.init.Initializer"),
-    (Kernels, "~torchrecurrent.engine.run.reference.Kernels"),
+    (EffectiveParameters, "~torchrecurrent.engine.run.reference.EffectiveParameters"),
     (torch.nn.Module, "torch.nn.Module"),
 ]
 

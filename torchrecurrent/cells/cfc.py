@@ -13,12 +13,12 @@ from ..roles import (
     RECURRENT,
     Constant,
     Function,
-    Kernel,
     MapRole,
     MapsRole,
     Nonlinearity,
     ProductRole,
     State,
+    Weight,
 )
 
 __all__ = ["CfC", "CfCCell"]
@@ -27,14 +27,14 @@ First = Annotated[Tensor, ProductRole(INPUT, RECURRENT, rows="units")]
 Deeper = Annotated[
     tuple[Function, ...],
     MapsRole(
-        Kernel("weight_backbone", "bias_backbone", "backbone_"),
+        Weight("weight_backbone", "bias_backbone", "backbone_"),
         "backbone_layers",
         first=1,
         rows="units",
         columns="units",
     ),
 ]
-Head = Annotated[Function, MapRole(Kernel("weight_head", "bias_head", "head_"), columns="units")]
+Head = Annotated[Function, MapRole(Weight("weight_head", "bias_head", "head_"), columns="units")]
 
 
 def lecun_tanh(input: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, kaiming_uniform_8_
 from ..layers.named import RecurrentLayer
-from ..roles import INPUT, Kernel, Nonlinearity, ProductRole, State
+from ..roles import INPUT, Nonlinearity, ProductRole, State, Weight
 
 __all__ = ["IndRNN", "IndRNNCell"]
 
 #: The recurrent kernel under the name it has in torchrecurrent 0.2.5.
-VECTOR = Kernel("vector_u", "bias_hh", "recurrent_")
+VECTOR = Weight("vector_u", "bias_hh", "recurrent_")
 IndGate = Annotated[Tensor, ProductRole(INPUT, VECTOR)]
 
 

@@ -8,7 +8,7 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Bias, Gate, Hidden, Kernel, Nonlinearity, Norm, Projected, State, VectorRole
+from ..roles import Bias, Gate, Hidden, Nonlinearity, Norm, Projected, State, VectorRole, Weight
 
 __all__ = [
     "LayerNormGRU",
@@ -20,8 +20,8 @@ __all__ = [
 ]
 
 
-Gain = Annotated[Tensor, VectorRole(Kernel("weight_gain", None, "gain_"))]
-Shift = Annotated[Tensor, VectorRole(Kernel("weight_shift", None, "shift_"))]
+Gain = Annotated[Tensor, VectorRole(Weight("weight_gain", None, "gain_"))]
+Shift = Annotated[Tensor, VectorRole(Weight("weight_shift", None, "shift_"))]
 
 
 class LayerNormRNNCell(BaseRecurrentCell, citation="ba2016layer", family="simple"):

@@ -15,15 +15,15 @@ from ..roles import (
     Constant,
     Feedthrough,
     Input,
-    Kernel,
     Output,
     VectorRole,
+    Weight,
 )
 
 __all__ = ["LinOSS", "LinOSSCell"]
 
-Frequency = Annotated[Tensor, VectorRole(Kernel("weight_a", None, "frequency_"))]
-Pace = Annotated[Tensor, VectorRole(Kernel("weight_dt", None, "dt_"))]
+Frequency = Annotated[Tensor, VectorRole(Weight("weight_a", None, "frequency_"))]
+Pace = Annotated[Tensor, VectorRole(Weight("weight_dt", None, "dt_"))]
 
 
 class LinOSSCell(BaseRecurrentCell, citation="rusch2025oscillatory", family="ODE"):

@@ -15,16 +15,16 @@ from ..roles import (
     ComplexState,
     Feedthrough,
     Input,
-    Kernel,
     Output,
     VectorRole,
+    Weight,
 )
 
 __all__ = ["LRU", "LRUCell"]
 
-Decay = Annotated[Tensor, VectorRole(Kernel("weight_nu", None, "nu_"))]
-Phase = Annotated[Tensor, VectorRole(Kernel("weight_theta", None, "theta_"))]
-Scale = Annotated[Tensor, VectorRole(Kernel("weight_gamma", None, "gamma_"))]
+Decay = Annotated[Tensor, VectorRole(Weight("weight_nu", None, "nu_"))]
+Phase = Annotated[Tensor, VectorRole(Weight("weight_theta", None, "theta_"))]
+Scale = Annotated[Tensor, VectorRole(Weight("weight_gamma", None, "gamma_"))]
 
 
 def normalize_(nu: Tensor, gamma: Tensor) -> None:

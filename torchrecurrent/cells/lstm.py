@@ -7,12 +7,12 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Gate, Kernel, MapRole, State, StateRole
+from ..roles import Function, Gate, MapRole, State, StateRole, Weight
 
 __all__ = ["LSTM", "LSTMCell"]
 
 Projected = Annotated[Tensor, StateRole("output_size")]
-PROJECTION = Kernel("weight_hr", None, "projection_")
+PROJECTION = Weight("weight_hr", None, "projection_")
 Projection = Annotated[Function, MapRole(PROJECTION, "proj_size", always_dense=True)]
 
 

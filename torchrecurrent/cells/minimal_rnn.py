@@ -12,17 +12,17 @@ from ..roles import (
     Function,
     GateNonlinearity,
     Hidden,
-    Kernel,
     MapRole,
     Nonlinearity,
     Projected,
     State,
+    Weight,
 )
 
 __all__ = ["MinimalRNN", "MinimalRNNCell"]
 
 #: It maps the encoded input, so it is no part of the recurrence.
-Memory = Annotated[Function, MapRole(Kernel("weight_mm", None, "memory_"), always_dense=True)]
+Memory = Annotated[Function, MapRole(Weight("weight_mm", None, "memory_"), always_dense=True)]
 
 
 class MinimalRNNCell(BaseRecurrentCell, citation="chen2017minimalrnn", family="additive"):

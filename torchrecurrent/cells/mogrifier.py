@@ -7,12 +7,12 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import INPUT, Function, Input, Kernel, Map, MapRole, MapsRole, State
+from ..roles import INPUT, Function, Input, Map, MapRole, MapsRole, State, Weight
 
 __all__ = ["MogrifierLSTM", "MogrifierLSTMCell"]
 
-OF_STATE = Kernel("weight_q", "bias_q", "q_")
-OF_INPUT = Kernel("weight_r", "bias_r", "r_")
+OF_STATE = Weight("weight_q", "bias_q", "q_")
+OF_INPUT = Weight("weight_r", "bias_r", "r_")
 InputMap = Annotated[Function, MapRole(INPUT, columns="input_size")]
 Pairs = Annotated[tuple[Function, ...], MapsRole(OF_STATE, "pairs", rows="input_size")]
 Last = Annotated[tuple[Function, ...], MapsRole(OF_STATE, "odd", rows="input_size")]

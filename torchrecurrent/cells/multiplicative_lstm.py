@@ -7,11 +7,11 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Hidden, Kernel, MapRole, Projected, State
+from ..roles import Function, Hidden, MapRole, Projected, State, Weight
 
 __all__ = ["MultiplicativeLSTM", "MultiplicativeLSTMCell"]
 
-MULTIPLICATIVE = Kernel("weight_mh", "bias_mh", "multiplicative_")
+MULTIPLICATIVE = Weight("weight_mh", "bias_mh", "multiplicative_")
 MultiplicativeMap = Annotated[Function, MapRole(MULTIPLICATIVE)]
 
 

@@ -7,17 +7,17 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Gate, Kernel, MapRole, State
+from ..roles import Function, Gate, MapRole, State, Weight
 
 __all__ = ["NestedLSTM", "NestedLSTMCell"]
 
 InnerInput = Annotated[
     Function,
-    MapRole(Kernel("weight_inner_ih", "bias_inner_ih", "inner_")),
+    MapRole(Weight("weight_inner_ih", "bias_inner_ih", "inner_")),
 ]
 InnerState = Annotated[
     Function,
-    MapRole(Kernel("weight_inner_hh", "bias_inner_hh", "inner_recurrent_")),
+    MapRole(Weight("weight_inner_hh", "bias_inner_hh", "inner_recurrent_")),
 ]
 
 

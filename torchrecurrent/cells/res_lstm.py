@@ -13,19 +13,19 @@ from ..roles import (
     Gate,
     GateNonlinearity,
     Input,
-    Kernel,
     MapRole,
     Nonlinearity,
     Peephole,
     State,
+    Weight,
 )
 
 __all__ = ["ResLSTM", "ResLSTMCell"]
 
 
 # The initialisers' names are those of torchrecurrent 0.2.5.
-PROJECTION = Kernel("weight_proj", None, "proj_", "proj_init")
-RESIDUAL = Kernel("weight_res", None, "residual_", "residual_init")
+PROJECTION = Weight("weight_proj", None, "proj_", "proj_init")
+RESIDUAL = Weight("weight_res", None, "residual_", "residual_init")
 Projection = Annotated[Function, MapRole(PROJECTION)]
 #: No part of the recurrence, and as wide as the input.
 Shortcut = Annotated[Function, MapRole(RESIDUAL, columns="input_size", always_dense=True)]

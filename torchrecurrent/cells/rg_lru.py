@@ -8,11 +8,11 @@ from torch.nn.functional import softplus
 from ..cell import BaseRecurrentCell
 from ..init import Initializer, softplus_ring
 from ..layers.named import RecurrentLayer
-from ..roles import INPUT, Constant, Kernel, ProductRole, Projected, State, VectorRole
+from ..roles import INPUT, Constant, ProductRole, Projected, State, VectorRole, Weight
 
 __all__ = ["RGLRU", "RGLRUCell"]
 
-Rate = Annotated[Tensor, VectorRole(Kernel("weight_decay", None, "decay_"))]
+Rate = Annotated[Tensor, VectorRole(Weight("weight_decay", None, "decay_"))]
 #: The input itself where it is as wide as the state.
 Value = Annotated[Tensor, ProductRole(INPUT, rows="skip_size")]
 

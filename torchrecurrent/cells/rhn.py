@@ -7,11 +7,11 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Gate, Kernel, MapsRole, State
+from ..roles import Function, Gate, MapsRole, State, Weight
 
 __all__ = ["RHN", "RHNCell"]
 
-DEPTH = Kernel("weight_dh", "bias_dh", "depth_")
+DEPTH = Weight("weight_dh", "bias_dh", "depth_")
 Layers = Annotated[tuple[Function, ...], MapsRole(DEPTH, "depth", first=1)]
 
 

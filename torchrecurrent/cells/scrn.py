@@ -12,18 +12,18 @@ from ..roles import (
     Constant,
     Function,
     Gate,
-    Kernel,
     Map,
     MapRole,
     Nonlinearity,
     Output,
     Projected,
     State,
+    Weight,
 )
 
 __all__ = ["SCRN", "SCRNCell"]
 
-CONTEXT = Kernel("weight_ch", "bias_ch", "context_")
+CONTEXT = Weight("weight_ch", "bias_ch", "context_")
 ContextMap = Annotated[Function, MapRole(CONTEXT)]
 
 

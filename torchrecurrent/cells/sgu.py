@@ -12,18 +12,18 @@ from ..roles import (
     Function,
     Gate,
     GateNonlinearity,
-    Kernel,
     Map,
     MapRole,
     Nonlinearity,
     OutputNonlinearity,
     Projected,
     State,
+    Weight,
 )
 
 __all__ = ["DSGU", "SGU", "DSGUCell", "SGUCell"]
 
-OutputMap = Annotated[Function, MapRole(Kernel("weight_ho", None, "output_"))]
+OutputMap = Annotated[Function, MapRole(Weight("weight_ho", None, "output_"))]
 
 
 def steep_hard_sigmoid(input: Tensor) -> Tensor:

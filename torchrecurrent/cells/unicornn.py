@@ -7,11 +7,11 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, kaiming_uniform_8_, uniform
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, Kernel, State, VectorRole
+from ..roles import Constant, Gate, State, VectorRole, Weight
 
 __all__ = ["UnICORNN", "UnICORNNCell"]
 
-Control = Annotated[Tensor, VectorRole(Kernel("weight_ch", None, "control_"))]
+Control = Annotated[Tensor, VectorRole(Weight("weight_ch", None, "control_"))]
 
 
 class UnICORNNCell(BaseRecurrentCell, citation="rusch2021unicornn", family="ODE"):

@@ -7,11 +7,11 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Gate, Kernel, MapRole, ProductRole, State
+from ..roles import Function, Gate, MapRole, ProductRole, State, Weight
 
 __all__ = ["WMCLSTM", "WMCLSTMCell"]
 
-MEMORY = Kernel("weight_mh", "bias_mh", "memory_")
+MEMORY = Weight("weight_mh", "bias_mh", "memory_")
 Memory = Annotated[Tensor, ProductRole(None, MEMORY, "c")]
 MemoryMap = Annotated[Function, MapRole(MEMORY)]
 

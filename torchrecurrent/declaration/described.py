@@ -1,7 +1,7 @@
 """Completes the docstring of a cell with what follows from its declaration.
 
 A cell writes what only its author knows. Options whose meaning a role gives, such as the
-initialiser of a kernel, and the first values of all parameters are added here, so that ``help``
+initialiser of a weight, and the first values of all parameters are added here, so that ``help``
 and the documentation have them.
 """
 
@@ -72,12 +72,12 @@ def _meanings(cls: type[Options]) -> dict[str, str]:
                 found[f"{argument.name}_init"] = f"first value of {argument.name}."
             case _:
                 pass
-    for kernel, names in cls.signature.stacked().items():
-        found[kernel.weight_option] = f"initialiser of ``{kernel.weight}`` ({', '.join(names)})."
-        if kernel.bias:
-            default = "no" if getattr(cls, kernel.bias_flag, None) is False else "as ``bias``"
-            found[kernel.bias_flag] = f"whether there is ``{kernel.bias}``; default: {default}."
-            found[kernel.bias_option] = f"initialiser of ``{kernel.bias}``."
+    for weight, names in cls.signature.stacked().items():
+        found[weight.weight_option] = f"initialiser of ``{weight.name}`` ({', '.join(names)})."
+        if weight.bias:
+            default = "no" if getattr(cls, weight.bias_flag, None) is False else "as ``bias``"
+            found[weight.bias_flag] = f"whether there is ``{weight.bias}``; default: {default}."
+            found[weight.bias_option] = f"initialiser of ``{weight.bias}``."
     for option, names in _started(cls).items():
         of = f"the bias of {_listed(names)}"
         if isinstance(_default(cls, option), int | float):
@@ -107,14 +107,14 @@ def _initialisation(cls: type[Options]) -> str:
     groups: dict[str, list[str]] = {}
     absent: list[str] = []
     stacked = cls.signature.stacked()
-    for kernel in stacked:
-        groups.setdefault(_name(_default(cls, kernel.weight_option)), []).append(kernel.weight)
-    for kernel in (each for each in stacked if each.bias):
-        if getattr(cls, kernel.bias_flag, None) is False:
-            absent.append(f"no ``{kernel.bias}`` unless ``{kernel.bias_flag}=True``")
+    for weight in stacked:
+        groups.setdefault(_name(_default(cls, weight.weight_option)), []).append(weight.name)
+    for weight in (each for each in stacked if each.bias):
+        if getattr(cls, weight.bias_flag, None) is False:
+            absent.append(f"no ``{weight.bias}`` unless ``{weight.bias_flag}=True``")
         else:
-            name = _name(_default(cls, kernel.bias_option))
-            groups.setdefault(name, []).append(str(kernel.bias))
+            name = _name(_default(cls, weight.bias_option))
+            groups.setdefault(name, []).append(str(weight.bias))
     parts = [
         f"{name} for {_listed([f'``{each}``' for each in group])}" for name, group in groups.items()
     ]

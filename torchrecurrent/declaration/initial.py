@@ -58,13 +58,13 @@ class Start:
 @torch.no_grad()
 def initialize(cell: BaseRecurrentCell) -> None:
     """Fill every parameter, one block at a time."""
-    for kernel in cell.layout.stacks:
-        option = kernel.weight_option
-        value = "ones" if kernel in MULTIPLICATIVE else getattr(cell, option)
-        _fill(cell.get_parameter(kernel.weight), cell.layout.blocks(kernel), option, value)
-        if kernel.bias and getattr(cell, kernel.bias) is not None:
-            option, blocks = kernel.bias_option, cell.layout.bias_blocks(kernel)
-            _fill(cell.get_parameter(kernel.bias), blocks, option, getattr(cell, option))
+    for weight in cell.layout.stacks:
+        option = weight.weight_option
+        value = "ones" if weight in MULTIPLICATIVE else getattr(cell, option)
+        _fill(cell.get_parameter(weight.name), cell.layout.blocks(weight), option, value)
+        if weight.bias and getattr(cell, weight.bias) is not None:
+            option, blocks = weight.bias_option, cell.layout.bias_blocks(weight)
+            _fill(cell.get_parameter(weight.bias), blocks, option, getattr(cell, option))
     for argument in cell.signature.having(roles.ScalarRole):
         nn.init.constant_(cell.get_parameter(argument.name), getattr(cell, f"{argument.name}_init"))
     for start in starts(cell):
@@ -108,11 +108,11 @@ def _places(cell: BaseRecurrentCell, name: str) -> Iterator[tuple[tuple[str, str
     parameter, _, argument = name.rpartition(".")
     role = next(each.role for each in cell.signature.arguments if each.name == argument)
     if isinstance(role, roles.VectorRole):
-        parameter = role.kernel.weight
+        parameter = role.weight.name
     for block in block_names(argument, role, cell):
         if parameter:
-            stacks = (kernel for kernel in cell.layout.stacks if kernel.weight == parameter)
-            found = [k.weight for k in stacks if cell.layout.block(k, block) is not None]
+            stacks = (weight for weight in cell.layout.stacks if weight.name == parameter)
+            found = [each.name for each in stacks if cell.layout.block(each, block) is not None]
         else:
             found = [bias for bias in cell.layout.biases(block) if getattr(cell, bias) is not None]
         if found:
@@ -150,10 +150,10 @@ def _known(steps: StepSignature) -> list[str]:
     named = [argument.name for argument in steps.having(roles.BiasRole)]
     biased = [
         name
-        for kernel, names in steps.stacked().items()
-        if kernel.bias and not (named and kernel in (INPUT, RECURRENT))
+        for weight, names in steps.stacked().items()
+        if weight.bias and not (named and weight in (INPUT, RECURRENT))
         for name in names
     ]
     vectors = [argument.name for argument in steps.having(roles.VectorRole)]
-    rows = [f"{kernel.weight}.{name}" for kernel, each in steps.stacked().items() for name in each]
+    rows = [f"{weight.name}.{name}" for weight, each in steps.stacked().items() for name in each]
     return list(dict.fromkeys([*biased, *named, *vectors, *rows]))

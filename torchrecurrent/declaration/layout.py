@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .. import roles
-from ..roles import INPUT, RECURRENT, Kernel
-from .signature import StepSignature, kernels_of
+from ..roles import INPUT, RECURRENT, Weight
+from .signature import StepSignature, weights_of
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
@@ -17,7 +17,7 @@ __all__ = ["MULTIPLICATIVE", "Block", "Layout", "Run", "block_names"]
 
 #: Multiplicative integration (wu2016multiplicative): the weights of the product of
 #: the two projections, of the recurrent one alone, and of the input's alone.
-MULTIPLICATIVE = (Kernel("mi_alpha"), Kernel("mi_beta_hh"), Kernel("mi_beta_ih"))
+MULTIPLICATIVE = (Weight("mi_alpha"), Weight("mi_beta_hh"), Weight("mi_beta_ih"))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Block:
 class Run:
     """Neighbouring blocks of one height that multiply the same state: one product for all."""
 
-    kernel: Kernel
+    weight: Weight
     of: str
     start: int
     stop: int
@@ -58,16 +58,16 @@ class Run:
 class Layout:
     """The blocks of every stacked parameter of one cell, in order."""
 
-    stacks: dict[Kernel, tuple[Block, ...]]
+    stacks: dict[Weight, tuple[Block, ...]]
     #: The recurrent products of a step, as few as the layout allows.
     runs: tuple[Run, ...]
-    #: The blocks of the input's kernel that are multiplied for all time steps at once; maps that
+    #: The blocks of the input's weight that are multiplied for all time steps at once; maps that
     #: the step applies itself may come after them.
     projected: tuple[Block, ...] = ()
     #: The arguments that are the input itself, since their products have no rows.
     identities: tuple[str, ...] = ()
     #: Where a step names its biases, their blocks; elsewhere a bias is laid out as its weight.
-    named_biases: dict[Kernel, tuple[Block, ...]] = field(default_factory=dict)
+    named_biases: dict[Weight, tuple[Block, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, signature: StepSignature, cell: BaseRecurrentCell) -> Layout:
@@ -81,63 +81,63 @@ class Layout:
         for argument in signature.having(roles.DelayedRole):
             widths[argument.name] = cell.output_size
         first = cell.state_names[0]
-        stacks: dict[Kernel, list[Block]] = {}
+        stacks: dict[Weight, list[Block]] = {}
         for argument in signature.arguments:
             role = argument.role
-            for kernel in kernels_of(role):
+            for weight in weights_of(role):
                 assert isinstance(role, roles.Stacked)
                 rows, columns, of = getattr(cell, role.rows), None, None
                 if isinstance(role, roles.MapRole | roles.MapsRole):
                     columns = getattr(cell, role.columns)
                     if rows and not role.always_dense:
                         columns = cell.recurrent_columns(rows, columns)
-                elif kernel is INPUT:
+                elif weight is INPUT:
                     columns = cell.input_size
                 elif isinstance(role, roles.ProductRole):
                     of = role.of or first
                     columns = cell.recurrent_columns(rows, widths[of])
-                blocks = stacks.setdefault(kernel, [])
+                blocks = stacks.setdefault(weight, [])
                 for name in block_names(argument.name, role, cell) if rows else ():
                     start = blocks[-1].stop if blocks else 0
                     blocks.append(Block(name, start, start + rows, columns, of))
                 if len({block.columns for block in blocks}) > 1:
-                    raise ValueError(f"{kernel.weight}: its blocks differ in width: {blocks}")
+                    raise ValueError(f"{weight.name}: its blocks differ in width: {blocks}")
         if cell.integration == "multiplicative":
             stacks |= dict.fromkeys(MULTIPLICATIVE, _integrating(signature, cell))
-        kept = {kernel: tuple(blocks) for kernel, blocks in stacks.items() if blocks}
+        kept = {weight: tuple(blocks) for weight, blocks in stacks.items() if blocks}
         named = [argument.name for argument in signature.having(roles.BiasRole)]
         size = cell.hidden_size
         biases = tuple(Block(name, k * size, (k + 1) * size, None) for k, name in enumerate(named))
-        owners = [kernel for kernel in (INPUT, RECURRENT) if named and kernel in kept]
+        owners = [weight for weight in (INPUT, RECURRENT) if named and weight in kept]
         products = [argument.name for argument in signature.having(roles.ProductRole)]
         laid = {block.name for blocks in kept.values() for block in blocks}
         identities = tuple(name for name in products if name not in laid)
         projected = _before_maps(kept.get(INPUT, ()), products)
         return cls(kept, _runs(kept), projected, identities, dict.fromkeys(owners, biases))
 
-    def blocks(self, kernel: Kernel) -> tuple[Block, ...]:
-        """The blocks of ``kernel``; none where this cell has no such parameter."""
-        return self.stacks.get(kernel, ())
+    def blocks(self, weight: Weight) -> tuple[Block, ...]:
+        """The blocks of ``weight``; none where this cell has no such parameter."""
+        return self.stacks.get(weight, ())
 
-    def block(self, kernel: Kernel, name: str) -> Block | None:
-        """The block of ``kernel`` that belongs to argument ``name``, if there is one."""
-        return next((block for block in self.blocks(kernel) if block.name == name), None)
+    def block(self, weight: Weight, name: str) -> Block | None:
+        """The block of ``weight`` that belongs to argument ``name``, if there is one."""
+        return next((block for block in self.blocks(weight) if block.name == name), None)
 
-    def bias_blocks(self, kernel: Kernel) -> tuple[Block, ...]:
-        """The blocks of the bias of ``kernel``."""
-        return self.named_biases.get(kernel, self.blocks(kernel))
+    def bias_blocks(self, weight: Weight) -> tuple[Block, ...]:
+        """The blocks of the bias of ``weight``."""
+        return self.named_biases.get(weight, self.blocks(weight))
 
-    def bias_block(self, kernel: Kernel, name: str) -> Block | None:
-        """The block of the bias of ``kernel`` that belongs to argument ``name``."""
-        return next((block for block in self.bias_blocks(kernel) if block.name == name), None)
+    def bias_block(self, weight: Weight, name: str) -> Block | None:
+        """The block of the bias of ``weight`` that belongs to argument ``name``."""
+        return next((block for block in self.bias_blocks(weight) if block.name == name), None)
 
     def biases(self, name: str) -> list[str]:
         """The stacked biases with a block that belongs to argument ``name``."""
         return [each.bias for each in self.stacks if each.bias and self.bias_block(each, name)]
 
-    def shape(self, kernel: Kernel) -> tuple[int, ...]:
+    def shape(self, weight: Weight) -> tuple[int, ...]:
         """The shape of the stacked parameter."""
-        last = self.stacks[kernel][-1]
+        last = self.stacks[weight][-1]
         return (last.stop, *last.shape[1:])
 
 
@@ -152,7 +152,7 @@ def _integrating(signature: StepSignature, cell: BaseRecurrentCell) -> list[Bloc
     """The vectors of multiplicative integration: one for each product of both kinds."""
     blocks: list[Block] = []
     for argument in signature.having(roles.ProductRole):
-        if len(kernels_of(argument.role)) == 2:
+        if len(weights_of(argument.role)) == 2:
             start = blocks[-1].stop if blocks else 0
             rows = getattr(cell, argument.role.rows)  # type: ignore[attr-defined]
             blocks.append(Block(argument.name, start, start + rows, None))
@@ -165,26 +165,26 @@ def _integrating(signature: StepSignature, cell: BaseRecurrentCell) -> list[Bloc
 
 
 def _before_maps(inputs: Sequence[Block], products: Sequence[str]) -> tuple[Block, ...]:
-    """The blocks of the input's kernel that are products; maps have to come after them."""
+    """The blocks of the input's weight that are products; maps have to come after them."""
     found = tuple(block for block in inputs if block.name in products)
     if found != tuple(inputs[: len(found)]):
         names = ", ".join(block.name for block in inputs)
-        raise ValueError(f"{INPUT.weight}: expected products before maps, got {names}")
+        raise ValueError(f"{INPUT.name}: expected products before maps, got {names}")
     return found
 
 
-def _runs(stacks: Mapping[Kernel, Sequence[Block]]) -> tuple[Run, ...]:
+def _runs(stacks: Mapping[Weight, Sequence[Block]]) -> tuple[Run, ...]:
     runs: list[Run] = []
-    for kernel, blocks in stacks.items():
+    for weight, blocks in stacks.items():
         for block in blocks:
             if block.of is None:
                 continue
             last = runs[-1] if runs else None
             rows = block.stop - block.start
-            key = (kernel, block.of, block.start, rows)
-            if last and (last.kernel, last.of, last.stop, last.rows) == key:
+            key = (weight, block.of, block.start, rows)
+            if last and (last.weight, last.of, last.stop, last.rows) == key:
                 names = (*last.names, block.name)
-                runs[-1] = Run(kernel, block.of, last.start, block.stop, names)
+                runs[-1] = Run(weight, block.of, last.start, block.stop, names)
             else:
-                runs.append(Run(kernel, block.of, block.start, block.stop, (block.name,)))
+                runs.append(Run(weight, block.of, block.start, block.stop, (block.name,)))
     return tuple(runs)

@@ -268,11 +268,11 @@ def check_declarations(
             case _:
                 pass
     needs |= {option: ("float", name) for option, name in check_first(cls, steps).items()}
-    for kernel, names in steps.stacked().items():
-        needs[kernel.weight_option] = "Initializer", names[0]
-        if kernel.bias is not None:
-            needs[kernel.bias_flag] = "bool | None", names[0]
-            needs[kernel.bias_option] = "Initializer", names[0]
+    for weight, names in steps.stacked().items():
+        needs[weight.weight_option] = "Initializer", names[0]
+        if weight.bias is not None:
+            needs[weight.bias_flag] = "bool | None", names[0]
+            needs[weight.bias_option] = "Initializer", names[0]
     for option, (kind, name) in needs.items():
         if option not in options.parameters:
             way = "declare it in the class body, with its type and default"
@@ -290,7 +290,7 @@ def options_repr(instance: object, options: inspect.Signature) -> str:
     for name, field in options.parameters.items():
         value = getattr(instance, name, field.default)
         default = field.default
-        # Left out, it follows ``bias``; in a cell without its kernel it stays None.
+        # Left out, it follows ``bias``; in a cell without its weight it stays None.
         if default is None and value is not None and name.endswith("_bias"):
             default = getattr(instance, "bias", None)
         if default is inspect.Parameter.empty:

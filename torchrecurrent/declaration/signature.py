@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import roles
 from ..complex_numbers import Complex, ComplexMap
-from ..roles import Kernel, Role
+from ..roles import Role, Weight
 from .annotations import hints_of
 
 __all__ = ["Argument", "StepSignature"]
@@ -112,26 +112,26 @@ class StepSignature:
         """The arguments of one role, in order."""
         return (argument for argument in self.arguments if isinstance(argument.role, role))
 
-    def stacked(self) -> dict[Kernel, list[str]]:
+    def stacked(self) -> dict[Weight, list[str]]:
         """For each stacked parameter, the names of the arguments that draw on it."""
-        stacks: dict[Kernel, list[str]] = {}
+        stacks: dict[Weight, list[str]] = {}
         for argument in self.arguments:
-            for kernel in kernels_of(argument.role):
-                stacks.setdefault(kernel, []).append(argument.name)
+            for weight in weights_of(argument.role):
+                stacks.setdefault(weight, []).append(argument.name)
         return stacks
 
 
-def kernels_of(role: Role) -> tuple[Kernel, ...]:
+def weights_of(role: Role) -> tuple[Weight, ...]:
     """The stacked parameters that an argument of this role draws on."""
     match role:
         case roles.ProductRole(input=first, recurrent=second):
-            return tuple(kernel for kernel in (first, second) if kernel is not None)
+            return tuple(weight for weight in (first, second) if weight is not None)
         case (
-            roles.MapRole(kernel=kernel)
-            | roles.MapsRole(kernel=kernel)
-            | roles.VectorRole(kernel=kernel)
+            roles.MapRole(weight=weight)
+            | roles.MapsRole(weight=weight)
+            | roles.VectorRole(weight=weight)
         ):
-            return (kernel,)
+            return (weight,)
         case _:
             return ()
 

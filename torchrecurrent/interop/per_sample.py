@@ -181,13 +181,13 @@ class _Alone(nn.Module):
 
     def forward(self, data: Tensor, mask: Tensor, states: States) -> tuple[Tensor, States]:
         cell, outputs = self.cell, []
-        kernels = cell.kernels()
+        parameters = cell.effective_parameters()
         for parts, runs in zip(
             zip(*(part.unbind(0) for part in cell.project(data)), strict=True),
             mask.unbind(0),
             strict=True,
         ):
-            output, new = cell.update(parts, states, kernels)
+            output, new = cell.update(parts, states, parameters)
             outputs.append(output)
             states = tuple(
                 torch.where(runs, after, before) for after, before in zip(new, states, strict=True)

@@ -298,7 +298,7 @@ def _make(
 
 def _step(cell: BaseRecurrentCell, input: Tensor, states: States) -> tuple[Tensor, States]:
     """The output and the new states of one step."""
-    return cell.update(cell.project(input), states, cell.kernels())
+    return cell.update(cell.project(input), states, cell.effective_parameters())
 
 
 def _as_tuple(state: Tensor | States) -> States:

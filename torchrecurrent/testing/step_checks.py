@@ -151,9 +151,9 @@ def no_bias(subject: Subject) -> None:
     """With ``bias=False`` no bias is left, and the cell is as with biases of zero."""
     bare, full = subject.make(bias=False), subject.make()
     kept = [
-        kernel.bias
-        for kernel in bare.layout.stacks
-        if kernel.bias is not None and getattr(bare, kernel.bias_flag)  # by an option of its own
+        weight.bias
+        for weight in bare.layout.stacks
+        if weight.bias is not None and getattr(bare, weight.bias_flag)  # by an option of its own
     ]
     left = [name for name, _ in bare.named_parameters() if "bias" in name and name not in kept]
     require(not left, f"made with bias=False, but it has the parameter {', '.join(left)}")
@@ -174,12 +174,12 @@ def initialisers(subject: Subject) -> None:
     """``reset_parameters`` calls each initialiser once a block, never with the whole stack."""
     cell = subject.initialised()
     wanted: dict[str, list[tuple[int, ...]]] = {}
-    for kernel, blocks in cell.layout.stacks.items():
-        if kernel not in MULTIPLICATIVE:
-            wanted.setdefault(kernel.weight_option, []).extend(block.shape for block in blocks)
-        if kernel.bias is not None and getattr(cell, kernel.bias, None) is not None:
-            rows = [(block.stop - block.start,) for block in cell.layout.bias_blocks(kernel)]
-            wanted.setdefault(kernel.bias_option, []).extend(rows)
+    for weight, blocks in cell.layout.stacks.items():
+        if weight not in MULTIPLICATIVE:
+            wanted.setdefault(weight.weight_option, []).extend(block.shape for block in blocks)
+        if weight.bias is not None and getattr(cell, weight.bias, None) is not None:
+            rows = [(block.stop - block.start,) for block in cell.layout.bias_blocks(weight)]
+            wanted.setdefault(weight.bias_option, []).extend(rows)
     called: dict[str, list[tuple[int, ...]]] = {option: [] for option in wanted}
     for option, found in called.items():
         setattr(cell, option, lambda tensor, found=found: found.append(tuple(tensor.shape)))

@@ -130,7 +130,9 @@ class Subject:
             for _ in range(torch.Size(shape).numel()):
                 states = cell.initial_states((), cell_like(cell))
                 for _ in range(3):
-                    _, states = cell.update(cell.project(self.input()), states, cell.kernels())
+                    _, states = cell.update(
+                        cell.project(self.input()), states, cell.effective_parameters()
+                    )
                 rows.append([state + 0.05 * torch.rand_like(state) for state in states])
             if not rows:
                 return cell.initial_states(shape, cell_like(cell))

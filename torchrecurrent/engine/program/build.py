@@ -12,7 +12,7 @@ from ...activations import resolve_activation
 from ...declaration.layout import MULTIPLICATIVE
 from ...declaration.step_contract import StepError, check_mapped, check_width, returned
 from ...normalization import normalizer
-from ...roles import Kernel
+from ...roles import Weight
 from ..ir.derive import derive
 from ..ir.graph import Graph, Leaf
 from ..ir.trace import Symbol, UntraceableError
@@ -59,13 +59,13 @@ class _Tracer:
         self.products = self._dense_products()
 
     def _dense_products(self) -> list[Product]:
-        """Group the recurrent products: neighbours in the kernel and in Z are one."""
+        """Group the recurrent products: neighbours in the weight and in Z are one."""
         products: list[Product] = []
         names = list(self.columns)
         for run in self.cell.layout.runs:
             first = True
             for name in run.names:
-                block = self.cell.layout.block(run.kernel, name)
+                block = self.cell.layout.block(run.weight, name)
                 if block is None or block.columns is None:
                     continue  # diagonal: an elementwise product in the step's graph
                 adds = name in names and self.cell.integration == "additive"
@@ -85,7 +85,7 @@ class _Tracer:
                         last.weight, last.start, (*last.columns, column), of, adds, 1
                     )
                 else:
-                    weight = run.kernel.weight
+                    weight = run.weight.name
                     products.append(Product(weight, block.start, (column,), of, adds, heads))
                 first = False
         return products
@@ -186,25 +186,25 @@ class _Tracer:
         name = name if name in self.states else self.line[0]
         return self._leaf("s", name, self.states[name])
 
-    def _vector(self, kernel: Kernel, name: str) -> Symbol:
-        """An argument's rows of a kernel that has one number for each unit."""
-        block = self.cell.layout.block(kernel, name)
+    def _vector(self, weight: Weight, name: str) -> Symbol:
+        """An argument's rows of a weight that has one number for each unit."""
+        block = self.cell.layout.block(weight, name)
         assert block is not None
-        leaf = f"{kernel.weight}.{name}"
-        self.vectors[leaf] = Vector(((kernel.weight, block.start),))
+        leaf = f"{weight.name}.{name}"
+        self.vectors[leaf] = Vector(((weight.name, block.start),))
         return self._leaf("v", leaf, block.stop - block.start)
 
-    def _biased(self, value: Symbol, name: str, *kernels: Kernel | None) -> Symbol:
+    def _biased(self, value: Symbol, name: str, *weights: Weight | None) -> Symbol:
         """``value`` plus the sum of an argument's biases, where there are any."""
-        bias = self._bias(name, *kernels)
+        bias = self._bias(name, *weights)
         return value if isinstance(bias, float) else value + bias
 
-    def _bias(self, name: str, *kernels: Kernel | None) -> Symbol | float:
-        """The sum of an argument's biases of some kernels; of those with named biases if none."""
+    def _bias(self, name: str, *weights: Weight | None) -> Symbol | float:
+        """The sum of an argument's biases of some weights; of those with named biases if none."""
         layout, parts, width = self.cell.layout, [], 0
-        for kernel in kernels or layout.named_biases:
-            bias = None if kernel is None else kernel.bias
-            block = None if kernel is None else layout.bias_block(kernel, name)
+        for weight in weights or layout.named_biases:
+            bias = None if weight is None else weight.bias
+            block = None if weight is None else layout.bias_block(weight, name)
             if bias is not None and block is not None and getattr(self.cell, bias) is not None:
                 parts.append((bias, block.start))
                 width = block.stop - block.start
@@ -226,8 +226,8 @@ class _Tracer:
             case roles.ScalarRole():
                 self.vectors[name] = Vector(((name, 0),), scalar=True)
                 return self._leaf("v", name, self.cell.hidden_size)
-            case roles.VectorRole(kernel=kernel):
-                return self._vector(kernel, name)
+            case roles.VectorRole(weight=weight):
+                return self._vector(weight, name)
             case roles.ProductRole():
                 return self._product(name, role)
             case roles.BiasRole():
@@ -264,12 +264,12 @@ class _Tracer:
     def _integrate(self, name: str, x: Symbol, s: Symbol) -> Symbol:
         if self.cell.integration == "additive":
             return x + s
-        alpha, beta_s, beta_x = (self._vector(kernel, name) for kernel in MULTIPLICATIVE)
+        alpha, beta_s, beta_x = (self._vector(weight, name) for weight in MULTIPLICATIVE)
         return alpha * x * s + beta_s * s + beta_x * x
 
     def _map(self, name: str, role: roles.MapRole | roles.MapsRole) -> Callable[[Symbol], Symbol]:
-        kernel, columns = role.kernel, getattr(self.cell, role.columns)
-        block = self.cell.layout.block(kernel, name)
+        weight, columns = role.weight, getattr(self.cell, role.columns)
+        block = self.cell.layout.block(weight, name)
 
         def apply(value: Symbol) -> Symbol:
             if not isinstance(value, Symbol):
@@ -279,18 +279,18 @@ class _Tracer:
             if block is None:
                 return value
             if block.columns is None:
-                return self._biased(self._vector(kernel, name) * value, name, kernel)
+                return self._biased(self._vector(weight, name) * value, name, weight)
             if name in self.mapped:
                 raise UntraceableError(f"the map {name!r} is applied twice")
             self.mapped[name] = block.stop - block.start
             heads = columns // block.columns
-            self.maps.append(Map((name,), kernel.weight, block.start, value.node, heads))
-            return self._biased(self._leaf("m", name, self.mapped[name]), name, kernel)
+            self.maps.append(Map((name,), weight.name, block.start, value.node, heads))
+            return self._biased(self._leaf("m", name, self.mapped[name]), name, weight)
 
         return apply
 
     def _average(self, value: Symbol) -> Symbol:
-        """A map without a kernel."""
+        """A map without a weight."""
         width = node_widths(self.graph, self.leaf_widths.get)[value.node]
         if width is None:
             raise UntraceableError("a number is normalised")

@@ -35,7 +35,7 @@ class Parameters:
     def __init__(self, plan: Plan, itemsize: int) -> None:
         self.itemsize = itemsize
         inputs = list(plan.columns.values())[: plan.inputs]
-        #: What the loop multiplies with: the input's kernel, those of products, those of maps.
+        #: What the loop multiplies with: the input's weight, those of products, those of maps.
         self.dense = [Dense("input", "weight_ih", 0, plan.units(inputs), 1)] if inputs else []
         for k, each in enumerate(plan.products):
             rows = plan.units(plan.columns[name] for name in each.columns)

@@ -16,8 +16,8 @@ class Product:
     """Neighbouring columns of Z that get the product of one state with rows of one kernel."""
 
     weight: str
-    start: int  # first row of the kernel
-    columns: tuple[str, ...]  # by name; neighbours in the kernel and in Z
+    start: int  # first row of the weight
+    columns: tuple[str, ...]  # by name; neighbours in the weight and in Z
     state: str
     adds: bool  # to the input's projection, which is in Z already
     heads: int  # blocks on the kernel's diagonal; a product with several has one column
@@ -27,7 +27,7 @@ class Product:
 class Map:
     """Neighbouring rows of a kernel that the step itself applies to one value.
 
-    Without a kernel it is the average over the units, for each of them the same number.
+    Without a weight it is the average over the units, for each of them the same number.
     """
 
     names: tuple[str, ...]  # of what comes out, part by part

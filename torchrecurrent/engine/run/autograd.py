@@ -133,15 +133,15 @@ def _replayed(
             value.view_as(value) if wanted else value
             for value, wanted in zip((data, *weights, *states), needs, strict=True)
         ]
-        kernels = dict.fromkeys(cell.parameter_shapes) | dict(
+        parameters = dict.fromkeys(cell.parameter_shapes) | dict(
             zip(fused.weights, leaves[1 : 1 + len(weights)], strict=True)
         )
         output, last = reference.run(
-            reference.Replay(cell, kernels),
+            reference.Replay(cell, parameters),
             leaves[0],
             sizes,
             join_delay(cell, tuple(leaves[1 + len(weights) :])),
-            kernels,
+            parameters,
         )
         pairs = [
             (result, grad)

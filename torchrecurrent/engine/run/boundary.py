@@ -32,18 +32,18 @@ def obstacle(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def check_parameters(
-    shapes: Mapping[str, Shape], kernels: Mapping[str, Tensor | None], data: Tensor
+    shapes: Mapping[str, Shape], parameters: Mapping[str, Tensor | None], data: Tensor
 ) -> None:
     """Raise RuntimeError unless a cell's parameters are what its layout says.
 
     Args:
         shapes: those that the layout says.
-        kernels: the parameters as they are.
+        parameters: the parameters as they are.
         data: the input, beside which they have to lie. Under autocast their dtypes may differ.
     """
     dtype: torch.dtype | None = None
     for name, shape in shapes.items():
-        value = kernels.get(name)
+        value = parameters.get(name)
         if value is None:
             continue
         if not isinstance(value, Tensor):

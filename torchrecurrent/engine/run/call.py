@@ -27,19 +27,23 @@ def run(
     cell: Cell, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """A whole sequence, as :func:`torchrecurrent.engine.run.reference.run`, by the path chosen."""
-    kernels = cell.kernels()
+    parameters = cell.effective_parameters()
     if torch.compiler.is_compiling():
         key = key_while_compiling(cell, data)
         if key is not None:
             assert states is not None
-            return _run_operator(cast("BaseRecurrentCell", cell), key, data, sizes, states, kernels)
+            return _run_operator(
+                cast("BaseRecurrentCell", cell), key, data, sizes, states, parameters
+            )
     else:
-        check_parameters(cell.parameter_shapes, kernels, data)
-        found = choose(cell, data, states, kernels)
+        check_parameters(cell.parameter_shapes, parameters, data)
+        found = choose(cell, data, states, parameters)
         if found is not None:
             assert states is not None
-            return _run_fused(cast("BaseRecurrentCell", cell), found, data, sizes, states, kernels)
-    return _run_reference(cell, data, sizes, states, kernels)
+            return _run_fused(
+                cast("BaseRecurrentCell", cell), found, data, sizes, states, parameters
+            )
+    return _run_reference(cell, data, sizes, states, parameters)
 
 
 def step(
@@ -50,17 +54,17 @@ def step(
     The kernel runs where no gradients are due: a loop over steps written in Python may want
     them of any order.
     """
-    kernels = cell.kernels()
+    parameters = cell.effective_parameters()
     if not torch.compiler.is_compiling():
-        check_parameters(cell.parameter_shapes, kernels, input)
+        check_parameters(cell.parameter_shapes, parameters, input)
         if not torch.is_grad_enabled() and input.dim() == 2:
-            found = choose(cell, input, states, kernels)
+            found = choose(cell, input, states, parameters)
             if found is not None:
-                return _step_fused(cell, found, input, states, kernels)
-    given, dtype = input.dtype, _autocast_dtype(input, kernels)
+                return _step_fused(cell, found, input, states, parameters)
+    given, dtype = input.dtype, _autocast_dtype(input, parameters)
     if dtype is not None:
         states = tuple(state.to(dtype) for state in states)
-    output, states = cell.update(cell.project(input), states, kernels)
+    output, states = cell.update(cell.project(input), states, parameters)
     return (output, states) if dtype is None else _narrowed(output, states, given)
 
 
@@ -69,12 +73,12 @@ def _step_fused(
     found: Fused,
     input: Tensor,
     states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
+    parameters: reference.EffectiveParameters,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     dtype = input.dtype
     is_c = not found.is_triton(input.device.type)
     if is_c and dtype in REALS and not cell.signature.has_delay:
-        weights = [w.contiguous() for w in kernels.values() if w is not None]
+        weights = [w.contiguous() for w in parameters.values() if w is not None]
         if all(tensor.dtype is dtype for tensor in (*weights, *states)):
             made = found.one_step(dtype)(
                 input.contiguous(),
@@ -84,15 +88,15 @@ def _step_fused(
             )
             if made is not None:
                 return made
-    output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, kernels)
+    output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, parameters)
     return output[0], states
 
 
-def _autocast_dtype(data: Tensor, kernels: reference.Kernels) -> torch.dtype | None:
+def _autocast_dtype(data: Tensor, parameters: reference.EffectiveParameters) -> torch.dtype | None:
     """What the states of a reference loop are under autocast; ``None``: there is none."""
     if not is_autocast(data.device):
         return None
-    return next((weight.dtype for weight in kernels.values() if weight is not None), None)
+    return next((weight.dtype for weight in parameters.values() if weight is not None), None)
 
 
 def _narrowed(
@@ -107,21 +111,21 @@ def _run_reference(
     data: Tensor,
     sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
-    kernels: reference.Kernels,
+    parameters: reference.EffectiveParameters,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    given, dtype = data.dtype, _autocast_dtype(data, kernels)
+    given, dtype = data.dtype, _autocast_dtype(data, parameters)
     if dtype is None or states is None:
-        return reference.run(cell, data, sizes, states, kernels)
+        return reference.run(cell, data, sizes, states, parameters)
     # Products are autocast's; what is carried from step to step is as precise as the weights.
     states = tuple(state.to(dtype) for state in states)
-    return _narrowed(*reference.run(cell, data, sizes, states, kernels), given)
+    return _narrowed(*reference.run(cell, data, sizes, states, parameters), given)
 
 
 def _prepared(
     cell: BaseRecurrentCell,
     data: Tensor,
     states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
+    parameters: reference.EffectiveParameters,
     narrow: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[float]]:
     """Data, parameters, states and numbers as a kernel takes them.
@@ -129,7 +133,7 @@ def _prepared(
     Args:
         narrow: whether the kernel computes bfloat16 and float16 by itself.
     """
-    weights = [weight for weight in kernels.values() if weight is not None]
+    weights = [weight for weight in parameters.values() if weight is not None]
     dtype = weights[0].dtype if weights else data.dtype
     if dtype in NARROW and (data.dtype != dtype or not narrow):
         dtype = torch.float32
@@ -150,10 +154,10 @@ def _run_fused(
     data: Tensor,
     sizes: Tensor | None,
     states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
+    parameters: reference.EffectiveParameters,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     narrow = found.is_triton(data.device.type)
-    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
+    ready, weights, first, constants = _prepared(cell, data, states, parameters, narrow)
     output, last = sequence(found, cell, ready, sizes, weights, first, constants)
     last = join_delay(cell, last)
     return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
@@ -165,11 +169,11 @@ def _run_operator(
     data: Tensor,
     sizes: Tensor | None,
     states: tuple[Tensor, ...],
-    kernels: reference.Kernels,
+    parameters: reference.EffectiveParameters,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The same as one operator of the graph that is being traced."""
     narrow = data.device.type == "cuda"
-    ready, weights, first, constants = _prepared(cell, data, states, kernels, narrow)
+    ready, weights, first, constants = _prepared(cell, data, states, parameters, narrow)
     keep = torch.is_grad_enabled() and any(
         tensor.requires_grad for tensor in (ready, *weights, *first)
     )

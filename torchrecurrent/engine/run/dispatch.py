@@ -56,7 +56,7 @@ class Cell(reference.Stepper, Protocol):
     @property
     def parameter_shapes(self) -> Mapping[str, tuple[int, ...]]: ...
 
-    def kernels(self) -> reference.Kernels: ...
+    def effective_parameters(self) -> reference.EffectiveParameters: ...
 
 
 _CHOICES = ("auto", "reference", "c", "triton")
@@ -101,13 +101,13 @@ def choose(
     cell: Cell,
     data: Tensor,
     states: tuple[Tensor, ...] | None,
-    kernels: reference.Kernels,
+    parameters: reference.EffectiveParameters,
 ) -> Fused | None:
     """The kernel to run; ``None``: the reference."""
     chosen = _current()
     if chosen == "reference":
         return None
-    found = _usable(cell, data, states, kernels, _kind(chosen))
+    found = _usable(cell, data, states, parameters, _kind(chosen))
     if isinstance(found, Fused):
         return found
     if chosen in ("c", "triton"):
@@ -161,9 +161,9 @@ def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
         dry_run(cast("BaseRecurrentCell", cell))
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
-    kind, kernels = _kind(chosen), cell.kernels()
-    check_parameters(cell.parameter_shapes, kernels, data)
-    found = _usable(cell, data, states, kernels, kind)
+    kind, parameters = _kind(chosen), cell.effective_parameters()
+    check_parameters(cell.parameter_shapes, parameters, data)
+    found = _usable(cell, data, states, parameters, kind)
     if not isinstance(found, Fused):
         return f"reference: {found}"
     if kind == "c" or is_elementwise(found.plan):
@@ -207,7 +207,7 @@ def _usable(
     cell: Cell,
     data: Tensor,
     states: tuple[Tensor, ...] | None,
-    kernels: reference.Kernels,
+    parameters: reference.EffectiveParameters,
     kind: Backend,
 ) -> Fused | str:
     """What would run this call by one kind of kernel, or the reason why nothing does."""
@@ -216,7 +216,7 @@ def _usable(
     if data.numel() == 0:
         return "there is nothing to compute"
     tensors = [("the input", data), *((f"state {k}", s) for k, s in enumerate(states or ()))]
-    tensors += [(name, weight) for name, weight in kernels.items() if weight is not None]
+    tensors += [(name, weight) for name, weight in parameters.items() if weight is not None]
     reason = obstacle("cpu" if kind == "c" else data.device.type, tensors)
     if reason and kind == "c" and data.device.type != "cpu":
         return _no_device(data.device)

@@ -29,10 +29,10 @@ def dry_run(cell: BaseRecurrentCell) -> None:
     def zeros(*shape: int) -> Tensor:
         return torch.zeros(shape, device="cpu", dtype=torch.float32)
 
-    kernels = {name: zeros(*shape) for name, shape in cell.parameter_shapes.items()}
+    parameters = {name: zeros(*shape) for name, shape in cell.parameter_shapes.items()}
     states = [zeros(2, width) for width in cell.state_widths]
     try:
-        update(cell, project(cell, zeros(2, cell.input_size), kernels), states, kernels)
+        update(cell, project(cell, zeros(2, cell.input_size), parameters), states, parameters)
     except BranchError:  # which a single unit may take
         return
     except StepError:

@@ -152,8 +152,8 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
 
 def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
     weights = tuple(name for name in cell._names if getattr(cell, name) is not None)
-    if RECURRENT.weight not in weights and cell.recurrent_kernel() is not None:
-        weights = (*weights, RECURRENT.weight)  # made of something else
+    if RECURRENT.name not in weights and cell.recurrent_kernel() is not None:
+        weights = (*weights, RECURRENT.name)  # made of something else
     key, holds = _key(cell, weights, outside)
     if key not in _by_key:
         if outside.values and _is_one_too_many(cell, weights, outside):

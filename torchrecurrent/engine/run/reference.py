@@ -1,7 +1,7 @@
 """The meaning of a cell: one step, and the plain loop over a sequence.
 
 What does not depend on the state is lifted out of the loop: the input is projected
-for all time steps at once (:func:`project`), the effective kernels are computed once.
+for all time steps at once (:func:`project`), the effective parameters are computed once.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from ...activations import resolve_activation
 from ...declaration.layout import MULTIPLICATIVE, Block, Run
 from ...declaration.step_contract import BRANCH, BranchError, check_mapped, check_shape, returned
 from ...normalization import average, normalizer
-from ...roles import INPUT, Kernel
+from ...roles import INPUT, Weight
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["Kernels", "Replay", "Stepper", "project", "run", "update"]
+__all__ = ["EffectiveParameters", "Replay", "Stepper", "project", "run", "update"]
 
 #: A cell's effective parameters by name, as they are during one sequence.
-Kernels = Mapping[str, Tensor | None]
+EffectiveParameters = Mapping[str, Tensor | None]
 States = tuple[Tensor, ...]
 
 
@@ -37,24 +37,24 @@ class Stepper(Protocol):
     def project(self, input: Tensor) -> tuple[Tensor, ...]: ...
 
     def update(
-        self, inputs: Sequence[Tensor], states: States | None, kernels: Kernels
+        self, inputs: Sequence[Tensor], states: States | None, parameters: EffectiveParameters
     ) -> tuple[Tensor, States]: ...
 
 
 class Replay:
     """A cell whose parameters are given, for the derivative of a pass that is over."""
 
-    def __init__(self, cell: BaseRecurrentCell, kernels: Kernels) -> None:
-        self._cell, self._kernels = cell, kernels
+    def __init__(self, cell: BaseRecurrentCell, parameters: EffectiveParameters) -> None:
+        self._cell, self._parameters = cell, parameters
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
-        return project(self._cell, input, self._kernels)
+        return project(self._cell, input, self._parameters)
 
     def update(
-        self, inputs: Sequence[Tensor], states: States | None, kernels: Kernels
+        self, inputs: Sequence[Tensor], states: States | None, parameters: EffectiveParameters
     ) -> tuple[Tensor, States]:
         assert states is not None
-        return update(self._cell, inputs, states, kernels)
+        return update(self._cell, inputs, states, parameters)
 
 
 def run(
@@ -62,7 +62,7 @@ def run(
     data: Tensor,
     sizes: Tensor | None,
     states: States | None,
-    kernels: Kernels,
+    parameters: EffectiveParameters,
 ) -> tuple[Tensor, States]:
     """A whole sequence.
 
@@ -72,7 +72,7 @@ def run(
             the other, ``(sum(sizes), I)``, as in :class:`torch.nn.utils.rnn.PackedSequence`.
         sizes: then how many sequences are still running at each step; never rises.
         states: each ``(N, width)``; ``None`` if the cell makes its own.
-        kernels: its effective parameters.
+        parameters: its effective parameters.
 
     Returns:
         The outputs, laid out as ``data``, and each sequence's state after its last step.
@@ -80,7 +80,7 @@ def run(
     outputs: list[Tensor] = []
     if sizes is None:
         for parts in zip(*(part.unbind(0) for part in cell.project(data)), strict=True):
-            output, states = cell.update(parts, states, kernels)
+            output, states = cell.update(parts, states, parameters)
             outputs.append(output)
         assert states is not None  # a sequence has at least one step
         return torch.stack(outputs), states
@@ -91,20 +91,22 @@ def run(
         if states is not None and size < states[0].size(0):
             ended.append(tuple(state[size:] for state in states))
             states = tuple(state[:size] for state in states)
-        output, states = cell.update(parts, states, kernels)
+        output, states = cell.update(parts, states, parameters)
         outputs.append(output)
     assert states is not None
     final = zip(states, *reversed(ended), strict=True)
     return torch.cat(outputs), tuple(torch.cat(rows) for rows in final)
 
 
-def project(cell: BaseRecurrentCell, input: Tensor, kernels: Kernels) -> tuple[Tensor, ...]:
+def project(
+    cell: BaseRecurrentCell, input: Tensor, parameters: EffectiveParameters
+) -> tuple[Tensor, ...]:
     """The affine projection of ``input``, and ``input`` itself if the step asks for it."""
     blocks, layout = cell.layout.projected, cell.layout
     if not blocks:
         return (input,)
     raw = (input,) if any(cell.signature.having(roles.InputRole)) or layout.identities else ()
-    weight, bias = kernels[INPUT.weight], kernels.get("bias_ih")
+    weight, bias = parameters[INPUT.name], parameters.get("bias_ih")
     assert weight is not None
     if len(blocks) < len(layout.blocks(INPUT)):
         rows = blocks[-1].stop
@@ -115,7 +117,10 @@ def project(cell: BaseRecurrentCell, input: Tensor, kernels: Kernels) -> tuple[T
 
 
 def update(
-    cell: BaseRecurrentCell, inputs: Sequence[Tensor], states: Sequence[Tensor], kernels: Kernels
+    cell: BaseRecurrentCell,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: EffectiveParameters,
 ) -> tuple[Tensor, States]:
     """One step: give every argument its value, call ``step``, tell output from states.
 
@@ -125,12 +130,12 @@ def update(
     values = dict(zip(cell.state_names, states, strict=True))
     for argument in cell.signature.having(roles.DelayedRole):
         values[argument.name] = values[argument.name][..., : cell.output_size]
-    values |= _products(cell, inputs[0], values, kernels)
+    values |= _products(cell, inputs[0], values, parameters)
     values |= dict.fromkeys(cell.layout.identities, inputs[-1])
     arguments = (
         values[argument.name]
         if argument.name in values
-        else _value(cell, argument.name, argument.role, inputs, kernels)
+        else _value(cell, argument.name, argument.role, inputs, parameters)
         for argument in cell.signature.arguments
     )
     new = _returned(cell, arguments, states)
@@ -164,7 +169,10 @@ def _returned(
 
 
 def _products(
-    cell: BaseRecurrentCell, projected: Tensor, states: Mapping[str, Tensor], kernels: Kernels
+    cell: BaseRecurrentCell,
+    projected: Tensor,
+    states: Mapping[str, Tensor],
+    parameters: EffectiveParameters,
 ) -> dict[str, Tensor]:
     """The affine arguments of the step: W x + b, U s + d, or both added."""
     multiplicative = cell.integration == "multiplicative"
@@ -174,25 +182,27 @@ def _products(
     x = {block.name: part for block, part in zip(blocks, parts, strict=True)}
     s: dict[str, Tensor] = {}
     for run in cell.layout.runs:
-        weight = _rows(kernels, run.kernel.weight, run)
-        plain = not multiplicative and run.kernel not in cell.layout.named_biases
-        bias = _rows(kernels, run.kernel.bias, run) if plain else None
+        weight = _rows(parameters, run.weight.name, run)
+        plain = not multiplicative and run.weight not in cell.layout.named_biases
+        bias = _rows(parameters, run.weight.bias, run) if plain else None
         assert weight is not None
         product = recurrent_product(states[run.of], weight, bias, run.rows)
         s |= zip(run.names, torch.split(product, run.rows, -1), strict=True)
     if multiplicative:
-        return {name: _integrate(cell, name, x.get(name), s.get(name), kernels) for name in x | s}
+        return {
+            name: _integrate(cell, name, x.get(name), s.get(name), parameters) for name in x | s
+        }
     return x | s | {name: x[name] + s[name] for name in x if name in s}
 
 
 def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units: int) -> Tensor:
-    """The product of ``state`` with a stack of dense, block-diagonal or diagonal kernels.
+    """The product of ``state`` with a stack of dense, block-diagonal or diagonal weights.
 
     Args:
         state: ``(*, W)``.
         weight: ``(R, W)`` dense; ``(R, W/k)`` block-diagonal with k blocks; ``(R,)`` diagonal.
         bias: ``(R,)`` or nothing.
-        units: the rows of one kernel; R is a multiple of it.
+        units: the rows of one weight; R is a multiple of it.
     """
     width = state.size(-1)
     if weight.dim() == 2 and weight.size(1) == width:
@@ -208,18 +218,22 @@ def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units:
 
 
 def _integrate(
-    cell: BaseRecurrentCell, name: str, x: Tensor | None, s: Tensor | None, kernels: Kernels
+    cell: BaseRecurrentCell,
+    name: str,
+    x: Tensor | None,
+    s: Tensor | None,
+    parameters: EffectiveParameters,
 ) -> Tensor:
     """A gate's value under multiplicative integration (wu2016multiplicative)."""
     if x is not None and s is not None:
         alpha, beta_s, beta_x = (
-            _argument(cell, kernel, name, kernels) for kernel in MULTIPLICATIVE
+            _argument(cell, weight, name, parameters) for weight in MULTIPLICATIVE
         )
         value = alpha * x * s + beta_s * s + beta_x * x
     else:
         (value,) = (product for product in (x, s) if product is not None)
-    for kernel in cell.layout.stacks:
-        bias = _rows(kernels, kernel.bias, cell.layout.bias_block(kernel, name))
+    for weight in cell.layout.stacks:
+        bias = _rows(parameters, weight.bias, cell.layout.bias_block(weight, name))
         value = value if bias is None else value + bias
     return value
 
@@ -229,7 +243,7 @@ def _value(
     name: str,
     role: roles.Role,
     inputs: Sequence[Tensor],
-    kernels: Kernels,
+    parameters: EffectiveParameters,
 ) -> Any:
     """The value of an argument that is neither a state nor a product."""
     match role:
@@ -242,38 +256,41 @@ def _value(
         case roles.NonlinearityRole():
             return resolve_activation(name, getattr(cell, name))
         case roles.ScalarRole():
-            return kernels[name]
-        case roles.VectorRole(kernel=kernel):
-            return _argument(cell, kernel, name, kernels)
+            return parameters[name]
+        case roles.VectorRole(weight=weight):
+            return _argument(cell, weight, name, parameters)
         case roles.BiasRole():
-            return _bias(cell, name, kernels)
+            return _bias(cell, name, parameters)
         case roles.MapRole():
-            return _map(cell, role, name, kernels)
+            return _map(cell, role, name, parameters)
         case roles.MapsRole(layers=layers, first=first):
             numbers = range(first, getattr(cell, layers))
-            return tuple(_map(cell, role, f"{name}{number}", kernels) for number in numbers)
+            return tuple(_map(cell, role, f"{name}{number}", parameters) for number in numbers)
     raise TypeError(f"{type(cell).__name__}.step: no value for {name!r} with role {role}")
 
 
-def _bias(cell: BaseRecurrentCell, name: str, kernels: Kernels) -> Tensor | float:
+def _bias(cell: BaseRecurrentCell, name: str, parameters: EffectiveParameters) -> Tensor | float:
     """The sum of the biases that the step names ``name``; 0 where all are switched off."""
     total: Tensor | float = 0.0
-    for kernel in cell.layout.named_biases:
-        bias = _rows(kernels, kernel.bias, cell.layout.bias_block(kernel, name))
+    for weight in cell.layout.named_biases:
+        bias = _rows(parameters, weight.bias, cell.layout.bias_block(weight, name))
         total = total if bias is None else total + bias
     return total
 
 
 def _map(
-    cell: BaseRecurrentCell, role: roles.MapRole | roles.MapsRole, name: str, kernels: Kernels
+    cell: BaseRecurrentCell,
+    role: roles.MapRole | roles.MapsRole,
+    name: str,
+    parameters: EffectiveParameters,
 ) -> Callable[[Tensor], Tensor]:
     owner, columns = type(cell).__name__, getattr(cell, role.columns)
-    block = cell.layout.block(role.kernel, name)
+    block = cell.layout.block(role.weight, name)
     product = None  # a width of 0 switches the map off
     if block is not None:
-        weight = _rows(kernels, role.kernel.weight, block)
+        weight = _rows(parameters, role.weight.name, block)
         assert weight is not None
-        bias = _rows(kernels, role.kernel.bias, cell.layout.bias_block(role.kernel, name))
+        bias = _rows(parameters, role.weight.bias, cell.layout.bias_block(role.weight, name))
         product = partial(recurrent_product, weight=weight, bias=bias, units=weight.size(0))
 
     def apply(value: Tensor) -> Tensor:
@@ -294,12 +311,16 @@ def _width(value: object) -> int | None:
     return value.shape[-1] if isinstance(value, Tensor) and value.dim() else None
 
 
-def _argument(cell: BaseRecurrentCell, kernel: Kernel, name: str, kernels: Kernels) -> Tensor:
-    rows = _rows(kernels, kernel.weight, cell.layout.block(kernel, name))
+def _argument(
+    cell: BaseRecurrentCell, weight: Weight, name: str, parameters: EffectiveParameters
+) -> Tensor:
+    rows = _rows(parameters, weight.name, cell.layout.block(weight, name))
     assert rows is not None
     return rows
 
 
-def _rows(kernels: Kernels, name: str | None, rows: Block | Run | None) -> Tensor | None:
-    parameter = kernels.get(name) if name is not None else None
+def _rows(
+    parameters: EffectiveParameters, name: str | None, rows: Block | Run | None
+) -> Tensor | None:
+    parameter = parameters.get(name) if name is not None else None
     return None if parameter is None or rows is None else parameter[rows.start : rows.stop]
