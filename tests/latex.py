@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 _TOKEN = re.compile(
-    r"\\begin\{cases\}|\\end\{cases\}|\\text\{[a-z ]*\}|\\\\|\\tilde\{[a-z]\}_\{t\}|\\Delta t"
+    r"\\begin\{cases\}|\\end\{cases\}|\\text\{[a-z ]*\}|\\\\|\\Delta t"
+    r"|\\(?:tilde|hat|check)\{(?:[^{}]|\{[^{}]*\})*\}_\{t\}"
     r"|\\log \\sigma|\\mathrm\{(?:\w|\\_)+\}(?:_\{(?:[^{}]|\{[^{}]*\})*\})?"
     r"|(?:\\[A-Za-z]+|[A-Za-z])_\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
     r"|\\[A-Za-z]+|[A-Za-z]|\d+(?:\.\d+)?|[()+\-/^=<>{},&|]"

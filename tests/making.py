@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
-from torchrecurrent.declaration.signature import weights_of
 from torchrecurrent.roles import ProductRole
 
 INPUT, HIDDEN = 3, 4
@@ -23,6 +22,7 @@ LAYER_OPTIONS: list[dict[str, Any]] = [
     {"num_layers": 2, "batch_first": True},
     {"integration": "multiplicative"},
     {"integration": "multiplicative", "recurrence": "diagonal"},
+    {"integration": "layer_norm"},
     {"num_heads": 3},
 ]
 
@@ -45,14 +45,20 @@ def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **opt
 def has_gate(cell_class: type[BaseRecurrentCell]) -> bool:
     """Whether an argument of its step has a product with the input and one with the state."""
     arguments = cell_class.signature.having(ProductRole)
-    return any(len(weights_of(each.role)) == 2 for each in arguments)
+    return any(len(each.role.weights) == 2 for each in arguments)
+
+
+def has_product(cell_class: type[BaseRecurrentCell]) -> bool:
+    """Whether an argument of its step has a product with the input or with the state."""
+    return any(cell_class.signature.having(ProductRole))
 
 
 def fitting(kind: type[BaseRecurrentCell] | type[RecurrentLayer], options: Any) -> dict[str, Any]:
-    """The options, without multiplicative integration where nothing can be multiplied."""
+    """The options, without an integration where it has nothing to work on."""
     cell_class = kind.cell if issubclass(kind, RecurrentLayer) else kind
     kept = dict(options)
-    if not has_gate(cell_class):
+    works = {"multiplicative": has_gate, "layer_norm": has_product}
+    if not works.get(kept.get("integration", ""), has_product)(cell_class):
         kept.pop("integration", None)
     return kept
 

@@ -171,7 +171,8 @@ class Expressions:
         fitting = [each for each in self.maps if each[1] == width]
         if fitting and rng.random() < 0.6:
             applied = rng.choice(fitting)
-            self.maps.remove(applied)
+            if rng.random() < 0.8:  # else it may be applied again
+                self.maps.remove(applied)
             name, _, argument = applied
             return self._joined(f"{name}({{}})", self.draw(argument, depth - 1, rank=1))
         kind = rng.choices(["one", "two", "number", "function", "where"], [4, 5, 2, 2, 1])[0]

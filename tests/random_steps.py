@@ -87,7 +87,10 @@ class Writer:
             "hidden_size": heads * rng.choice(SIZES),
             "num_heads": heads,
             "recurrence": "diagonal" if self.diagonal else "dense",
-            "integration": "multiplicative" if self.multiplies else "additive",
+            "integration": "multiplicative"
+            if self.multiplies
+            else rng.choice(["additive", "additive", "layer_norm"]),
+            "layer_norm_eps": 0.1,  # else two units nearly alike would be told apart by roundings
             "bias": self.chance(0.7),
             "recurrent_bias": rng.choice([None, True, False]),
         }
@@ -208,7 +211,6 @@ class Writer:
             self.statements.append(f"with_bias = {value} + b")
             self.draw.declare("hidden_size", "with_bias")
         if self.chance(0.15):
-            self._option("epsilon: float = 0.1")
             self.arguments.append(("N", "Norm"))
             width = rng.choice(list(self.draw.values))
             names = [f"normal{k}" for k in range(rng.randint(1, 2))]

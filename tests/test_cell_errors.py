@@ -157,7 +157,7 @@ CASES: dict[str, Case] = {
     "heads": (
         lambda: sLSTMCell(I, H, num_heads=3),
         ValueError,
-        "num_heads=3 should divide the widths of the recurrent kernel, got 4 x 4",
+        "num_heads=3 should divide the widths of the recurrent weight, got 4 x 4",
     ),
     "delay": (lambda: tauGRUCell(I, H, delay=0), ValueError, "delay must be greater than zero"),
     "sizes that differ": (

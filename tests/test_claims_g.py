@@ -233,7 +233,7 @@ def test_layer_normalisation_does_not_see_the_scale_or_the_mean_of_a_kernel(
     cell_class: Callable[..., Any],
 ) -> None:
     """Of table 1 of the paper: invariant to both for a kernel as a whole; not to one unit's."""
-    cell = randomize(cell_class(3, 4, epsilon=0.0, dtype=F64))
+    cell = randomize(cell_class(3, 4, layer_norm_eps=0.0, dtype=F64))
     x, states = normal(5, 3), tuple(normal(5, 4) for _ in cell.state_names)
     hx = states if len(states) > 1 else states[0]
     before = cell(x, hx)
@@ -251,7 +251,7 @@ def test_layer_normalisation_does_not_see_the_scale_or_the_mean_of_a_kernel(
 
 
 def test_layer_normalisation_has_the_mean_0_and_the_variance_1() -> None:
-    cell: Any = LayerNormRNNCell(3, 50, epsilon=0.0, nonlinearity="identity", dtype=F64)
+    cell: Any = LayerNormRNNCell(3, 50, layer_norm_eps=0.0, nonlinearity="identity", dtype=F64)
     h = cell(100 + 30 * normal(8, 3), normal(8, 50))
     assert_same(h.mean(-1), torch.zeros(8, dtype=F64))
     assert_same(h.var(-1, correction=0), torch.ones(8, dtype=F64))

@@ -25,6 +25,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"recurrence": "dense", "num_heads": 2},
     {"integration": "multiplicative"},
     {"integration": "multiplicative", "bias": False, "recurrence": "diagonal"},
+    {"integration": "layer_norm"},
+    {"integration": "layer_norm", "bias": False, "recurrence": "diagonal"},
 ]
 
 

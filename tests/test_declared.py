@@ -12,7 +12,9 @@ from torch import Tensor
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, TGRUCell, roles
 from torchrecurrent.activations import resolve_activation
-from torchrecurrent.equations import latex, symbol
+from torchrecurrent.equations import latex
+from torchrecurrent.roles.weight import Weight
+from torchrecurrent.term import symbol
 
 from .latex import Evaluator
 from .making import HIDDEN, input_for, make, states_for, tensors
@@ -54,7 +56,8 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
 
 def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
     """Whether an average joins all units, whatever the kernels are."""
-    return any(cell_class.signature.having(roles.NormRole))
+    norms = any(cell_class.signature.having(roles.NormRole))
+    return norms or cell_class.integration == "layer_norm"
 
 
 def test_num_heads_makes_a_block_diagonal_jacobian(cell_class: type[BaseRecurrentCell]) -> None:
@@ -119,7 +122,9 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
     cell = make(cell_class)
     input, states = input_for(cell), list(tensors(states_for(cell)))
     values: dict[str, Any] = {symbol("x", "t"): input}
-    functions: dict[str, Callable[..., Any]] = {}
+    functions: dict[str, Callable[..., Any]] = {
+        r"\mathrm{LN}": partial(together, epsilon=cell.layer_norm_eps)
+    }
     for name, state in whole(cell, states).items():
         values[symbol(name, "t-1")] = state
     for argument in cell.signature.written:
@@ -150,24 +155,26 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                         if stack.bias in cell.state_dict():
                             bias = cell.block(stack.bias, block.name)
                             values[f"d_{{{symbol(block.name)}}}"] = bias
-            case roles.MapRole(weight=stack):
-                try:
-                    values[symbol(name)] = linear(block_of(cell, stack.name, name))
-                except KeyError:  # a map of width 0 is the identity
-                    values[symbol(name)] = lambda value: value
-                if stack.bias:
-                    values[f"d_{{{symbol(name)}}}"] = cell.block(stack.bias, name)
+            case roles.MapRole(weight=stack) as role:
+                for each in role.names(name):
+                    try:
+                        values[symbol(each)] = linear(block_of(cell, stack.name, each))
+                    except KeyError:  # a map of width 0 is the identity
+                        values[symbol(each)] = lambda value: value
+                    if stack.bias in cell.state_dict():
+                        values[f"d_{{{symbol(each)}}}"] = cell.block(stack.bias, each)
             case roles.VectorRole(weight=stack):
                 values[symbol(name)] = cell.block(stack.name, name)
             case roles.ConstantRole() | roles.ScalarRole():
                 values[symbol(name)] = getattr(cell, name)
-            case roles.NormRole(epsilon=epsilon):
-                functions[r"\mathrm{LN}"] = partial(together, epsilon=getattr(cell, epsilon))
             case roles.NonlinearityRole(symbol=printed):
                 functions[printed] = resolve_activation(name, getattr(cell, name))
             case roles.DelayedRole(steps=steps):
                 delayed = symbol(cell.state_names[0], f"t-1-{symbol(steps)}")
                 values[delayed] = states[-1][: cell.hidden_size]
+    for parameter, letter in (("ln_gamma_ih", "gamma"), ("ln_gamma_hh", "alpha")):
+        for block in cell.layout.blocks(Weight(parameter)):
+            values[symbol(f"{letter}_{block.name}")] = cell.block(parameter, block.name)
     evaluator = Evaluator(values, functions)
     for line in latex(cell_class):
         evaluator.run(line)

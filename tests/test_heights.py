@@ -113,7 +113,9 @@ def test_a_kernel_for_all_epsilons(path: Backend) -> None:
     input, found = torch.randn(4, 2, 3, dtype=torch.float64), []
     for epsilon in (1e-5, 10.0):
         torch.manual_seed(0)
-        layer = LayerNormRNN(3, 5, epsilon=epsilon, nonlinearity="identity", dtype=torch.float64)
+        layer = LayerNormRNN(
+            3, 5, layer_norm_eps=epsilon, nonlinearity="identity", dtype=torch.float64
+        )
         with backend(path), torch.no_grad():
             found.append(layer(input)[0][0].var(-1, correction=0))
     assert bool((found[0] > 0.9).all())

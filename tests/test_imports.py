@@ -12,7 +12,7 @@ ROOT = Path(torchrecurrent.__path__[0])
 #: The rooms, a file or folder each; of the engine its folders.
 ORDER = [
     "activations", "checks", "closest", "complex_numbers", "constraints", "fresh", "init",
-    "normalization", "interop", "saved", "roles", "declaration",
+    "normalization", "interop", "saved", "term", "roles", "declaration",
     "engine.ir", "engine.program", "engine.cpu", "engine.gpu", "engine.run",
     "foreign", "published", "cell", "layers", "cells",
     "terms", "catalog", "equations", "migration", "testing", "studies", "cli", "__main__",

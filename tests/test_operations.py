@@ -29,9 +29,10 @@ from torchrecurrent.engine.ir.operations import FUNCTIONS, OPERATIONS
 from torchrecurrent.engine.ir.trace import UntraceableError
 from torchrecurrent.engine.program.build import make_plan
 from torchrecurrent.engine.run.dispatch import Backend
-from torchrecurrent.equations import latex, symbol
+from torchrecurrent.equations import latex
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import Constant, Gate, Scalar, State, Vector
+from torchrecurrent.term import symbol
 from torchrecurrent.terms import OPERATORS
 
 from .latex import Evaluator

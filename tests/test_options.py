@@ -1,18 +1,31 @@
-"""Multiplicative integration means what its paper says; shapes hold whatever the sizes."""
+"""An integration means what its paper says; shapes hold whatever the sizes."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
+from torch import Tensor
+from torch.nn.functional import layer_norm
 
-from torchrecurrent import BaseRecurrentCell, RecurrentLayer, RNNCell
+from torchrecurrent import BaseRecurrentCell, GRUCell, LSTMCell, RecurrentLayer, RNNCell
 from torchrecurrent.catalog.listing import cells, layer_of
+from torchrecurrent.roles import INPUT, RECURRENT, ProductRole
 
-from .making import assert_same, has_gate, input_for, make, states_for, tensors
+from .making import (
+    HIDDEN,
+    assert_same,
+    has_gate,
+    has_product,
+    input_for,
+    make,
+    states_for,
+    tensors,
+)
 
 
 def test_multiplicative_integration_is_the_papers() -> None:
@@ -31,6 +44,64 @@ def test_multiplicative_integration_is_the_papers() -> None:
     assert_same(cell(x, h), expected)
 
 
+def test_layer_norm_integration_is_the_papers() -> None:
+    cell = make(LSTMCell, integration="layer_norm", layer_norm_eps=0.1)
+    p = {name: value.detach() for name, value in cell.named_parameters()}
+    x, (h, c) = input_for(cell, 5), states_for(cell, 5)
+    found = cell(x, (h, c))
+    normal = partial(layer_norm, normalized_shape=(4 * HIDDEN,), eps=0.1)
+    gates = normal(x @ p["weight_ih"].T, weight=p["ln_gamma_ih"])
+    gates = gates + normal(h @ p["weight_hh"].T, weight=p["ln_gamma_hh"])
+    i, f, g, o = (gates + p["bias_ih"] + p["bias_hh"]).chunk(4, -1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    assert_same(found, (torch.sigmoid(o) * torch.tanh(c), c))
+
+
+def test_layer_norm_integration_normalises_what_is_alike_together() -> None:
+    """As the authors do: both gates of a GRU are one vector, each part of its candidate another."""
+    cell = make(GRUCell, integration="layer_norm", layer_norm_eps=0.1)
+    p = {name: value.detach() for name, value in cell.named_parameters()}
+    x, h = input_for(cell, 5), states_for(cell, 5)
+
+    def product(weight: str, gain: str, value: Tensor) -> Tensor:
+        rows, sizes = value @ p[weight].T, [2 * HIDDEN, HIDDEN]
+        parts = [layer_norm(part, part.shape[-1:], eps=0.1) for part in rows.split(sizes, -1)]
+        return cast("Tensor", torch.cat(parts, -1) * p[gain])
+
+    r, z, n = (product("weight_ih", "ln_gamma_ih", x) + p["bias_ih"]).chunk(3, -1)
+    u_r, u_z, m = (product("weight_hh", "ln_gamma_hh", h) + p["bias_hh"]).chunk(3, -1)
+    r, z = torch.sigmoid(r + u_r), torch.sigmoid(z + u_z)
+    n = torch.tanh(n + r * m)
+    assert_same(cell(x, h), (1 - z) * n + z * h)
+
+
+def test_layer_norm_integration_starts_at_ones_and_does_not_see_the_scale_of_a_weight(
+    cell_class: type[BaseRecurrentCell],
+) -> None:
+    if not has_product(cell_class):
+        message = f"{cell_class.__name__} has no argument with a product of either"
+        with pytest.raises(ValueError, match=message):
+            make(cell_class, integration="layer_norm")
+        return
+    cell = make(cell_class, integration="layer_norm", layer_norm_eps=0.0, bias=False)
+    input, hx = input_for(cell, 5), states_for(cell, 5)
+    stacks = [weight for weight in (INPUT, RECURRENT) if cell.layout.blocks(weight)]
+    roles = {argument.name: argument.role for argument in cell.signature.arguments}
+    before = cell(input, hx)
+    with torch.no_grad():
+        for weight in stacks:
+            for block in cell.layout.blocks(weight):  # a map that the step applies is left alone
+                if isinstance(roles.get(block.name), ProductRole):
+                    cell.block(weight.name, block.name).mul_(3.0)
+    if cell.recurrent_kernel() is getattr(cell, "weight_hh", None):
+        # a hundred times the roundings of float64 at size one: what is normalised is small
+        assert_same(cell(input, hx), before, 1e-10)
+    cell.reset_parameters()
+    gains = [value for name, value in cell.named_parameters() if name.startswith("ln_")]
+    assert gains
+    assert all((value == 1).all() for value in gains)
+
+
 def test_multiplicative_integration_starts_at_ones_and_contains_the_sum(
     cell_class: type[BaseRecurrentCell],
 ) -> None:
@@ -39,7 +110,8 @@ def test_multiplicative_integration_starts_at_ones_and_contains_the_sum(
         with pytest.raises(ValueError, match=message):
             make(cell_class, integration="multiplicative")
         return
-    cell, plain = make(cell_class, integration="multiplicative"), make(cell_class)
+    cell = make(cell_class, integration="multiplicative")
+    plain = make(cell_class, integration="additive")
     cell.load_state_dict(plain.state_dict(), strict=False)
     names = [name for name, _ in cell.named_parameters() if name.startswith("mi_")]
     cell.reset_parameters()

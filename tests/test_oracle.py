@@ -33,6 +33,7 @@ from torchrecurrent import (
     sLSTMCell,
     tauGRUCell,
 )
+from torchrecurrent.roles import Parts
 
 from .agreement import largest_difference
 from .oracles import oracle
@@ -108,7 +109,7 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
     """A step that finds its first and last products in each other's place.
 
     Not the first two: where a step multiplies them, it does not mind. Where it takes all its
-    products itself, the last two, which are of one width.
+    products itself, the results of the last map, in the opposite order.
     """
     step = cell.step
 
@@ -117,11 +118,13 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
         kinds = [getattr(each, "part", each) for each in written]
         return [place for place, kind in enumerate(kinds) if type(kind).__name__ == role]
 
-    places = of("ProductRole") or of("MapRole")[-2:]
+    places = of("ProductRole") or of("MapRole")[-1:]
 
     def mutant(*arguments: Any) -> Any:
         shuffled = list(arguments)
-        if len(places) > 1:
+        if callable(applied := shuffled[places[-1]]):
+            shuffled[places[-1]] = lambda value: Parts(*reversed(list(applied(value))))
+        elif len(places) > 1:
             first, last = places[0], places[-1]
             shuffled[first], shuffled[last] = shuffled[last], shuffled[first]
         else:  # one product: turn its sign

@@ -117,7 +117,7 @@ def norm_of_number(h: State, n: Gate, N: Norm) -> Tensor:
 def test_a_number_in_a_tensors_place(step: Callable[..., Any], said: str) -> None:
     options = {"cell_kernel_init": "ones", "cell_bias_init": "ones", "cell_bias": True}
     with pytest.raises(StepError) as caught:
-        written(step, c=0.5, v_init=1.0, epsilon=1e-5, **options)
+        written(step, c=0.5, v_init=1.0, **options)
     assert str(caught.value).startswith(f"BadCell.step: {said}")
 
 
@@ -178,9 +178,9 @@ def test_the_type_that_an_option_is_annotated_with() -> None:
     def step(h: State, d: Delayed, n: Gate, f: Nonlinearity, v: Scalar, N: Norm) -> Tensor:
         return f(N(n + v * d)[0])
 
-    options: dict[str, Any] = {"delay": 3, "f": "tanh", "v_init": 0.5, "epsilon": 1e-3}
-    types: dict[str, Any] = {"delay": int, "f": Activation, "v_init": float, "epsilon": float}
-    said = {"delay": "int", "f": "Activation", "v_init": "float", "epsilon": "float"}
+    options: dict[str, Any] = {"delay": 3, "f": "tanh", "v_init": 0.5}
+    types: dict[str, Any] = {"delay": int, "f": Activation, "v_init": float}
+    said = {"delay": "int", "f": "Activation", "v_init": "float"}
     for name, value in options.items():
         kept = {each: kind for each, kind in types.items() if each != name}
         body = {**options, "step": staticmethod(step), "__annotations__": kept}

@@ -15,6 +15,7 @@ from . import roles
 from .checks import check_cell_states, check_input, check_placement, check_width
 from .declaration.described import described
 from .declaration.initial import initialize
+from .declaration.integration import INTEGRATORS, Integration, Integrator
 from .declaration.layout import Layout
 from .declaration.options import (
     Options,
@@ -38,7 +39,6 @@ from .saved import adopt_constants, drop_buffers
 __all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "is_own"]
 
 Recurrence = Literal["dense", "diagonal"]
-Integration = Literal["additive", "multiplicative"]
 
 
 class BaseRecurrentCell(Options, CellNames, OwnForward):
@@ -64,7 +64,10 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         num_heads: the dense recurrent kernels are block-diagonal with this many blocks.
         integration: ``"additive"``: a gate is the sum of its two projections;
             ``"multiplicative"``: also their product, as in [wu2016multiplicative]_; refused
-            by a cell none of whose gates has both.
+            by a cell none of whose gates has both; ``"layer_norm"``: the sum of both after each
+            is normalised over the units of all gates of its kind, as in [ba2016layer]_, and
+            multiplied by a learned vector; refused by a cell whose step has no such products.
+        layer_norm_eps: added to the variance wherever the cell normalises.
         device: where the parameters are.
         dtype: what the parameters are.
 
@@ -94,6 +97,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     recurrence: Recurrence = "dense"
     num_heads: int = 1
     integration: Integration = "additive"
+    layer_norm_eps: float = 1e-5
     device: torch.device | str | int | None = None
     dtype: torch.dtype | None = None
 
@@ -132,6 +136,9 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
                     setattr(self, weight.bias_flag, self.bias)
             self.check_options()
             self.layout = Layout.of(self.signature, self)
+            self.constants = tuple(
+                dict.fromkeys((*self.signature.constants, *self._integrator.constants))
+            )
             self._create_parameters(device, dtype)
             self.reset_parameters()
 
@@ -146,10 +153,13 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         return 0 if self.input_size == self.hidden_size else self.hidden_size
 
     @property
+    def _integrator(self) -> Integrator:
+        return INTEGRATORS[self.integration]
+
+    @property
     def papers(self) -> tuple[str, ...]:
         """Keys of the papers behind the cell and those of its options that are in use."""
-        multiplicative = self.integration == "multiplicative"
-        return (self.citation, "wu2016multiplicative") if multiplicative else (self.citation,)
+        return tuple(dict.fromkeys((self.citation, *self._integrator.papers)))
 
     @property
     def state_names(self) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType, ModuleType
@@ -17,30 +16,13 @@ from . import roles
 from .catalog.formula import without_values
 from .cell import BaseRecurrentCell
 from .complex_numbers import polar
+from .declaration.integration import INTEGRATORS
 from .engine.ir.operations import FUNCTIONS
-from .terms import OPERATORS, Term, printed, torch_name
+from .roles import INPUT, RECURRENT
+from .term import Term, symbol
+from .terms import OPERATORS, printed, torch_name
 
 __all__ = ["latex"]
-
-_GREEK = re.compile(
-    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|psi"
-    "|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega"
-)
-
-
-def symbol(name: str, time: str = "") -> str:
-    """``g_y`` at time ``t`` is ``g_{y,t}``; ``gamma`` is a Greek letter."""
-    if name == "dt":
-        return r"\Delta t"
-    base, _, subscript = re.sub(r"(?<=[A-Za-z])(?=\d+$)", "_", name).partition("_")
-    if _GREEK.fullmatch(base):
-        base = "\\" + base
-    elif len(base) > 1:
-        base = rf"\mathrm{{{base}}}"
-    if len(subscript) > 1:
-        subscript = rf"\mathrm{{{subscript}}}"
-    index = ",".join(part for part in (subscript, time) if part)
-    return f"{base}_{{{index}}}" if index else base
 
 
 def latex(cell: type[BaseRecurrentCell]) -> list[str]:
@@ -63,21 +45,25 @@ class _Walk:
     def __init__(self, cell: type[BaseRecurrentCell], body: Sequence[ast.stmt]) -> None:
         self.cell = cell
         #: Of a complex argument that of its parts, which is printed alike.
-        self.roles = {
-            name: role.part if isinstance(role, roles.ComplexRole) else role
-            for name, role in ((each.name, each.role) for each in cell.signature.written)
-        }
+        self.roles = {argument.name: argument.role.printed for argument in cell.signature.written}
+        self.integrator = INTEGRATORS[cell.integration]
+        self.diagonal = cell.recurrence == "diagonal"
         self.states = [n for n, role in self.roles.items() if isinstance(role, roles.StateRole)]
         found = inspect.getclosurevars(cell.step)
         #: What the names of others stand for.
         self.names = {**found.builtins, **found.globals, **found.nonlocals}
         #: What each name of the step stands for now.
-        self.terms = {name: self._first(name) for name in self.roles}
-        self.lines: list[str] = []
+        self.terms = {name: self.first(name) for name in self.roles}
+        products = {
+            n: role for n, role in self.roles.items() if isinstance(role, roles.ProductRole)
+        }
+        self.lines = self.integrator.lines(self, products)
         #: Of a name that a loop over layers assigns, the number of its latest value.
         self.layers: dict[str, int] = {}
         #: Of a loop's variable, the argument and the layer that it stands for.
         self.maps: dict[str, tuple[str, int]] = {}
+        #: Of maps with several results, that which is printed.
+        self.result = ""
         for loop in (node for node in body if isinstance(node, ast.For)):
             names = [node for node in ast.walk(loop) if isinstance(node, ast.Name)]
             stored = [node.id for node in names if isinstance(node.ctx, ast.Store)]
@@ -86,41 +72,19 @@ class _Walk:
         for statement in body:
             self._statement(statement)
 
-    def _first(self, name: str) -> Term:
+    def first(self, name: str) -> Term:
         """What an argument is before the step assigns to it."""
-        match role := self.roles[name]:
-            case roles.StateRole():
-                return Term(symbol(name, "t-1"))
-            case roles.DelayedRole(steps=steps):
-                return Term(symbol(self.states[0], f"t-1-{symbol(steps)}"))
-            case roles.InputRole():
-                return Term(symbol("x", "t"))
-            case roles.ProductRole():
-                return self._product(name, role)
-            case roles.ConstantRole() | roles.ScalarRole():
-                return Term(symbol(name), scalar=True)
-            case roles.NonlinearityRole(symbol=sign):
-                return Term(sign)
-            case _:
-                return Term(symbol(name))
+        return self.roles[name].term(self, name)
 
-    def _product(self, name: str, role: roles.ProductRole) -> Term:
-        index = f"_{{{symbol(name)}}}"
-        parts = []
-        if role.input is not None:
-            parts.append(f"W{index} {symbol('x', 't')}{self._bias('b' + index, role.input)}")
-        if role.recurrent is not None:
-            state = role.of or self.states[0]
-            times = r" \odot" if self.cell.recurrence == "diagonal" else ""
-            letter = "u" if self.cell.recurrence == "diagonal" else "U"
-            bias = self._bias("d" + index, role.recurrent)
-            parts.append(f"{letter}{index}{times} {self._first(state).text}{bias}")
-        return Term(" + ".join(parts), strength=1)
+    def product(self, name: str, role: roles.ProductRole) -> Term:
+        """An argument that is a product, as the cell integrates its parts by default."""
+        return self.integrator.term(self, name, role)
 
-    def _bias(self, text: str, weight: roles.Weight) -> str:
-        """The bias of a product, unless the step adds it itself or it is off by default."""
-        named = any(self.cell.signature.having(roles.BiasRole))
-        return "" if named or getattr(self.cell, weight.bias_flag, None) is False else f" + {text}"
+    def biased(self, weight: roles.Weight) -> bool:
+        """Whether a product has a bias, unless the step adds it itself or it is off by default."""
+        named = weight in (INPUT, RECURRENT) and any(self.cell.signature.having(roles.BiasRole))
+        off = weight.bias is None or getattr(self.cell, weight.bias_flag, None) is False
+        return not (named or off)
 
     def _name_repeated_products(self, body: Sequence[ast.stmt]) -> None:
         """Print a product that the step uses twice as a line of its own."""
@@ -145,6 +109,12 @@ class _Walk:
             case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
                 pairs = zip(names, values, strict=True)
                 self._assign([(n.id, value) for n, value in pairs if isinstance(n, ast.Name)])
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=value) if self._results(value):
+                terms = []
+                for self.result in self._results(value):  # noqa: B020 - read by _call
+                    terms.append(self._expression(value))
+                self.result = ""
+                self._define([n.id for n in names if isinstance(n, ast.Name)], terms)
             case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Call() as call):
                 text = self._expression(call).text
                 for target in names:
@@ -184,9 +154,20 @@ class _Walk:
                 return found, range(first, getattr(without_values(self.cell, 8, 40), layers))
         raise self._unknown(loop)
 
+    def _results(self, node: ast.expr) -> list[str]:
+        """The results of the maps in an expression, where they have several."""
+        for each in ast.walk(node):
+            if isinstance(each, ast.Name) and isinstance(self.roles.get(each.id), roles.MapRole):
+                prefix = len(each.id)
+                names = self.roles[each.id].names(each.id)
+                return [name[prefix:] for name in names if name != each.id]
+        return []
+
     def _assign(self, pairs: Sequence[tuple[str, ast.expr]]) -> None:
-        values = [self._expression(value) for _, value in pairs]
-        for (name, _), value in zip(pairs, values, strict=True):
+        self._define([name for name, _ in pairs], [self._expression(value) for _, value in pairs])
+
+    def _define(self, names: Sequence[str], values: Sequence[Term]) -> None:
+        for name, value in zip(names, values, strict=True):
             indexed = f"{name}{self.layers[name]}" if name in self.layers else name
             self.terms[name] = Term(symbol(indexed, "t"))
             self.lines.append(f"{self.terms[name].text} &= {value.text}")
@@ -271,19 +252,11 @@ class _Walk:
 
     def _call(self, node: ast.expr, name: str, arguments: Sequence[Term]) -> Term:
         """A call of an argument."""
-        texts = [argument.text for argument in arguments]
         source, layer = self.maps.get(name, (name, ""))
-        match self.roles.get(source):
-            case roles.NormRole():
-                return Term(rf"\mathrm{{LN}}({', '.join(texts)})")
-            case roles.NonlinearityRole(symbol=sign):
-                return Term(f"{sign}({', '.join(texts)})")
-            case roles.MapRole(weight=weight) | roles.MapsRole(weight=weight):
-                letter = symbol(f"{source}{layer}")
-                off = weight.bias is None or getattr(self.cell, weight.bias_flag, None) is False
-                bias = "" if off else f" + d_{{{letter}}}"
-                return Term(f"{letter} {arguments[0]:3}{bias}", 1 if bias else 2)
-        raise self._unknown(node)
+        term = self.roles[source].call(self, f"{source}{layer}{self.result}", arguments)
+        if term is None:
+            raise self._unknown(node)
+        return term
 
     def _unknown(self, node: ast.AST) -> TypeError:
         return TypeError(f"{self.cell.__name__}.step: no rule prints {ast.unparse(node)!r}")

@@ -1,16 +1,15 @@
-"""Pieces of LaTeX, and how the functions and operators of a step are printed."""
+"""How the functions and operators of a step are printed."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
 from .engine.ir.operation import Operation
 
-__all__ = ["OPERATORS", "Term", "printed", "torch_name"]
+__all__ = ["OPERATORS", "printed", "torch_name"]
 
 #: What Python's operators are as functions.
 OPERATORS: dict[type[ast.AST], str] = {
@@ -31,19 +30,6 @@ OPERATORS: dict[type[ast.AST], str] = {
     ast.LtE: "le",
     ast.GtE: "ge",
 }
-
-
-@dataclass(frozen=True)
-class Term:
-    """A piece of LaTeX, how tightly it binds (3: an atom), and whether it is a mere number."""
-
-    text: str
-    strength: int = 3
-    scalar: bool = False
-
-    def __format__(self, strength: str) -> str:
-        """In brackets, if it binds less tightly than ``strength``."""
-        return self.text if self.strength >= int(strength or 0) else f"({self.text})"
 
 
 def torch_name(function: object) -> str | None:

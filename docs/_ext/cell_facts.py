@@ -15,7 +15,8 @@ import torch
 
 from torchrecurrent import BaseRecurrentCell, roles
 from torchrecurrent.declaration.initial import starts
-from torchrecurrent.declaration.layout import MULTIPLICATIVE, Block
+from torchrecurrent.declaration.integration import VECTORS
+from torchrecurrent.declaration.layout import Block
 from torchrecurrent.roles import Weight
 
 __all__ = ["BlockRow", "StateRow", "Symbolic"]
@@ -121,7 +122,7 @@ class Symbolic:
         return rows
 
     def _initializer(self, weight: Weight, option: str) -> str:
-        value = "ones" if weight in MULTIPLICATIVE else getattr(self.cell, option)
+        value = "ones" if weight in VECTORS else getattr(self.cell, option)
         return _named(value)
 
     def _declared(self) -> dict[tuple[str, str], str]:

@@ -6,6 +6,7 @@ from torch import Tensor, sigmoid, tanh
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
+from ..declaration.integration import Integration
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
 from ..roles import Bias, Gate, Hidden, Nonlinearity, Norm, Projected, State, VectorRole, Weight
@@ -35,16 +36,12 @@ class LayerNormRNNCell(BaseRecurrentCell, citation="ba2016layer", family="simple
         h_t &= \phi(\gamma \odot \mathrm{LN}(n_t) + b)
 
     where LN subtracts the mean of all units and divides by
-    :math:`\sqrt{\text{variance} + \epsilon}`.
-
-    Args:
-        epsilon: :math:`\epsilon`, which keeps the divisor from zero.
+    :math:`\sqrt{\text{variance} + \epsilon}`; :math:`\epsilon` is ``layer_norm_eps``.
 
     Sources: the paper's equation; :math:`\epsilon` from the authors' repository
     ryankiros/layer-norm, ``layers.py``, which has the other two cells only.
     """
 
-    epsilon: float = 1e-5
     nonlinearity: Activation = "tanh"
     recurrent_bias: bool | None = False
     recurrent_kernel_init: Initializer = "orthogonal"
@@ -72,49 +69,22 @@ class LayerNormGRUCell(BaseRecurrentCell, citation="ba2016layer", family="GRU-li
         h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot n_t
 
     where LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + \epsilon}`, of all
-    units of both gates together, and of those of the candidate.
-
-    Args:
-        epsilon: :math:`\epsilon`, which keeps the divisor from zero.
+    units of both gates together, and of those of the candidate; :math:`\epsilon` is
+    ``layer_norm_eps``.
 
     Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lngru. There W
     is drawn from :math:`N(0, 0.01^2)`, and W x has a bias before it is normalised, too.
     """
 
-    epsilon: float = 1e-5
+    integration: Integration = "layer_norm"
     recurrent_bias: bool | None = False
     recurrent_kernel_init: Initializer = "orthogonal"
-    gain_kernel_init: Initializer = "ones"
     shift_kernel_init: Initializer = "zeros"
 
     @staticmethod
-    def step(
-        h: State,
-        r: Projected,
-        z: Projected,
-        n: Projected,
-        u_r: Hidden,
-        u_z: Hidden,
-        u_n: Hidden,
-        b_r: Bias,
-        b_z: Bias,
-        b_n: Bias,
-        gamma_r: Gain,
-        gamma_z: Gain,
-        gamma_n: Gain,
-        alpha_r: Gain,
-        alpha_z: Gain,
-        alpha_n: Gain,
-        d: Shift,
-        N: Norm,
-    ) -> Tensor:
-        r, z = N(r, z)
-        u_r, u_z = N(u_r, u_z)
-        (n,) = N(n)
-        (u_n,) = N(u_n)
-        r = sigmoid(gamma_r * r + alpha_r * u_r + b_r)
-        z = sigmoid(gamma_z * z + alpha_z * u_z + b_z)
-        n = tanh(gamma_n * n + b_n + r * (alpha_n * u_n + d))
+    def step(h: State, r: Gate, z: Gate, n: Projected, m: Hidden, d: Shift) -> Tensor:
+        r, z = sigmoid(r), sigmoid(z)
+        n = tanh(n + r * (m + d))
         return z * h + (1 - z) * n
 
 
@@ -134,61 +104,37 @@ class LayerNormLSTMCell(BaseRecurrentCell, citation="ba2016layer", family="LSTM-
         h_t &= o_t \odot \tanh(\kappa \odot \mathrm{LN}(c_t) + d)
 
     where LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + \epsilon}`, of all
-    units of all four gates together, and of the cell state's. What is carried on is c itself.
-
-    Args:
-        epsilon: :math:`\epsilon`, which keeps the divisor from zero.
+    units of all four gates together, and of the cell state's; :math:`\epsilon` is
+    ``layer_norm_eps``. What is carried on is c itself.
 
     Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lnlstm. There W
     is drawn from :math:`N(0, 0.01^2)`, and W x has the bias before it is normalised, too. Other
     packages normalise each gate by itself, or carry the normalised cell state on.
     """
 
-    epsilon: float = 1e-5
+    integration: Integration = "layer_norm"
     forget_bias: float = 0.0
     recurrent_bias: bool | None = False
     recurrent_kernel_init: Initializer = "orthogonal"
     gain_kernel_init: Initializer = "ones"
     shift_kernel_init: Initializer = "zeros"
-    first = {"b_f": "forget_bias"}
+    first = {"f": "forget_bias"}
 
     @staticmethod
     def step(
         h: State,
         c: State,
-        i: Projected,
-        f: Projected,
-        g: Projected,
-        o: Projected,
-        u_i: Hidden,
-        u_f: Hidden,
-        u_g: Hidden,
-        u_o: Hidden,
-        b_i: Bias,
-        b_f: Bias,
-        b_g: Bias,
-        b_o: Bias,
-        gamma_i: Gain,
-        gamma_f: Gain,
-        gamma_g: Gain,
-        gamma_o: Gain,
-        alpha_i: Gain,
-        alpha_f: Gain,
-        alpha_g: Gain,
-        alpha_o: Gain,
+        i: Gate,
+        f: Gate,
+        g: Gate,
+        o: Gate,
         kappa: Gain,
         d: Shift,
         N: Norm,
     ) -> tuple[Tensor, Tensor]:
-        i, f, g, o = N(i, f, g, o)
-        u_i, u_f, u_g, u_o = N(u_i, u_f, u_g, u_o)
-        i = sigmoid(gamma_i * i + alpha_i * u_i + b_i)
-        f = sigmoid(gamma_f * f + alpha_f * u_f + b_f)
-        g = tanh(gamma_g * g + alpha_g * u_g + b_g)
-        o = sigmoid(gamma_o * o + alpha_o * u_o + b_o)
-        c = f * c + i * g
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
         (n,) = N(c)
-        return o * tanh(kappa * n + d), c
+        return sigmoid(o) * tanh(kappa * n + d), c
 
 
 class LayerNormRNN(RecurrentLayer, cell=LayerNormRNNCell): ...

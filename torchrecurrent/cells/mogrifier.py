@@ -7,13 +7,15 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import INPUT, Function, Input, Map, MapRole, MapsRole, State, Weight
+from ..roles import INPUT, Function, Functions, Input, MapRole, MapsRole, State, Weight
 
 __all__ = ["MogrifierLSTM", "MogrifierLSTMCell"]
 
 OF_STATE = Weight("weight_q", "bias_q", "q_")
 OF_INPUT = Weight("weight_r", "bias_r", "r_")
-InputMap = Annotated[Function, MapRole(INPUT, columns="input_size")]
+GATES = ("i", "f", "g", "o")
+InputMap = Annotated[Functions, MapRole(INPUT, columns="input_size", results=GATES)]
+StateMap = Annotated[Functions, MapRole(results=GATES)]
 Pairs = Annotated[tuple[Function, ...], MapsRole(OF_STATE, "pairs", rows="input_size")]
 Last = Annotated[tuple[Function, ...], MapsRole(OF_STATE, "odd", rows="input_size")]
 States = Annotated[tuple[Function, ...], MapsRole(OF_INPUT, "pairs", columns="input_size")]
@@ -74,24 +76,17 @@ class MogrifierLSTMCell(BaseRecurrentCell, citation="melis2020mogrifier", family
         Q: Pairs,
         L: Last,
         R: States,
-        W_i: InputMap,
-        W_f: InputMap,
-        W_g: InputMap,
-        W_o: InputMap,
-        U_i: Map,
-        U_f: Map,
-        U_g: Map,
-        U_o: Map,
+        W: InputMap,
+        U: StateMap,
     ) -> tuple[Tensor, Tensor]:
         for Q_k, R_k in zip(Q, R, strict=True):
             x = 2 * sigmoid(Q_k(h)) * x
             h = 2 * sigmoid(R_k(x)) * h
         for L_k in L:
             x = 2 * sigmoid(L_k(h)) * x
-        i, f = sigmoid(W_i(x) + U_i(h)), sigmoid(W_f(x) + U_f(h))
-        g, o = tanh(W_g(x) + U_g(h)), sigmoid(W_o(x) + U_o(h))
-        c = f * c + i * g
-        return o * tanh(c), c
+        i, f, g, o = W(x) + U(h)
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        return sigmoid(o) * tanh(c), c
 
 
 class MogrifierLSTM(RecurrentLayer, cell=MogrifierLSTMCell): ...

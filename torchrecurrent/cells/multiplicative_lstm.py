@@ -7,12 +7,12 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Hidden, MapRole, Projected, State, Weight
+from ..roles import Functions, Hidden, MapRole, Projected, State, Weight
 
 __all__ = ["MultiplicativeLSTM", "MultiplicativeLSTMCell"]
 
 MULTIPLICATIVE = Weight("weight_mh", "bias_mh", "multiplicative_")
-MultiplicativeMap = Annotated[Function, MapRole(MULTIPLICATIVE)]
+MultiplicativeMap = Annotated[Functions, MapRole(MULTIPLICATIVE, results=("i", "f", "g", "o"))]
 
 
 class MultiplicativeLSTMCell(
@@ -53,16 +53,12 @@ class MultiplicativeLSTMCell(
         f: Projected,
         g: Projected,
         o: Projected,
-        V_i: MultiplicativeMap,
-        V_f: MultiplicativeMap,
-        V_g: MultiplicativeMap,
-        V_o: MultiplicativeMap,
+        V: MultiplicativeMap,
     ) -> tuple[Tensor, Tensor]:
         m = m * k
-        i, f = sigmoid(i + V_i(m)), sigmoid(f + V_f(m))
-        g, o = tanh(g + V_g(m)), sigmoid(o + V_o(m))
-        c = f * c + i * g
-        return o * tanh(c), c
+        m_i, m_f, m_g, m_o = V(m)
+        c = sigmoid(f + m_f) * c + sigmoid(i + m_i) * tanh(g + m_g)
+        return sigmoid(o + m_o) * tanh(c), c
 
 
 class MultiplicativeLSTM(RecurrentLayer, cell=MultiplicativeLSTMCell): ...

@@ -7,18 +7,14 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Function, Gate, MapRole, State, Weight
+from ..roles import Functions, Gate, MapRole, State, Weight
 
 __all__ = ["NestedLSTM", "NestedLSTMCell"]
 
-InnerInput = Annotated[
-    Function,
-    MapRole(Weight("weight_inner_ih", "bias_inner_ih", "inner_")),
-]
-InnerState = Annotated[
-    Function,
-    MapRole(Weight("weight_inner_hh", "bias_inner_hh", "inner_recurrent_")),
-]
+INPUT = Weight("weight_inner_ih", "bias_inner_ih", "inner_")
+STATE = Weight("weight_inner_hh", "bias_inner_hh", "inner_recurrent_")
+InnerInput = Annotated[Functions, MapRole(INPUT, results=("i", "f", "g", "o"))]
+InnerState = Annotated[Functions, MapRole(STATE, results=("i", "f", "g", "o"))]
 
 
 class NestedLSTMCell(BaseRecurrentCell, citation="moniz2017nested", family="LSTM-like"):
@@ -65,19 +61,13 @@ class NestedLSTMCell(BaseRecurrentCell, citation="moniz2017nested", family="LSTM
         f: Gate,
         g: Gate,
         o: Gate,
-        A_i: InnerInput,
-        A_f: InnerInput,
-        A_g: InnerInput,
-        A_o: InnerInput,
-        B_i: InnerState,
-        B_f: InnerState,
-        B_g: InnerState,
-        B_o: InnerState,
+        A: InnerInput,
+        B: InnerState,
     ) -> tuple[Tensor, Tensor, Tensor]:
         u, s = sigmoid(i) * g, sigmoid(f) * c
-        i, f = sigmoid(A_i(u) + B_i(s)), sigmoid(A_f(u) + B_f(s))
-        n = f * n + i * tanh(A_g(u) + B_g(s))
-        c = sigmoid(A_o(u) + B_o(s)) * tanh(n)
+        i_n, f_n, g_n, o_n = A(u) + B(s)
+        n = sigmoid(f_n) * n + sigmoid(i_n) * tanh(g_n)
+        c = sigmoid(o_n) * tanh(n)
         return sigmoid(o) * tanh(c), c, n
 
 

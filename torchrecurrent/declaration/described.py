@@ -65,13 +65,7 @@ def _meanings(cls: type[Options]) -> dict[str, str]:
     """What each option means that the roles of the step and ``first`` explain."""
     found: dict[str, str] = {}
     for argument in cls.signature.written:
-        match argument.role:
-            case roles.NonlinearityRole(symbol=symbol):
-                found[argument.name] = f":math:`{symbol}`."
-            case roles.ScalarRole():
-                found[f"{argument.name}_init"] = f"first value of {argument.name}."
-            case _:
-                pass
+        found |= argument.role.meanings(argument.name)
     for weight, names in cls.signature.stacked().items():
         found[weight.weight_option] = f"initialiser of ``{weight.name}`` ({', '.join(names)})."
         if weight.bias:

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from .. import roles
 from ..init import resolve_initializer
 from ..roles import INPUT, RECURRENT
-from .layout import MULTIPLICATIVE, Block, block_names
+from .integration import VECTORS
+from .layout import Block
 from .signature import StepSignature
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def initialize(cell: BaseRecurrentCell) -> None:
     """Fill every parameter, one block at a time."""
     for weight in cell.layout.stacks:
         option = weight.weight_option
-        value = "ones" if weight in MULTIPLICATIVE else getattr(cell, option)
+        value = "ones" if weight in VECTORS else getattr(cell, option)
         _fill(cell.get_parameter(weight.name), cell.layout.blocks(weight), option, value)
         if weight.bias and getattr(cell, weight.bias) is not None:
             option, blocks = weight.bias_option, cell.layout.bias_blocks(weight)
@@ -105,11 +106,15 @@ def starts(cell: BaseRecurrentCell) -> Iterator[Start]:
 
 def _places(cell: BaseRecurrentCell, name: str) -> Iterator[tuple[tuple[str, str], ...]]:
     """For each block of an argument, where it finds what it begins with, and its other biases."""
-    parameter, _, argument = name.rpartition(".")
-    role = next(each.role for each in cell.signature.arguments if each.name == argument)
-    if isinstance(role, roles.VectorRole):
-        parameter = role.weight.name
-    for block in block_names(argument, role, cell):
+    parameter, _, row = name.rpartition(".")
+    argument = next(
+        each
+        for each in cell.signature.arguments
+        if row == each.name or row in each.role.names(each.name)
+    )
+    if isinstance(argument.role, roles.VectorRole):
+        parameter = argument.role.weight.name
+    for block in (row,) if row != argument.name else argument.role.blocks(row, cell):
         if parameter:
             stacks = (weight for weight in cell.layout.stacks if weight.name == parameter)
             found = [each.name for each in stacks if cell.layout.block(each, block) is not None]

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 
 from .. import roles
 from ..roles import INPUT, RECURRENT, Weight
-from .signature import StepSignature, weights_of
+from .integration import INTEGRATORS
+from .signature import StepSignature
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
-__all__ = ["MULTIPLICATIVE", "Block", "Layout", "Run", "block_names"]
-
-#: Multiplicative integration (wu2016multiplicative): the weights of the product of
-#: the two projections, of the recurrent one alone, and of the input's alone.
-MULTIPLICATIVE = (Weight("mi_alpha"), Weight("mi_beta_hh"), Weight("mi_beta_ih"))
+__all__ = ["Block", "Layout", "Run"]
 
 
 @dataclass(frozen=True)
@@ -80,30 +77,19 @@ class Layout:
         widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
         for argument in signature.having(roles.DelayedRole):
             widths[argument.name] = cell.output_size
-        first = cell.state_names[0]
         stacks: dict[Weight, list[Block]] = {}
         for argument in signature.arguments:
             role = argument.role
-            for weight in weights_of(role):
-                assert isinstance(role, roles.Stacked)
-                rows, columns, of = getattr(cell, role.rows), None, None
-                if isinstance(role, roles.MapRole | roles.MapsRole):
-                    columns = getattr(cell, role.columns)
-                    if rows and not role.always_dense:
-                        columns = cell.recurrent_columns(rows, columns)
-                elif weight is INPUT:
-                    columns = cell.input_size
-                elif isinstance(role, roles.ProductRole):
-                    of = role.of or first
-                    columns = cell.recurrent_columns(rows, widths[of])
+            for weight in role.weights:
+                rows, (columns, of) = role.height(cell), role.reads(weight, cell, widths)
                 blocks = stacks.setdefault(weight, [])
-                for name in block_names(argument.name, role, cell) if rows else ():
+                for name in role.blocks(argument.name, cell) if rows else ():
                     start = blocks[-1].stop if blocks else 0
                     blocks.append(Block(name, start, start + rows, columns, of))
                 if len({block.columns for block in blocks}) > 1:
                     raise ValueError(f"{weight.name}: its blocks differ in width: {blocks}")
-        if cell.integration == "multiplicative":
-            stacks |= dict.fromkeys(MULTIPLICATIVE, _integrating(signature, cell))
+        for weight, rows_of in INTEGRATORS[cell.integration].vectors(cell).items():
+            stacks[weight] = _vectors(rows_of)
         kept = {weight: tuple(blocks) for weight, blocks in stacks.items() if blocks}
         named = [argument.name for argument in signature.having(roles.BiasRole)]
         size = cell.hidden_size
@@ -141,26 +127,11 @@ class Layout:
         return (last.stop, *last.shape[1:])
 
 
-def block_names(name: str, role: roles.Role, cell: BaseRecurrentCell) -> tuple[str, ...]:
-    """What the blocks of one argument are called."""
-    if isinstance(role, roles.MapsRole):
-        return tuple(f"{name}{layer}" for layer in range(role.first, getattr(cell, role.layers)))
-    return (name,)
-
-
-def _integrating(signature: StepSignature, cell: BaseRecurrentCell) -> list[Block]:
-    """The vectors of multiplicative integration: one for each product of both kinds."""
+def _vectors(rows_of: Mapping[str, int]) -> list[Block]:
     blocks: list[Block] = []
-    for argument in signature.having(roles.ProductRole):
-        if len(weights_of(argument.role)) == 2:
-            start = blocks[-1].stop if blocks else 0
-            rows = getattr(cell, argument.role.rows)  # type: ignore[attr-defined]
-            blocks.append(Block(argument.name, start, start + rows, None))
-    if not blocks:
-        raise ValueError(
-            "integration='multiplicative' multiplies what the input and the state bring to "
-            f"an argument; {type(cell).__name__} has none with a product of both"
-        )
+    for name, rows in rows_of.items():
+        start = blocks[-1].stop if blocks else 0
+        blocks.append(Block(name, start, start + rows, None))
     return blocks
 
 

@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from typing_extensions import dataclass_transform
 
-from .. import roles
 from ..activations import Activation, resolve_activation
 from ..closest import closest, did_you_mean
 from ..init import Initializer, resolve_initializer
@@ -79,6 +78,8 @@ class Options(Numbered):
     first: ClassVar[First] = {}
     #: Where each argument finds its rows in the stacked parameters.
     layout: Layout
+    #: The options and properties that are numbers which its steps read.
+    constants: tuple[str, ...]
     #: The shape of every stacked parameter, and of every learned number.
     parameter_shapes: Mapping[str, tuple[int, ...]]
     #: Whether ``forward`` is the base's, which runs whole sequences for a layer.
@@ -250,23 +251,9 @@ def check_declarations(
 
     needs: dict[str, tuple[str, str]] = {}  # the option's type, and the argument that needs it
     for argument in steps.arguments:
-        match argument.role:
-            case roles.ConstantRole() if follows(argument.name):
-                pass
-            case roles.MapsRole(layers=name) if follows(name):
-                pass
-            case roles.ConstantRole():
-                needs[argument.name] = "float", argument.name
-            case roles.NonlinearityRole():
-                needs[argument.name] = "Activation", argument.name
-            case roles.NormRole(epsilon=name):
-                needs[name] = "float", argument.name
-            case roles.ScalarRole():
-                needs[f"{argument.name}_init"] = "float", argument.name
-            case roles.DelayedRole(steps=name) | roles.MapsRole(layers=name):
-                needs[name] = "int", argument.name
-            case _:
-                pass
+        for option, kind in argument.role.needs(argument.name).items():
+            if not follows(option):
+                needs[option] = kind, argument.name
     needs |= {option: ("float", name) for option, name in check_first(cls, steps).items()}
     for weight, names in steps.stacked().items():
         needs[weight.weight_option] = "Initializer", names[0]

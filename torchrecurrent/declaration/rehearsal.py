@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .. import roles
 from ..complex_numbers import Complex
+from ..roles.weight import Weight
 from .signature import StepSignature
 from .step_contract import StepError, check_mapped, returned
 
@@ -102,9 +103,8 @@ def rehearse(cls: type, signature: StepSignature, options: inspect.Signature) ->
             no input, or applies a map to a number.
     """
     owner = cls.__name__
-    arguments = [
-        _argument(owner, each.name, each.role, options.parameters) for each in signature.arguments
-    ]
+    source = _Rehearsal(owner, options.parameters)
+    arguments = [each.role.value(source, each.name) for each in signature.arguments]
     try:
         result = signature.call(cls.step, arguments)  # type: ignore[attr-defined]
     except StepError:
@@ -120,53 +120,58 @@ def rehearse(cls: type, signature: StepSignature, options: inspect.Signature) ->
             )
 
 
-def _argument(
-    owner: str, name: str, role: roles.Role, options: Mapping[str, inspect.Parameter]
-) -> object:
-    """What stands for an argument of the step."""
-    match role:
-        case roles.ConstantRole():
-            default = options[name].default if name in options else None
-            # A property and what has no default yet may be anything.
-            return default if isinstance(default, int | float) else StandIn(Dependence.SEQUENCE)
-        case roles.ScalarRole():
-            return StandIn(Dependence.NUMBER)
-        case roles.VectorRole() | roles.BiasRole():
-            return StandIn(Dependence.UNIT)
-        case roles.NonlinearityRole():
-            return _nonlinearity
-        case roles.MapRole():
-            return _map(owner, name)
-        case roles.MapsRole(layers=layers, first=first):
-            default = options[layers].default if layers in options else None
-            last = default if isinstance(default, int) else first + 2
-            return tuple(_map(owner, f"{name}{layer}") for layer in range(first, last))
-        case roles.NormRole():
-            return _norm(owner, name)
-        case _:
-            return StandIn(Dependence.SEQUENCE)
+class _Rehearsal:
+    """A :class:`~torchrecurrent.roles.role.Source` of stand-ins, for a class without sizes."""
+
+    def __init__(self, owner: str, options: Mapping[str, inspect.Parameter]) -> None:
+        self._owner, self._options = owner, options
+
+    def option(self, name: str) -> Any:
+        """Its default, if it is a number; some number of layers if it is not."""
+        default = self._options[name].default if name in self._options else None
+        return default if isinstance(default, int | float) else 3
+
+    def state(self, name: str) -> StandIn:
+        return StandIn(Dependence.SEQUENCE)
+
+    def input(self) -> StandIn:
+        return StandIn(Dependence.SEQUENCE)
+
+    def constant(self, name: str) -> Any:
+        default = self._options[name].default if name in self._options else None
+        # A property and what has no default yet may be anything.
+        return default if isinstance(default, int | float) else StandIn(Dependence.SEQUENCE)
+
+    def scalar(self, name: str) -> StandIn:
+        return StandIn(Dependence.NUMBER)
+
+    def vector(self, weight: Weight, name: str) -> StandIn:
+        return StandIn(Dependence.UNIT)
+
+    def bias(self, name: str) -> StandIn:
+        return StandIn(Dependence.UNIT)
+
+    def nonlinearity(self, name: str) -> Callable[[Any], StandIn]:
+        return _nonlinearity
+
+    def product(self, name: str, role: roles.ProductRole) -> StandIn:
+        return StandIn(Dependence.SEQUENCE)
+
+    def mapped(
+        self, weight: Weight, names: Sequence[str], value: Any, columns: str
+    ) -> tuple[StandIn, ...]:
+        return (self._applied(names[0], value),) * len(names)
+
+    def average(self, name: str, value: Any) -> StandIn:
+        return self._applied(name, value)
+
+    def _applied(self, name: str, value: Any) -> StandIn:
+        found = _dependence(value)
+        check_mapped(self._owner, name, None if found is Dependence.NUMBER else 0, 0)
+        return StandIn(found)
 
 
 def _nonlinearity(value: Any) -> StandIn:
     if not isinstance(value, StandIn):
         raise UnknownError
     return value
-
-
-def _map(owner: str, name: str) -> Callable[[Any], StandIn]:
-    def apply(value: Any) -> StandIn:
-        found = _dependence(value)
-        check_mapped(owner, name, None if found is Dependence.NUMBER else 0, 0)
-        return StandIn(found)
-
-    return apply
-
-
-def _norm(owner: str, name: str) -> Callable[..., tuple[StandIn, ...]]:
-    each = _map(owner, name)
-
-    def apply(*values: Any) -> tuple[StandIn, ...]:
-        together = _dependence([each(value) for value in values])
-        return tuple(StandIn(together) for _ in values)
-
-    return apply

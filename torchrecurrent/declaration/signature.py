@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import roles
-from ..complex_numbers import Complex, ComplexMap
+from ..complex_numbers import Complex
 from ..roles import Role, Weight
 from .annotations import hints_of
 
@@ -41,9 +41,7 @@ class StepSignature:
 
     def __post_init__(self) -> None:  # once: they are asked for at every call
         delayed = tuple(self.having(roles.DelayedRole))
-        names = [argument.name for argument in self.having(roles.ConstantRole)]
-        norms = [argument.role for argument in self.having(roles.NormRole)]
-        names += [role.epsilon for role in norms if isinstance(role, roles.NormRole)]
+        names = [name for each in self.arguments for name in each.role.constants(each.name)]
         object.__setattr__(self, "states", (*self.having(roles.StateRole), *delayed))
         object.__setattr__(self, "constants", tuple(dict.fromkeys(names)))
         object.__setattr__(self, "has_delay", bool(delayed))
@@ -63,14 +61,15 @@ class StepSignature:
         for name in inspect.signature(step).parameters:
             role = _role(hints.get(name))
             if role is None:
+                known = [each for each in roles.__all__ if _role(getattr(roles, each))]
                 raise TypeError(
                     f"{owner}.step: argument {name!r} has no role; annotate it with one of "
-                    f"{', '.join(roles.__all__)} from torchrecurrent.roles"
+                    f"{', '.join(known)} from torchrecurrent.roles"
                 )
             written.append(Argument(name, role))
         returned = _returned(hints.get("return"))
         signature = cls(
-            tuple(real for argument in written for real in _real(argument)),
+            tuple(Argument(*part) for each in written for part in each.role.parts(each.name)),
             bool(returned) and isinstance(_role(returned[0]), roles.OutputRole),
             tuple(written),
         )
@@ -102,7 +101,7 @@ class StepSignature:
     def call(self, step: Callable[..., Any], values: Iterable[Any]) -> Any:
         """Call ``step`` with a value for each of ``arguments``; complex results are two."""
         given = iter(values)
-        result = step(*(_whole(argument.role, given) for argument in self.written))
+        result = step(*(argument.role.whole(given) for argument in self.written))
         if isinstance(result, tuple):
             return tuple(part for value in result for part in _parts(value))
         parts = _parts(result)
@@ -113,44 +112,12 @@ class StepSignature:
         return (argument for argument in self.arguments if isinstance(argument.role, role))
 
     def stacked(self) -> dict[Weight, list[str]]:
-        """For each stacked parameter, the names of the arguments that draw on it."""
+        """For each stacked parameter, what its rows are called."""
         stacks: dict[Weight, list[str]] = {}
         for argument in self.arguments:
-            for weight in weights_of(argument.role):
-                stacks.setdefault(weight, []).append(argument.name)
+            for weight in argument.role.weights:
+                stacks.setdefault(weight, []).extend(argument.role.names(argument.name))
         return stacks
-
-
-def weights_of(role: Role) -> tuple[Weight, ...]:
-    """The stacked parameters that an argument of this role draws on."""
-    match role:
-        case roles.ProductRole(input=first, recurrent=second):
-            return tuple(weight for weight in (first, second) if weight is not None)
-        case (
-            roles.MapRole(weight=weight)
-            | roles.MapsRole(weight=weight)
-            | roles.VectorRole(weight=weight)
-        ):
-            return (weight,)
-        case _:
-            return ()
-
-
-def _real(argument: Argument) -> tuple[Argument, ...]:
-    """The arguments that one of the step stands for."""
-    match argument:
-        case Argument(name, roles.ComplexRole(part)):
-            return Argument(f"{name}_re", part), Argument(f"{name}_im", part)
-    return (argument,)
-
-
-def _whole(role: Role, values: Iterator[Any]) -> Any:
-    """The value of an argument of the step, put together from ``values``, its parts."""
-    match role:
-        case roles.ComplexRole(part):
-            number = Complex(next(values), next(values))
-            return ComplexMap(number) if isinstance(part, roles.MapRole) else number
-    return next(values)
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

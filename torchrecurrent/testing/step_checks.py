@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
-from ..declaration.layout import MULTIPLICATIVE
+from ..declaration.integration import VECTORS
 from ..layers.recurrent import Recurrent
 from .pickling import pickled
 from .subject import Subject, check, require, require_same, step
@@ -175,7 +175,7 @@ def initialisers(subject: Subject) -> None:
     cell = subject.initialised()
     wanted: dict[str, list[tuple[int, ...]]] = {}
     for weight, blocks in cell.layout.stacks.items():
-        if weight not in MULTIPLICATIVE:
+        if weight not in VECTORS:
             wanted.setdefault(weight.weight_option, []).extend(block.shape for block in blocks)
         if weight.bias is not None and getattr(cell, weight.bias, None) is not None:
             rows = [(block.stop - block.start,) for block in cell.layout.bias_blocks(weight)]

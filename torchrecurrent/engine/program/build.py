@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ... import roles
-from ...activations import resolve_activation
-from ...declaration.layout import MULTIPLICATIVE
+from ...declaration.arguments import CellSource
 from ...declaration.step_contract import StepError, check_mapped, check_width, returned
-from ...normalization import normalizer
 from ...roles import Weight
 from ..ir.derive import derive
 from ..ir.graph import Graph, Leaf
@@ -38,13 +36,16 @@ def make_plan(cell: BaseRecurrentCell) -> Plan:
     return _Tracer(cell).plan()
 
 
-class _Tracer:
+class _Tracer(CellSource):
+    """The values of a step's arguments as symbols, and what the step makes of them."""
+
     def __init__(self, cell: BaseRecurrentCell) -> None:
-        self.cell = cell
+        super().__init__(cell)
         self.graph = Graph()
         self.vectors: dict[str, Vector] = {}
         self.maps: list[Map] = []
-        self.mapped: dict[str, int] = {}  # width of each map's result
+        self.results: dict[str, int] = {}  # width of each map's result
+        self._applied: dict[tuple[str, int], str] = {}  # its name, by block and argument
         self.leaf_widths: dict[Leaf, int] = {}
         self.states = dict(zip(cell.state_names, cell.state_widths, strict=True))
         self.line: list[str] = []  # the states of the delay line, oldest first
@@ -68,7 +69,7 @@ class _Tracer:
                 block = self.cell.layout.block(run.weight, name)
                 if block is None or block.columns is None:
                     continue  # diagonal: an elementwise product in the step's graph
-                adds = name in names and self.cell.integration == "additive"
+                adds = name in names and self.integrator.sums
                 column = name if adds else self._second_column(name)
                 self.columns.setdefault(column, block.stop - block.start)
                 of = self.line[0] if run.of not in self.states else run.of
@@ -96,9 +97,8 @@ class _Tracer:
 
     def plan(self) -> Plan:
         cell, graph = self.cell, self.graph
-        arguments = [self._argument(a.name, a.role) for a in cell.signature.arguments]
         try:
-            result = cell.signature.call(type(cell).step, arguments)
+            result = cell.signature.call(type(cell).step, self.arguments())
         except StepError:
             raise
         except (TypeError, AttributeError, ValueError) as error:
@@ -116,7 +116,7 @@ class _Tracer:
             nodes[0] if output is None else output,
             self._leaf("y", "output", cell.output_size).node,
         )
-        maps = grouped(self.maps, self.mapped)
+        maps = grouped(self.maps, self.results)
         groups = {
             graph.leaf("m", name): (each.argument, each.name)
             for each in maps
@@ -151,11 +151,11 @@ class _Tracer:
             place(self.columns),
             self.inputs,
             place(self.states),
-            self.cell.signature.constants,
+            self.cell.constants,
             self.vectors,
             tuple(self.products),
             tuple(maps),
-            place(self.mapped),
+            place(self.results),
             nodes,
             output,
             gradients,
@@ -182,119 +182,96 @@ class _Tracer:
             self.leaf_widths[Leaf(kind, name)] = width
         return Symbol(self.graph, self.graph.leaf(kind, name))
 
-    def _state(self, name: str) -> Symbol:
+    def state(self, name: str) -> Symbol:
         name = name if name in self.states else self.line[0]
         return self._leaf("s", name, self.states[name])
 
-    def _vector(self, weight: Weight, name: str) -> Symbol:
-        """An argument's rows of a weight that has one number for each unit."""
+    def input(self) -> Symbol:
+        return self._leaf("x", "input", self.cell.input_size)
+
+    def constant(self, name: str) -> Symbol:
+        return self._leaf("c", name, None)
+
+    def scalar(self, name: str) -> Symbol:
+        self.vectors[name] = Vector(((name, 0),), scalar=True)
+        return self._leaf("v", name, self.cell.hidden_size)
+
+    def vector(self, weight: Weight, name: str) -> Symbol:
         block = self.cell.layout.block(weight, name)
         assert block is not None
         leaf = f"{weight.name}.{name}"
         self.vectors[leaf] = Vector(((weight.name, block.start),))
         return self._leaf("v", leaf, block.stop - block.start)
 
-    def _biased(self, value: Symbol, name: str, *weights: Weight | None) -> Symbol:
-        """``value`` plus the sum of an argument's biases, where there are any."""
-        bias = self._bias(name, *weights)
+    def projection(self, name: str) -> Symbol:
+        return self._leaf("z", name, self.columns[name])
+
+    def recurrent(self, name: str, role: roles.ProductRole) -> Symbol | None:
+        assert role.recurrent is not None
+        block = self.cell.layout.block(role.recurrent, name)
+        assert block is not None
+        if block.columns is None:
+            state = self.state(role.of or self.cell.state_names[0])
+            return self.vector(role.recurrent, name) * state
+        if role.input is None:
+            return self.projection(name)
+        if self.integrator.sums:
+            return None  # the loop adds the dense product to the projection in Z
+        return self.projection(self._second_column(name))
+
+    def biased(self, value: Symbol, name: str, weights: Sequence[Weight]) -> Symbol:
+        bias = self._sum_of_biases(name, weights)
         return value if isinstance(bias, float) else value + bias
 
-    def _bias(self, name: str, *weights: Weight | None) -> Symbol | float:
-        """The sum of an argument's biases of some weights; of those with named biases if none."""
-        layout, parts, width = self.cell.layout, [], 0
-        for weight in weights or layout.named_biases:
-            bias = None if weight is None else weight.bias
-            block = None if weight is None else layout.bias_block(weight, name)
-            if bias is not None and block is not None and getattr(self.cell, bias) is not None:
-                parts.append((bias, block.start))
-                width = block.stop - block.start
+    def bias(self, name: str) -> Symbol | float:
+        return self._sum_of_biases(name, tuple(self.cell.layout.named_biases))
+
+    def _sum_of_biases(self, name: str, weights: Sequence[Weight]) -> Symbol | float:
+        """The sum of an argument's biases of some weights; 0 if there are none."""
+        parts, width = [], 0
+        for weight in weights:
+            block = self.cell.layout.bias_block(weight, name)
+            if weight.bias is None or block is None or getattr(self.cell, weight.bias) is None:
+                continue
+            parts.append((weight.bias, block.start))
+            width = block.stop - block.start
         if not parts:
             return 0.0
         self.vectors[f"bias.{name}"] = Vector(tuple(parts))
         return self._leaf("v", f"bias.{name}", width)
 
-    def _argument(self, name: str, role: roles.Role) -> object:
-        match role:
-            case roles.StateRole() | roles.DelayedRole():
-                return self._state(name)
-            case roles.InputRole():
-                return self._leaf("x", "input", self.cell.input_size)
-            case roles.ConstantRole():
-                return self._leaf("c", name, None)
-            case roles.NonlinearityRole():
-                return resolve_activation(name, getattr(self.cell, name))
-            case roles.ScalarRole():
-                self.vectors[name] = Vector(((name, 0),), scalar=True)
-                return self._leaf("v", name, self.cell.hidden_size)
-            case roles.VectorRole(weight=weight):
-                return self._vector(weight, name)
-            case roles.ProductRole():
-                return self._product(name, role)
-            case roles.BiasRole():
-                return self._bias(name)
-            case roles.MapRole():
-                return self._map(name, role)
-            case roles.NormRole(epsilon=epsilon):
-                return normalizer(self._average, self._leaf("c", epsilon, None))
-            case roles.MapsRole(layers=layers, first=first):
-                numbers = range(first, getattr(self.cell, layers))
-                return tuple(self._map(f"{name}{number}", role) for number in numbers)
-        raise UntraceableError(f"the role of {name!r} has no kernel yet")
+    def check_mapped(self, name: str, value: Any, columns: int) -> None:
+        if not isinstance(value, Symbol):
+            raise UntraceableError(f"the map {name!r} is applied to a {type(value).__name__}")
+        width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+        check_mapped(type(self.cell).__name__, name, width or columns, columns)
 
-    def _product(self, name: str, role: roles.ProductRole) -> Symbol:
-        if name in self.cell.layout.identities:
-            return self._leaf("x", "input", self.cell.input_size)
-        x = None if role.input is None else self._leaf("z", name, self.columns[name])
-        value = x
-        if role.recurrent is not None:
-            block = self.cell.layout.block(role.recurrent, name)
-            assert block is not None
-            if block.columns is None:
-                state = self._state(role.of or self.cell.state_names[0])
-                value = self._vector(role.recurrent, name) * state
-                value = value if x is None else self._integrate(name, x, value)
-            elif x is None or self.cell.integration == "multiplicative":
-                column = self._second_column(name) if x is not None else name
-                value = self._leaf("z", column, self.columns[column])
-                value = value if x is None else self._integrate(name, x, value)
-            # else: the loop adds the dense product to the projection in Z
-        assert value is not None
-        return self._biased(value, name, role.input, role.recurrent)
+    def multiplied(
+        self, weight: Weight, names: Sequence[str], value: Symbol, columns: int
+    ) -> tuple[Symbol, ...]:
+        return tuple(self._multiplied(weight, name, value, columns) for name in names)
 
-    def _integrate(self, name: str, x: Symbol, s: Symbol) -> Symbol:
-        if self.cell.integration == "additive":
-            return x + s
-        alpha, beta_s, beta_x = (self._vector(weight, name) for weight in MULTIPLICATIVE)
-        return alpha * x * s + beta_s * s + beta_x * x
-
-    def _map(self, name: str, role: roles.MapRole | roles.MapsRole) -> Callable[[Symbol], Symbol]:
-        weight, columns = role.weight, getattr(self.cell, role.columns)
+    def _multiplied(self, weight: Weight, name: str, value: Symbol, columns: int) -> Symbol:
         block = self.cell.layout.block(weight, name)
-
-        def apply(value: Symbol) -> Symbol:
-            if not isinstance(value, Symbol):
-                raise UntraceableError(f"the map {name!r} is applied to a {type(value).__name__}")
-            width = node_widths(self.graph, self.leaf_widths.get)[value.node]
-            check_mapped(type(self.cell).__name__, name, width or columns, columns)
-            if block is None:
-                return value
-            if block.columns is None:
-                return self._biased(self._vector(weight, name) * value, name, weight)
-            if name in self.mapped:
-                raise UntraceableError(f"the map {name!r} is applied twice")
-            self.mapped[name] = block.stop - block.start
+        assert block is not None
+        if block.columns is None:
+            return self.biased(self.vector(weight, name) * value, name, (weight,))
+        key = name, value.node
+        if key not in self._applied:  # to another value it is another product
+            times = sum(1 for known, _ in self._applied if known == name)
+            self._applied[key] = result = f"{name}.{times + 1}" if times else name
+            self.results[result] = block.stop - block.start
             heads = columns // block.columns
-            self.maps.append(Map((name,), weight.name, block.start, value.node, heads))
-            return self._biased(self._leaf("m", name, self.mapped[name]), name, weight)
+            self.maps.append(Map((result,), weight.name, block.start, value.node, heads))
+        result = self._applied[key]
+        return self.biased(self._leaf("m", result, self.results[result]), name, (weight,))
 
-        return apply
-
-    def _average(self, value: Symbol) -> Symbol:
+    def average(self, name: str, value: Symbol) -> Symbol:
         """A map without a weight."""
         width = node_widths(self.graph, self.leaf_widths.get)[value.node]
-        if width is None:
-            raise UntraceableError("a number is normalised")
-        name = f"average.{len(self.maps)}"
-        self.mapped[name] = width
-        self.maps.append(Map((name,), None, 0, value.node, 1))
-        return self._leaf("m", name, width)
+        check_mapped(type(self.cell).__name__, name, width, width or 0)
+        assert width is not None
+        result = f"average.{len(self.maps)}"
+        self.results[result] = width
+        self.maps.append(Map((result,), None, 0, value.node, 1))
+        return self._leaf("m", result, width)

@@ -122,7 +122,7 @@ def _replayed(
 ) -> list[Tensor | None]:
     """Gradients by the reference loop, run again: of these torch can take gradients in turn."""
     cell, fused = ctx.cell, ctx.fused
-    if ctx.constants != [float(getattr(cell, name)) for name in cell.signature.constants]:
+    if ctx.constants != [float(getattr(cell, name)) for name in cell.constants]:
         raise RuntimeError(
             f"{fused.name}: an option was changed between the forward and the backward pass"
         )

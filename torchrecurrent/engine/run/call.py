@@ -84,7 +84,7 @@ def _step_fused(
                 input.contiguous(),
                 weights,
                 [state.contiguous() for state in states],
-                [float(getattr(cell, name)) for name in cell.signature.constants],
+                [float(getattr(cell, name)) for name in cell.constants],
             )
             if made is not None:
                 return made
@@ -144,7 +144,7 @@ def _prepared(
         data.contiguous(),
         [weight.contiguous() for weight in weights],
         [state.contiguous() for state in split_delay(cell, states)],
-        [float(getattr(cell, name)) for name in cell.signature.constants],
+        [float(getattr(cell, name)) for name in cell.constants],
     )
 
 

@@ -6,8 +6,8 @@ for all time steps at once (:func:`project`), the effective parameters are compu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -15,10 +15,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from ... import roles
-from ...activations import resolve_activation
-from ...declaration.layout import MULTIPLICATIVE, Block, Run
-from ...declaration.step_contract import BRANCH, BranchError, check_mapped, check_shape, returned
-from ...normalization import average, normalizer
+from ...declaration.arguments import CellSource
+from ...declaration.integration import INTEGRATORS
+from ...declaration.layout import Block, Run
+from ...declaration.step_contract import (
+    BRANCH,
+    BranchError,
+    check_mapped,
+    check_shape,
+    returned,
+)
+from ...normalization import average
 from ...roles import INPUT, Weight
 
 if TYPE_CHECKING:
@@ -111,8 +118,8 @@ def project(
     if len(blocks) < len(layout.blocks(INPUT)):
         rows = blocks[-1].stop
         weight, bias = weight[:rows], None if bias is None else bias[:rows]
-    if cell.integration == "multiplicative" or INPUT in layout.named_biases:
-        bias = None  # added later, by _integrate or by the step
+    if not INTEGRATORS[cell.integration].sums or INPUT in layout.named_biases:
+        bias = None  # added later, by the integration or by the step
     return (functional.linear(input, weight, bias), *raw)
 
 
@@ -127,17 +134,7 @@ def update(
     Raises:
         StepError: the step returns something else than it declares, or branches on a tensor.
     """
-    values = dict(zip(cell.state_names, states, strict=True))
-    for argument in cell.signature.having(roles.DelayedRole):
-        values[argument.name] = values[argument.name][..., : cell.output_size]
-    values |= _products(cell, inputs[0], values, parameters)
-    values |= dict.fromkeys(cell.layout.identities, inputs[-1])
-    arguments = (
-        values[argument.name]
-        if argument.name in values
-        else _value(cell, argument.name, argument.role, inputs, parameters)
-        for argument in cell.signature.arguments
-    )
+    arguments = _Tensors(cell, inputs, states, parameters).arguments()
     new = _returned(cell, arguments, states)
     output, new = (new[0], new[1:]) if cell.signature.has_output else (new[0], new)
     if cell.signature.has_delay:  # the line takes the present state, forgets the oldest
@@ -168,31 +165,102 @@ def _returned(
     return values
 
 
-def _products(
-    cell: BaseRecurrentCell,
-    projected: Tensor,
-    states: Mapping[str, Tensor],
-    parameters: EffectiveParameters,
-) -> dict[str, Tensor]:
-    """The affine arguments of the step: W x + b, U s + d, or both added."""
-    multiplicative = cell.integration == "multiplicative"
-    blocks = cell.layout.projected
-    sizes = [block.stop - block.start for block in blocks]
-    parts = torch.split(projected, sizes, -1) if blocks else ()
-    x = {block.name: part for block, part in zip(blocks, parts, strict=True)}
-    s: dict[str, Tensor] = {}
-    for run in cell.layout.runs:
-        weight = _rows(parameters, run.weight.name, run)
-        plain = not multiplicative and run.weight not in cell.layout.named_biases
-        bias = _rows(parameters, run.weight.bias, run) if plain else None
-        assert weight is not None
-        product = recurrent_product(states[run.of], weight, bias, run.rows)
-        s |= zip(run.names, torch.split(product, run.rows, -1), strict=True)
-    if multiplicative:
-        return {
-            name: _integrate(cell, name, x.get(name), s.get(name), parameters) for name in x | s
-        }
-    return x | s | {name: x[name] + s[name] for name in x if name in s}
+class _Tensors(CellSource):
+    """The values of a step's arguments as tensors."""
+
+    def __init__(
+        self,
+        cell: BaseRecurrentCell,
+        inputs: Sequence[Tensor],
+        states: Sequence[Tensor],
+        parameters: EffectiveParameters,
+    ) -> None:
+        super().__init__(cell)
+        self._input, self._parameters = inputs[-1], parameters
+        self._states = dict(zip(cell.state_names, states, strict=True))
+        for argument in cell.signature.having(roles.DelayedRole):  # of the line the oldest step
+            self._states[argument.name] = self._states[argument.name][..., : cell.output_size]
+        layout = cell.layout
+        sizes = [block.stop - block.start for block in layout.projected]
+        parts = torch.split(inputs[0], sizes, -1) if sizes else ()
+        self._x = {block.name: x for block, x in zip(layout.projected, parts, strict=True)}
+        self._s: dict[str, Tensor] = {}
+        for run in layout.runs:  # one product for several arguments
+            weight = self._rows(run.weight.name, run)
+            sums = self.integrator.sums and run.weight not in layout.named_biases
+            bias = self._rows(run.weight.bias, run) if sums else None
+            assert weight is not None
+            product = recurrent_product(self._states[run.of], weight, bias, run.rows)
+            self._s |= zip(run.names, torch.split(product, run.rows, -1), strict=True)
+
+    def _rows(self, name: str | None, rows: Block | Run | None) -> Tensor | None:
+        parameter = self._parameters.get(name) if name is not None else None
+        return None if parameter is None or rows is None else parameter[rows.start : rows.stop]
+
+    def state(self, name: str) -> Tensor:
+        return self._states[name]
+
+    def input(self) -> Tensor:
+        return self._input
+
+    def constant(self, name: str) -> Any:
+        return self.option(name)
+
+    def scalar(self, name: str) -> Tensor | None:
+        return self._parameters[name]
+
+    def vector(self, weight: Weight, name: str) -> Tensor:
+        rows = self._rows(weight.name, self.cell.layout.block(weight, name))
+        assert rows is not None
+        return rows
+
+    def projection(self, name: str) -> Tensor:
+        return self._x[name]
+
+    def recurrent(self, name: str, role: roles.ProductRole) -> Tensor:
+        return self._s[name]
+
+    def biased(self, value: Tensor, name: str, weights: Sequence[Weight]) -> Any:
+        if self.integrator.sums:  # the products have them
+            return value
+        return self._with_biases(value, name, weights)
+
+    def bias(self, name: str) -> Any:
+        """0 where all are switched off."""
+        return self._with_biases(0.0, name, tuple(self.cell.layout.named_biases))
+
+    def _with_biases(self, value: Any, name: str, weights: Sequence[Weight]) -> Any:
+        for weight in weights:
+            bias = self._rows(weight.bias, self.cell.layout.bias_block(weight, name))
+            value = value if bias is None else value + bias
+        return value
+
+    def check_mapped(self, name: str, value: Any, columns: int) -> None:
+        if _sizes_are_numbers():
+            width = value.shape[-1] if isinstance(value, Tensor) and value.dim() else None
+            check_mapped(type(self.cell).__name__, name, width, columns)
+
+    def multiplied(
+        self, weight: Weight, names: Sequence[str], value: Tensor, columns: int
+    ) -> tuple[Tensor, ...]:
+        layout, (first, last) = self.cell.layout, (names[0], names[-1])
+        block, end = layout.block(weight, first), layout.block(weight, last)
+        assert block is not None
+        assert end is not None
+        rows = replace(block, stop=end.stop)
+        matrix, bias = self._rows(weight.name, rows), None
+        bias_block, bias_end = layout.bias_block(weight, first), layout.bias_block(weight, last)
+        if bias_block is not None and bias_end is not None:
+            bias = self._rows(weight.bias, replace(bias_block, stop=bias_end.stop))
+        assert matrix is not None
+        units = block.stop - block.start
+        product = recurrent_product(value, matrix, bias, units)
+        return torch.split(product, units, -1) if len(names) > 1 else (product,)
+
+    def average(self, name: str, value: Any) -> Tensor:
+        if not isinstance(value, Tensor) or not value.dim():
+            check_mapped(type(self.cell).__name__, name, None, 0)
+        return average(value)
 
 
 def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units: int) -> Tensor:
@@ -217,110 +285,6 @@ def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units:
     return product if bias is None else product + bias
 
 
-def _integrate(
-    cell: BaseRecurrentCell,
-    name: str,
-    x: Tensor | None,
-    s: Tensor | None,
-    parameters: EffectiveParameters,
-) -> Tensor:
-    """A gate's value under multiplicative integration (wu2016multiplicative)."""
-    if x is not None and s is not None:
-        alpha, beta_s, beta_x = (
-            _argument(cell, weight, name, parameters) for weight in MULTIPLICATIVE
-        )
-        value = alpha * x * s + beta_s * s + beta_x * x
-    else:
-        (value,) = (product for product in (x, s) if product is not None)
-    for weight in cell.layout.stacks:
-        bias = _rows(parameters, weight.bias, cell.layout.bias_block(weight, name))
-        value = value if bias is None else value + bias
-    return value
-
-
-def _value(
-    cell: BaseRecurrentCell,
-    name: str,
-    role: roles.Role,
-    inputs: Sequence[Tensor],
-    parameters: EffectiveParameters,
-) -> Any:
-    """The value of an argument that is neither a state nor a product."""
-    match role:
-        case roles.InputRole():
-            return inputs[-1]
-        case roles.ConstantRole():
-            return getattr(cell, name)
-        case roles.NormRole(epsilon=epsilon):
-            return normalizer(average, getattr(cell, epsilon))
-        case roles.NonlinearityRole():
-            return resolve_activation(name, getattr(cell, name))
-        case roles.ScalarRole():
-            return parameters[name]
-        case roles.VectorRole(weight=weight):
-            return _argument(cell, weight, name, parameters)
-        case roles.BiasRole():
-            return _bias(cell, name, parameters)
-        case roles.MapRole():
-            return _map(cell, role, name, parameters)
-        case roles.MapsRole(layers=layers, first=first):
-            numbers = range(first, getattr(cell, layers))
-            return tuple(_map(cell, role, f"{name}{number}", parameters) for number in numbers)
-    raise TypeError(f"{type(cell).__name__}.step: no value for {name!r} with role {role}")
-
-
-def _bias(cell: BaseRecurrentCell, name: str, parameters: EffectiveParameters) -> Tensor | float:
-    """The sum of the biases that the step names ``name``; 0 where all are switched off."""
-    total: Tensor | float = 0.0
-    for weight in cell.layout.named_biases:
-        bias = _rows(parameters, weight.bias, cell.layout.bias_block(weight, name))
-        total = total if bias is None else total + bias
-    return total
-
-
-def _map(
-    cell: BaseRecurrentCell,
-    role: roles.MapRole | roles.MapsRole,
-    name: str,
-    parameters: EffectiveParameters,
-) -> Callable[[Tensor], Tensor]:
-    owner, columns = type(cell).__name__, getattr(cell, role.columns)
-    block = cell.layout.block(role.weight, name)
-    product = None  # a width of 0 switches the map off
-    if block is not None:
-        weight = _rows(parameters, role.weight.name, block)
-        assert weight is not None
-        bias = _rows(parameters, role.weight.bias, cell.layout.bias_block(role.weight, name))
-        product = partial(recurrent_product, weight=weight, bias=bias, units=weight.size(0))
-
-    def apply(value: Tensor) -> Tensor:
-        if _sizes_are_numbers():
-            check_mapped(owner, name, _width(value), columns)
-        return value if product is None else product(value)
-
-    return apply
-
-
 def _sizes_are_numbers() -> bool:
     """Whether sizes can be compared; :func:`torch.jit.trace` has tensors for them, and warns."""
     return not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-
-
-def _width(value: object) -> int | None:
-    """The number of units of a tensor; ``None`` for a number."""
-    return value.shape[-1] if isinstance(value, Tensor) and value.dim() else None
-
-
-def _argument(
-    cell: BaseRecurrentCell, weight: Weight, name: str, parameters: EffectiveParameters
-) -> Tensor:
-    rows = _rows(parameters, weight.name, cell.layout.block(weight, name))
-    assert rows is not None
-    return rows
-
-
-def _rows(
-    parameters: EffectiveParameters, name: str | None, rows: Block | Run | None
-) -> Tensor | None:
-    parameter = parameters.get(name) if name is not None else None
-    return None if parameter is None or rows is None else parameter[rows.start : rows.stop]

@@ -1,0 +1,34 @@
+"""Complex numbers and matrices, which all but the step knows as two real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..complex_numbers import Complex, ComplexMap
+from .map import MapRole
+from .role import Role
+
+__all__ = ["ComplexRole"]
+
+
+@dataclass(frozen=True)
+class ComplexRole(Role):
+    """A complex number or matrix: two arguments of the role ``part``, its parts.
+
+    They are called ``<name>_re`` and ``<name>_im``, and all but the step knows them only.
+    """
+
+    part: Role
+
+    def parts(self, name: str) -> tuple[tuple[str, Role], ...]:
+        return (f"{name}_re", self.part), (f"{name}_im", self.part)
+
+    def whole(self, values: Iterator[Any]) -> Any:
+        number = Complex(next(values), next(values))
+        return ComplexMap(number) if isinstance(self.part, MapRole) else number
+
+    @property
+    def printed(self) -> Role:
+        return self.part
