@@ -11,8 +11,7 @@ from torch import Tensor
 
 from torchrecurrent import backend
 from torchrecurrent.catalog.listing import cells
-from torchrecurrent.engine.run.call import run
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend, run_sequence
 
 __all__ = ["LIMIT", "SHAPE", "all_cells", "ratio"]
 
@@ -72,7 +71,7 @@ def _results(cell: Any, x: Tensor, path: Backend) -> list[Tensor]:
     leaf = x.clone().requires_grad_()
     cell.zero_grad(set_to_none=True)
     with backend(path):
-        output, states = run(cell, leaf, None, cell.initial_states((x.size(1),), x))
+        output, states = run_sequence(cell, leaf, None, cell.initial_states((x.size(1),), x))
     generator = torch.Generator().manual_seed(5)
     parts = [
         (each * torch.randn(each.shape, generator=generator).to(each)).sum()

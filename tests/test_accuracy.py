@@ -16,7 +16,7 @@ from torch import Tensor
 
 from torchrecurrent import LSTM, RecurrentLayer
 from torchrecurrent.catalog.listing import cells, layer_of
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 
 from .making import assert_same, input_for, tensors
 from .test_engine import RAGGED, WITHOUT_KERNEL, build, results

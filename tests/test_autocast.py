@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import torchrecurrent
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer, backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 
 from .making import assert_same, input_for, make, states_for, tensors
 

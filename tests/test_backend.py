@@ -23,8 +23,8 @@ from torchrecurrent import (
     backend,
     tauGRU,
 )
+from torchrecurrent.engine import Backend
 from torchrecurrent.engine.run import torch_private
-from torchrecurrent.engine.run.dispatch import Backend
 from torchrecurrent.engine.run.kernels import Fused, fused
 from torchrecurrent.roles import Gate, Input, Map, State
 

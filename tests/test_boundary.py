@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchrecurrent import LSTM, BaseRecurrentCell, LSTMCell, RecurrentLayer, backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 
 from .making import assert_same, input_for, make, states_for, tensors
 

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import __version__
+from torchrecurrent import cell as cell_module
 from torchrecurrent.cli import _machine, _selfcheck, main
+from torchrecurrent.engine import run_sequence
 from torchrecurrent.engine.cpu import compiler
-from torchrecurrent.engine.run import call, torch_private
 from torchrecurrent.engine.run import dispatch as backend
+from torchrecurrent.engine.run import torch_private
 from torchrecurrent.roles import MapRole, StateRole
 
 Capture = pytest.CaptureFixture[str]
@@ -152,14 +154,14 @@ def test_a_broken_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of diagonal cells only: the others are still checked."""
-    real = call.run
+    real = run_sequence
 
     def broken(cell: Any, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         output, last = real(cell, *args)
         is_kernel = backend._current() != "reference"
         return (fault(output) if is_kernel and cell.recurrence == "diagonal" else output), last
 
-    monkeypatch.setattr(call, "run", broken)
+    monkeypatch.setattr(cell_module, "run_sequence", broken)
     status, output = doctor(capsys)
     assert status == 1
     lines = output.splitlines()

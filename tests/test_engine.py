@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import LSTM, MGU, BaseRecurrentCell, RecurrentLayer, backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 
 from .making import (
     LAYER_OPTIONS,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import BaseRecurrentCell, LayerNormRNN, Recurrent, backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 from torchrecurrent.roles import (
     INPUT,
     RECURRENT,

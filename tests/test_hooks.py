@@ -13,7 +13,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.utils import prune
 
 from torchrecurrent import LSTM, RecurrentLayer, backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 
 from .making import assert_same, input_for, make, tensors
 

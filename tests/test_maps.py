@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, sigmoid, tanh
 
 from torchrecurrent import BaseRecurrentCell, LSTMCell, Recurrent, backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 from torchrecurrent.engine.run.kernels import Fused, fused
 from torchrecurrent.equations import latex
 from torchrecurrent.roles import (

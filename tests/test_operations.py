@@ -22,13 +22,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
+from torchrecurrent.engine import Backend
 from torchrecurrent.engine.cpu.math import source_file
 from torchrecurrent.engine.gpu import math as triton_math
 from torchrecurrent.engine.ir.operation import Operation
 from torchrecurrent.engine.ir.operations import FUNCTIONS, OPERATIONS
 from torchrecurrent.engine.ir.trace import UntraceableError
 from torchrecurrent.engine.program.build import make_plan
-from torchrecurrent.engine.run.dispatch import Backend
 from torchrecurrent.equations import latex
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import Constant, Gate, Scalar, State, Vector

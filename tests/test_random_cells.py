@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import Recurrent, backend
+from torchrecurrent.engine import Backend
 from torchrecurrent.engine.ir.operations import OPERATIONS
-from torchrecurrent.engine.run.dispatch import Backend
 
 from .making import tensors
 from .random_cells import random_cell

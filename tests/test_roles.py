@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, tanh
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 from torchrecurrent.equations import latex
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import Hidden, MapRole, State, role, weight

@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from torchrecurrent import backend
-from torchrecurrent.engine.run.dispatch import Backend
+from torchrecurrent.engine import Backend
 
 from .making import assert_same, input_for, tensors
 from .test_accuracy import LAYERS

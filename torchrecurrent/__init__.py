@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .catalog.listing import list_cells
     from .cell import BaseRecurrentCell
     from .cells import *  # noqa: F403
-    from .engine.run.dispatch import backend
+    from .engine import backend
     from .layers.named import RecurrentLayer
     from .layers.recurrent import Recurrent
     from .layers.states import detach_hidden
@@ -33,7 +33,7 @@ _modules = {
     "Multiplicative": "layers.wrappers",
     "Recurrent": "layers.recurrent",
     "RecurrentLayer": "layers.named",
-    "backend": "engine.run.dispatch",
+    "backend": "engine",
     "cell_info": "catalog.info",
     "cite": "catalog.bibliography",
     "detach_hidden": "layers.states",

@@ -26,8 +26,7 @@ from .declaration.options import (
     positional,
 )
 from .declaration.signature import StepSignature
-from .engine.run import call, reference
-from .engine.run.reference import EffectiveParameters
+from .engine import EffectiveParameters, project, run_sequence, run_step, update
 from .init import Initializer
 from .interop.own_code import OwnForward
 from .interop.per_sample import PerSample, watch
@@ -254,7 +253,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         Args:
             input: ``(*, I)``.
         """
-        return reference.project(self, input, self._values())
+        return project(self, input, self._values())
 
     def update(
         self,
@@ -274,7 +273,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         """
         if states is None:
             states = self.initial_states(inputs[0].shape[:-1], inputs[0])
-        return reference.update(self, inputs, states, parameters)
+        return update(self, inputs, states, parameters)
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...]:
         """The states before the first step: zeros of ``(*shape, width)``."""
@@ -323,9 +322,9 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
         elif sequence:
-            output, states = call.run(self, input, batch_sizes, states)
+            output, states = run_sequence(self, input, batch_sizes, states)
         else:
-            output, states = call.step(self, input, states)
+            output, states = run_step(self, input, states)
         if sequence:
             return output, states[0] if len(states) == 1 else self.state_tuple(*states)
         state = _unwrapped(states)

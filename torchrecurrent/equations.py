@@ -17,7 +17,7 @@ from .catalog.formula import without_values
 from .cell import BaseRecurrentCell
 from .complex_numbers import polar
 from .declaration.integration import INTEGRATORS
-from .engine.ir.operations import FUNCTIONS
+from .engine import FUNCTIONS
 from .roles import INPUT, RECURRENT
 from .term import Term, symbol
 from .terms import OPERATORS, printed, torch_name

@@ -8,8 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .checks import is_tensors
-from .engine.run.dispatch import NO_STEP
-from .engine.run.reference import EffectiveParameters
+from .engine import NO_STEP, EffectiveParameters
 
 __all__ = ["ForeignCell", "output_size", "state_names"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from inspect import Parameter
 from typing import Any
 
-from .engine.ir.operation import Operation
+from .engine import Operation
 
 __all__ = ["OPERATORS", "printed", "torch_name"]
 

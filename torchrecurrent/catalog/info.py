@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..cell import BaseRecurrentCell
-from ..declaration.step_contract import StepError
-from ..engine.ir.trace import UntraceableError
-from ..engine.program.build import make_plan
-from ..engine.program.kind import recurrence_kind
-from ..engine.run.dispatch import no_kernel
+from ..engine import no_kernel, recurrence_of
 from ..layers.named import RecurrentLayer
 from .bibliography import entries, field
 from .formula import parameter_formula, without_values
@@ -72,10 +68,6 @@ def cell_info(cell: str | type[BaseRecurrentCell] | type[RecurrentLayer]) -> Cel
     kind = _class_of(cell)
     example = without_values(kind, 8, 8)
     entry = entries().get(kind.citation, "")
-    try:
-        recurrence = recurrence_kind(make_plan(example))
-    except (UntraceableError, StepError):
-        recurrence = example.recurrence  # as it is declared
     reason = no_kernel(example)
     return CellInfo(
         name=kind.__name__,
@@ -86,7 +78,7 @@ def cell_info(cell: str | type[BaseRecurrentCell] | type[RecurrentLayer]) -> Cel
         title=field(entry, "title") or None,
         states=example.state_names,
         parameters=parameter_formula(kind),
-        recurrence=recurrence,
+        recurrence=recurrence_of(example),
         fused=not reason,
         not_fused_because=reason,
     )

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from .. import roles
 from ..catalog.listing import cells
 from ..cell import BaseRecurrentCell
-from ..engine.run.dispatch import Backend, backend
+from ..engine import Backend, backend
 from ..layers.recurrent import Recurrent
 
 __all__ = ["Case", "Outcome", "cases", "check"]

@@ -1,1 +1,59 @@
-"""How a sequence is computed. ``reference`` is the meaning; other paths must agree with it."""
+"""How a sequence is computed. ``reference`` is the meaning; other paths must agree with it.
+
+What stands here is all that the package outside of this folder imports from it. A module is
+imported when something of it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ..closest import unknown_attribute
+
+if TYPE_CHECKING:
+    from .ir.operation import Operation
+    from .ir.operations import FUNCTIONS
+    from .program.kind import recurrence_of
+    from .run.call import run_sequence, run_step
+    from .run.dispatch import NO_STEP, Backend, backend, explain, kernel_source, no_kernel
+    from .run.reference import EffectiveParameters, project, update
+
+_modules = {
+    "FUNCTIONS": "ir.operations",
+    "Operation": "ir.operation",
+    "recurrence_of": "program.kind",
+    "run_sequence": "run.call",
+    "run_step": "run.call",
+    **dict.fromkeys(
+        ("NO_STEP", "Backend", "backend", "explain", "kernel_source", "no_kernel"), "run.dispatch"
+    ),
+    **dict.fromkeys(("EffectiveParameters", "project", "update"), "run.reference"),
+}
+
+__all__ = [
+    "FUNCTIONS",
+    "NO_STEP",
+    "Backend",
+    "EffectiveParameters",
+    "Operation",
+    "backend",
+    "explain",
+    "kernel_source",
+    "no_kernel",
+    "project",
+    "recurrence_of",
+    "run_sequence",
+    "run_step",
+    "update",
+]
+
+
+if not TYPE_CHECKING:  # checkers see the names above, and report any other themselves
+
+    def __getattr__(name: str) -> Any:
+        if name not in _modules:
+            raise unknown_attribute(__name__, name, __all__)
+        value = getattr(importlib.import_module(f"{__name__}.{_modules[name]}"), name)
+        globals()[name] = value
+        return value

@@ -15,8 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..cell import is_own
 from ..checks import check_input, check_placement, check_width
-from ..engine.run import call
-from ..engine.run import dispatch as backend
+from ..engine import explain, kernel_source, run_sequence
 from ..foreign import ForeignCell, output_size
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
@@ -206,7 +205,9 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             return self._run_some(k, steps, states)
         cell = self.cells[k]
         if not is_own(cell):
-            return call.run(ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states)
+            return run_sequence(
+                ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states
+            )
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]
@@ -299,7 +300,7 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         cells = self._steppers()
         states = self._first_states(hx, cells, steps, batch_size)
         return "\n".join(
-            f"cells.{k} ({type(cell).__name__}): {backend.explain(stepper, steps.data, state)}"
+            f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state)}"
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
         )
 
@@ -309,7 +310,7 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         Raises:
             TypeError: the cell has no kernel; the message says why.
         """
-        return backend.kernel_source(self._steppers()[0], dtype, device)
+        return kernel_source(self._steppers()[0], dtype, device)
 
     def init_hidden(self, batch_size: int | None = None) -> Any:
         """The first state, as ``hx`` takes it.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..cell import BaseRecurrentCell
-from ..engine.run.dispatch import Backend, backend
+from ..engine import Backend, backend
 from ..layers.recurrent import Recurrent
 from ..layers.states import stack_states
 from .step_checks import compare_gradients

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..cell import BaseRecurrentCell
-from ..engine.run.dispatch import backend
+from ..engine import backend
 from ..layers.building import CellOption
 from ..layers.given_cell import refuse_layer
 from ..layers.wrappers import CellFactory

@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from ...declaration.step_contract import StepError
 from ..ir.operations import OPERATIONS
+from ..ir.trace import UntraceableError
+from .build import make_plan
 from .plan import Plan
 
-__all__ = ["recurrence_kind"]
+if TYPE_CHECKING:
+    from ...cell import BaseRecurrentCell
+
+__all__ = ["recurrence_kind", "recurrence_of"]
 
 _STAGES = ("", "", "two-stage", "three-stage")
 
@@ -25,6 +32,14 @@ class _Value:
 
     degree: float = 0
     stages: int = 0
+
+
+def recurrence_of(cell: BaseRecurrentCell) -> str:
+    """The kind of recurrence of a cell; of a step that can't be traced what its class declares."""
+    try:
+        return recurrence_kind(make_plan(cell))
+    except (UntraceableError, StepError):
+        return cell.recurrence
 
 
 def recurrence_kind(plan: Plan) -> str:

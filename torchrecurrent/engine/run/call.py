@@ -20,10 +20,10 @@ from .library import sequence_operator
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["run", "step"]
+__all__ = ["run_sequence", "run_step"]
 
 
-def run(
+def run_sequence(
     cell: Cell, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """A whole sequence, as :func:`torchrecurrent.engine.run.reference.run`, by the path chosen."""
@@ -46,7 +46,7 @@ def run(
     return _run_reference(cell, data, sizes, states, parameters)
 
 
-def step(
+def run_step(
     cell: BaseRecurrentCell, input: Tensor, states: tuple[Tensor, ...]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """One step of ``(N, I)`` or ``(I,)``, by the path chosen.
