@@ -157,7 +157,12 @@ def by_cell(found: Sequence[Compared]) -> list[list[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the training of every cell.")
-    parser.add_argument("--repeats", type=int, default=9, help="median of so many (%(default)s)")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=9,
+        help="number of runs of which the median is taken (%(default)s)",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("build/all_cells.json"), help="%(default)s, .csv and .md"
     )

@@ -1,4 +1,4 @@
-"""The plain loop under ``torch.compile``, which unrolls all of its time steps."""
+"""The reference loop under ``torch.compile``, which unrolls all of its time steps."""
 
 from __future__ import annotations
 

@@ -39,7 +39,12 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time layers on the CPU.")
-    parser.add_argument("--repeats", type=int, default=15, help="median of so many (%(default)s)")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=15,
+        help="number of runs of which the median is taken (%(default)s)",
+    )
     parser.add_argument(
         "--shape",
         type=int,

@@ -1,6 +1,6 @@
 """Checks and times the GPU's kernels: ``python -m benchmarks.gpu``, on a machine with a GPU.
 
-Every cell is checked against float64 first. Then layers are timed beside cuDNN's, the plain loop,
+Every cell is checked against float64 first. Then layers are timed beside cuDNN, the reference loop,
 flashrnn where it is installed, and the least time that the measured rates of this GPU allow.
 """
 

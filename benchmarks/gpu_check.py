@@ -1,4 +1,4 @@
-"""Whether every cell's kernel on the GPU is as accurate as the plain loop in the same dtype."""
+"""Whether every cell's kernel on the GPU is as accurate as the reference loop in the same dtype."""
 
 from __future__ import annotations
 

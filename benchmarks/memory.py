@@ -1,10 +1,10 @@
-"""The peak memory of a training step, with the kernel and with the plain loop.
+"""The peak memory of a training step, with the kernel and with the reference loop.
 
 Each is measured in a process of its own: the most that was resident during the step (VmHWM of
 Linux, set back just before) over what was resident when weights and input were there and a tiny
 step had loaded all that a step needs. Not ``ru_maxrss``: it begins at the parent's peak.
 
-The plain loop's thousands of tensors leave holes in glibc's heap, how many differs from run to
+The reference loop's thousands of tensors leave holes in glibc's heap, how many differs from run to
 run by half. So this is a median, and beside it stands what the tensors themselves need: there
 every tensor has pages of its own, which go when it goes.
 """
@@ -57,7 +57,7 @@ class Peak:
 
 
 def measure(repeats: int) -> list[Peak]:
-    """Of the cells' kernels and of their plain loops; nothing where there is no /proc.
+    """Of the cells' kernels and of their reference loops; nothing where there is no /proc.
 
     Args:
         repeats: of how many the median is taken.

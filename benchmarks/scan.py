@@ -67,7 +67,12 @@ def run_by(cell: Any, scan: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Ten
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time scans beside the fused loop.")
-    parser.add_argument("--repeats", type=int, default=15, help="median of so many (%(default)s)")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=15,
+        help="number of runs of which the median is taken (%(default)s)",
+    )
     parser.add_argument("--width", type=int, default=128, help="I and H (%(default)s)")
     options = parser.parse_args()
     view = Table("T", "way", "forward, ms", "train, ms", title=f"T-RNN, N = 1, H = {options.width}")

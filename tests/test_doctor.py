@@ -42,7 +42,7 @@ def words(text: str) -> str:
 def test_all_is_well(capsys: Capture) -> None:
     status, output = doctor(capsys)
     assert status == 0
-    assert output.endswith("fused kernels run here, and compute what the plain loop does.\n")
+    assert output.endswith("fused kernels run here, and compute what the reference loop does.\n")
     rows = [line.split() for line in output.splitlines() if line.endswith(" ok")]
     assert len(rows) == len(_selfcheck.KINDS)
     assert {row[-4] for row in rows} == {"kernel"}
@@ -87,14 +87,16 @@ def test_a_torch_that_hides_what_it_must_tell(
     status, output = doctor(capsys)
     assert status == 0
     assert "no kernels: torch._C has no attribute 'DispatchKey'" in output
-    assert "All is well, but the plain loop runs, which is slower: this version of" in words(output)
+    assert "All is well, but the reference loop runs, which is slower: this version of" in words(
+        output
+    )
 
 
 def test_with_the_loop_chosen() -> None:
     status, output = command(TORCHRECURRENT_BACKEND="reference")
     assert status == 0
     assert "variables TORCHRECURRENT_BACKEND=reference" in words(output)
-    assert "plain loop runs, which is slower: the backend 'reference' was" in words(output)
+    assert "reference loop runs, which is slower: the backend 'reference' was" in words(output)
 
 
 def test_without_a_compiler(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_without_a_compiler(tmp_path: Path) -> None:
     rows = [line.split() for line in output.splitlines() if line.endswith(" ok")]
     assert [row[-4] for row in rows] == ["loop"] * len(_selfcheck.KINDS)
     assert words(output).count("no kernel could be compiled") == 2  # once, and at the end
-    assert "All is well, but the plain loop runs, which is slower: no" in words(output)
+    assert "All is well, but the reference loop runs, which is slower: no" in words(output)
 
 
 def test_each_kind_has_a_cell_of_its_kind() -> None:

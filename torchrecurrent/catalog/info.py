@@ -30,7 +30,7 @@ class CellInfo:
             two differ if they may; empty where they are no polynomial of the second degree.
         recurrence: ``elementwise``: a unit sees the past of no other, and no weight multiplies the
             state; ``diagonal``: likewise, but weights do, one for each unit; ``dense``: matrices
-            do. ``two-stage``, ``three-stage``: so many matrix products wait for each other in a
+            do. ``two-stage``, ``three-stage``: that many matrix products follow each other in a
             step. ``linear``: the new state is linear in the old one, whatever the input is. For
             a step that can't be traced, as its class declares it.
         fused: whether one compiled kernel can run a whole sequence on the CPU.

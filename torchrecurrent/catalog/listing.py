@@ -32,7 +32,7 @@ FAMILIES: dict[str, str] = {
     ),
     "simple": (
         "No gate: at most the state leaks, at a fixed or a learned rate. Take one as a baseline, "
-        "on devices where a gate is too dear, or, with a diagonal recurrence, in deep stacks."
+        "on devices where a gate costs too much, or, with a diagonal recurrence, in deep stacks."
     ),
     "bistable": (
         "A unit can latch onto one of two values and holds it for as long as nothing pushes it "
@@ -64,7 +64,7 @@ def _exported() -> list[object]:
 
 
 def cells() -> dict[str, type[BaseRecurrentCell]]:
-    """Every cell class of this package by its name, aliases left out, in the alphabet's order."""
+    """Every cell class of this package by its name, aliases left out, in alphabetical order."""
     found = {
         value.__name__: value
         for value in _exported()
@@ -110,7 +110,7 @@ def find_cell(argument: str, name: str) -> type[BaseRecurrentCell]:
 
 
 def list_cells(pattern: str = "*") -> list[str]:
-    """The names of the cells of this package, in the alphabet's order.
+    """The names of the cells of this package, in alphabetical order.
 
     >>> from torchrecurrent import list_cells
     >>> list_cells("*mut*")

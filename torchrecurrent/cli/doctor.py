@@ -1,4 +1,4 @@
-"""Show what this machine offers, and check its kernels against the plain loop.
+"""Show what this machine offers, and check its kernels against the reference loop.
 
 The exit status is 1 if a check fails. That there is no compiler, and so no kernel, is no failure.
 """
@@ -51,7 +51,7 @@ def _examine() -> int:
         _say(text, f"{name:<{_INDENT}}")
     _say("")
     _say(
-        "Self-check: outputs, last states and all gradients against the plain loop in float64 "
+        "Self-check: outputs, last states and all gradients against the reference loop in float64 "
         f"({STEPS} steps, {BATCH} sequences, {WIDTH} units), as relative errors; "
         "beside them those of the loop in the same dtype."
     )
@@ -92,15 +92,15 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
         count = f"{len(failed)} of {len(outcomes)} checks failed"
         if any(outcome.path == "kernel" for outcome in failed):
             return (
-                f"{count}: set TORCHRECURRENT_BACKEND=reference, which runs the plain loop, "
+                f"{count}: set TORCHRECURRENT_BACKEND=reference, which runs the reference loop, "
                 "and please report this text."
             )
         return f"{count}; please report this text."
     if not loops:
-        return "All is well: the fused kernels run here, and compute what the plain loop does."
+        return "All is well: the fused kernels run here, and compute what the reference loop does."
     if len(loops) == len(outcomes) and len({outcome.reason for outcome in loops}) == 1:
-        return f"All is well, but the plain loop runs, which is slower: {loops[0].reason}."
-    return f"All is well, but the plain loop ran {len(loops)} of {len(outcomes)} checks."
+        return f"All is well, but the reference loop runs, which is slower: {loops[0].reason}."
+    return f"All is well, but the reference loop ran {len(loops)} of {len(outcomes)} checks."
 
 
 def _say(text: str, label: str = "") -> None:

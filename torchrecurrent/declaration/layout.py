@@ -47,7 +47,7 @@ class Run:
 
     @property
     def rows(self) -> int:
-        """Of each block, all of which have as many."""
+        """Rows of each block; all have the same number."""
         return (self.stop - self.start) // len(self.names)
 
 

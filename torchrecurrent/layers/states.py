@@ -166,7 +166,7 @@ def _of_one_cell(label: str, hx: Any, cell: Stateful, call: _Call) -> States:
 
 
 def _of_like_cells(hx: Any, cells: Sequence[Stateful], call: _Call) -> Sequence[States]:
-    """The states of cells that all have as many; each state holds that of every cell."""
+    """The states of cells that all have the same number of them; each holds that of every cell."""
     names = next((cell.state_names for cell in cells if cell.state_names), None)
     if names:
         count = len(names)

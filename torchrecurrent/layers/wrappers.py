@@ -1,6 +1,6 @@
 """Cells made of cells. Each is a module with ``forward(input, state)``, as every cell is.
 
-They have no step of their own that could be declared, so a layer runs them by the plain loop.
+They have no step of their own that could be declared, so a layer runs them by the reference loop.
 """
 
 from __future__ import annotations

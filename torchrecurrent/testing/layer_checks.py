@@ -140,7 +140,7 @@ def gradients_through_time(subject: Subject) -> None:
 
 @check
 def kernel(subject: Subject) -> None:
-    """The fused kernel, where ``explain`` says that it runs, gives what the plain loop gives."""
+    """The fused kernel, where ``explain`` says that it runs, agrees with the reference loop."""
     layer = layer_of(subject.make())
     input = subject.input(7, 5)
     with torch.no_grad():
@@ -151,7 +151,9 @@ def kernel(subject: Subject) -> None:
     if fused:
         expected, found = results(layer, input, hx, "reference"), results(layer, input, hx, "c")
         for name, value in expected.items():
-            require_same(f"{name}, by the fused kernel and by the plain loop", found[name], value)
+            require_same(
+                f"{name}, by the fused kernel and by the reference loop", found[name], value
+            )
 
 
 def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str, Tensor]:

@@ -153,7 +153,7 @@ def cell_like(cell: BaseRecurrentCell) -> Tensor:
 
 
 def check(function: Callable[[Subject], None]) -> Check:
-    """Make a check of a function: seeds, chooses the plain loop, and names what it finds."""
+    """Make a check of a function: seeds, chooses the reference loop, and names what it finds."""
 
     @functools.wraps(function)
     def run(cell: CellFactory, *, input_size: int | None = None, hidden_size: int = 4) -> None:

@@ -15,7 +15,7 @@ def steady_nodes(graph: Graph) -> frozenset[int]:
     """
     fixed: set[int] = set()
     learned: set[int] = set()
-    dear: set[int] = set()
+    costly: set[int] = set()
     for index, node in enumerate(graph.nodes):
         if node.leaf is not None:
             if node.leaf.kind in "vc":
@@ -28,6 +28,6 @@ def steady_nodes(graph: Graph) -> frozenset[int]:
                 learned.add(index)
             # a cheap one is not worth the memory that its result would be read from
             costs = bool(node.args) and not OPERATIONS[node.op].cheap
-            if costs or any(arg in dear for arg in node.args):
-                dear.add(index)
-    return frozenset(k for k in learned & dear if not OPERATIONS[graph.nodes[k].op].compares)
+            if costs or any(arg in costly for arg in node.args):
+                costly.add(index)
+    return frozenset(k for k in learned & costly if not OPERATIONS[graph.nodes[k].op].compares)

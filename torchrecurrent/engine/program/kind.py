@@ -47,12 +47,12 @@ def recurrence_kind(plan: Plan) -> str:
 
     - ``elementwise``: a unit sees the past of no other, and no weight multiplies the state;
       ``diagonal``: likewise, but recurrent weights do, one for each unit; ``dense``: matrices.
-    - ``two-stage`` and so on: that many matrix products wait for each other in a step.
+    - ``two-stage`` and so on: that many matrix products follow each other in a step.
     - ``linear``: the new state is linear in the old one, whatever the input is.
 
     What only the output needs does not count, nor does a state that only hands an input on.
     """
-    passed: frozenset[str] = frozenset()  # states of which some steps later nothing is left
+    passed: frozenset[str] = frozenset()  # states that do not persist
     while True:
         values = _values(plan, passed)
         new = dict(zip(plan.states, plan.new_states, strict=True))

@@ -1,4 +1,4 @@
-"""The meaning of a cell: one step, and the plain loop over a sequence.
+"""The meaning of a cell: one step, and the reference loop over a sequence.
 
 What does not depend on the state is lifted out of the loop: the input is projected
 for all time steps at once (:func:`project`), the effective parameters are computed once.
