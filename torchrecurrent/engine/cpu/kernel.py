@@ -105,15 +105,10 @@ class Kernel:
         With ``overwrites`` the gradient of Z takes the place of Z.
         """
         plan, data, b = self.plan, batch.data, self.program.buffers
-        slices = self._slices(batch)
-        work = {each.name: fresh(data, each.shape(batch, True)) for each in b.d_maps}
-        work[b.d_output.name] = grad_output
-        z = tensors[b.affine.name]
-        work[b.d_affine.name] = z if overwrites else fresh(z, z.shape)
+        slices, z = self._slices(batch), tensors[b.affine.name]
+        work = b.allocate_gradients(batch, z, grad_output, grad_states, fresh, overwrites)
         for each in b.totals:
             work[each.name] = data.new_zeros(slices, len(each.parts), max(plan.widths))
-        for each, gradient in zip(b.d_states.values(), grad_states, strict=True):
-            work[each.name] = gradient
         if (plan.inputs and needs_data) or plan.raw_gradient:
             work[b.d_data.name] = grad_data = fresh(data, data.shape)
         else:

@@ -90,12 +90,8 @@ class TritonKernel:
         b, data = self.program.buffers, batch.data
         with _alone(data):
             z, given = tensors[b.affine.name], self._given(weights)
-            work = {b.d_affine.name: z if overwrites else torch.empty_like(z)}
-            work[b.d_output.name] = grad_output
-            for each, gradient in zip(b.d_states.values(), grad_states, strict=True):
-                work[each.name] = gradient.to(self.real)
-            for each in b.d_results.values():
-                work[each.name] = data.new_empty(each.shape(batch, True))
+            last = [gradient.to(self.real) for gradient in grad_states]
+            work = b.allocate_gradients(batch, z, grad_output, last, Tensor.new_empty, overwrites)
             if self.plan.raw_gradient:
                 work[b.d_data.name] = torch.empty_like(data)
             wide = {

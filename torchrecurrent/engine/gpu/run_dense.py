@@ -78,7 +78,7 @@ class Steps:
         summed = [name for name in b.sums if name not in self._columns]
         pending = b.pending.values() if self._carried is not None else ()
         of_sums = [each[name] for name in summed for each in (b.sums, b.lost)]
-        for each in (*b.d_arguments.values(), *of_sums, *pending):
+        for each in (*of_sums, *pending):
             dtype = self._carried if each.type is Type.SUM else None
             tensors[each.name] = like.new_zeros(each.shape(batch, True), dtype=dtype)
 

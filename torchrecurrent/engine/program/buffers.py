@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 
 from torch import Tensor
 
@@ -12,7 +13,10 @@ from .batch import Batch
 from .names import INPUT, ONE, Width
 from .plan import Plan
 
-__all__ = ["Buffer", "Buffers", "Life", "Rows", "Type", "View"]
+#: Makes an uninitialised tensor like another, of some shape.
+Empty = Callable[[Tensor, Sequence[int]], Tensor]
+
+__all__ = ["Before", "Buffer", "Buffers", "Life", "Rows", "Type", "View"]
 
 
 class Rows(Enum):
@@ -60,7 +64,7 @@ class Buffer:
     def parts(self) -> tuple[Width, ...]:
         return (self.columns,) if isinstance(self.columns, Width) else self.columns
 
-    @property
+    @cached_property
     def units(self) -> int:
         """How many numbers a row has."""
         return sum(width.units for width in self.parts)
@@ -105,7 +109,7 @@ class View:
             return self.buffer.columns
         return self.buffer.parts[self.start : self.stop]
 
-    @property
+    @cached_property
     def units(self) -> int:
         return sum(width.units for width in self.buffer.parts[self.start : self.stop])
 
@@ -227,18 +231,18 @@ class Buffers:
             for word in ("step", "sum", "lost")
         ]
 
-    @property
+    @cached_property
     def scratch(self) -> list[Buffer]:
         """What a step makes for itself: Z, arguments and results of maps."""
         maps = zip(self.arguments.values(), self.results.values(), strict=True)
         return [self.affine, *(buffer for pair in maps for buffer in pair)]
 
-    @property
+    @cached_property
     def d_maps(self) -> list[Buffer]:
         """What maps receive and pass on in the backward pass."""
         return [*self.d_results.values(), *self.d_arguments.values()]
 
-    @property
+    @cached_property
     def kept(self) -> list[Buffer]:
         """What the backward pass reads besides what the caller has: input, first states, output."""
         made = [*self.states.values(), *self.scratch]
@@ -249,7 +253,7 @@ class Buffers:
         batch: Batch,
         states: Sequence[Tensor],
         keep: bool,
-        empty: Callable[[Tensor, Sequence[int]], Tensor],
+        empty: Empty,
         whole: bool = False,
     ) -> dict[str, Tensor]:
         """What a forward pass reads and writes, by name, but for parameters.
@@ -261,21 +265,44 @@ class Buffers:
             states: the first ones.
             keep: whether a backward pass follows. If not, a state that is not the output begins
                 as what it was before the first step.
-            empty: makes an uninitialised tensor like another, of some shape.
+            empty: makes tensors.
             whole: what a step makes for itself has a row for each step in any case.
         """
-        data = batch.data
-        tensors = {
-            each.name: empty(data, each.shape(batch, keep or whole)) for each in self.scratch
-        }
-        output = empty(data, (*data.shape[:-1], self.output.units))
+        data, made = batch.data, {}
+        for each in self.scratch:
+            made[each.name] = empty(data, each.shape(batch, keep or whole))
         for first, after, state in zip(
             self.first.values(), self.states.values(), states, strict=True
         ):
-            tensors[first.name] = state
+            made[first.name] = state
             if after is not self.output:
-                tensors[after.name] = (
-                    empty(data, after.shape(batch, keep)) if keep else state.clone()
-                )
-        tensors[self.output.name] = output.view(batch.rows, output.size(-1))
-        return tensors | {self.data.name: data, "output": output}
+                made[after.name] = empty(data, after.shape(batch, keep)) if keep else state.clone()
+        output = empty(data, (*data.shape[:-1], self.output.units))
+        made |= {self.data.name: data, "output": output}
+        made[self.output.name] = output.view(batch.rows, output.size(-1))
+        return made
+
+    def allocate_gradients(
+        self,
+        batch: Batch,
+        z: Tensor,
+        grad_output: Tensor,
+        grad_states: Sequence[Tensor],
+        empty: Empty,
+        overwrites: bool,
+    ) -> dict[str, Tensor]:
+        """What a backward pass reads and writes besides, by name, but for the input's gradient.
+
+        Args:
+            batch: the sequences.
+            z: of the forward pass.
+            grad_output: the gradient of the output.
+            grad_states: those of the last states, which become those of the first.
+            empty: makes tensors.
+            overwrites: the gradient of Z takes its place.
+        """
+        made = {each.name: empty(batch.data, each.shape(batch, True)) for each in self.d_maps}
+        made[self.d_affine.name] = z if overwrites else empty(z, z.shape)
+        made[self.d_output.name] = grad_output
+        states = zip(self.d_states.values(), grad_states, strict=True)
+        return made | {each.name: gradient for each, gradient in states}

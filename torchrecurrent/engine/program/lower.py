@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from torch import Tensor
 
@@ -138,12 +139,12 @@ class Program:
     backward: Sequence[Operation]
     data_gradient: Multiply | None
 
-    @property
+    @cached_property
     def products(self) -> list[Multiply]:
         """Those of the forward pass, that of the input first."""
         return [each for each in (self.projection, *self.forward) if isinstance(each, Multiply)]
 
-    @property
+    @cached_property
     def transposed(self) -> dict[Matrix, Multiply]:
         """The products of the backward pass, by what they multiply with."""
         found = (self.data_gradient, *self.backward)

@@ -59,11 +59,7 @@ class Fused:
         #: The parameters that the kernel takes, in this order, and their shapes.
         self.weights = tuple(weights)
         self.shapes = tuple(weights.values())
-        #: Which of the forward pass's tensors is the output, and what it keeps besides for the
-        #: backward pass, with the width of each.
-        buffers = Buffers(plan)
-        self.output = buffers.output.name
-        self.kept = {each.name: each.units for each in buffers.kept}
+        self.buffers = Buffers(plan)
         self._steps: dict[torch.dtype, OneStep] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
         self._triton: dict[torch.dtype, TritonKernel] = {}
