@@ -22,16 +22,16 @@ __all__ = ["Before", "Buffer", "Buffers", "Life", "Rows", "Type", "View"]
 class Rows(Enum):
     """The rows of a buffer, of which a time step works on those of its sequences.
 
-    T·N rows are all steps of all sequences.
+    T·N rows are all steps of all sequences; where gradients are not due, KEPT has N rows only.
     """
 
     STEP = "T·N"
-    KEPT = "T·N, or N without gradients"
+    KEPT = "T·N, or N"
     BATCH = "N"
     #: One for each slice of the batch, which is a thread's.
     SLICE = "a slice each"
     #: The same numbers for all sequences.
-    SHARED = "one"
+    SHARED = "one for all"
 
 
 class Life(Enum):
