@@ -71,16 +71,16 @@ class _Writer:
     def __init__(self, plan: Plan, real: Real) -> None:
         self.real = real
         self.program = lower(plan)
-        self.where = Segments(self.program)
+        self.segments = Segments(self.program)
 
     def source(self) -> Source:
-        plan, where = self.program.plan, self.where
+        plan, segments = self.program.plan, self.segments
         columns = extent(self.program.buffers.affine.columns)
         bodies = {"forward": self._forward(), "backward": self._backward()}
-        vectors = where.vectors()
+        vectors = segments.vectors()
         pointers = "".join(
             f"    real *p{k} = (real *)s->p[{k}]; /* {name} */ (void)p{k};\n"
-            for k, name in enumerate(where.slot.names)
+            for k, name in enumerate(segments.slot.names)
         )
         constants = "".join(
             f"    const real c{k} = (real)s->c[{k}]; /* {name} */ (void)c{k};\n"
@@ -104,15 +104,15 @@ class _Writer:
             f"    FOR_SLICES(call) {name}_slice({_VALUES});\n}}\n"
             for name, body in bodies.items()
         )
-        counts = f"enum {{ VECTORS = {where.rows} }}; /* rows of a slice's vectors */\n"
+        counts = f"enum {{ VECTORS = {segments.rows} }}; /* rows of a slice's vectors */\n"
         averages = _AVERAGE if any(each.weight is None for each in plan.maps) else ""
         head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{averages}"
         text = f"{head}{counts}{functions}"
-        return Source(text, tuple(where.slot.names), where.rows)
+        return Source(text, tuple(segments.slot.names), segments.rows)
 
     def _forward(self) -> str:
         program = self.program
-        body = self.where.before()
+        body = self.segments.before()
         if program.projection is not None:
             body += self._multiply(program.projection)
         body += "".join(map(self._operation, program.forward))
@@ -120,35 +120,35 @@ class _Writer:
 
     def _backward(self) -> str:
         last = self.program.data_gradient
-        body = self.where.before() + "".join(map(self._operation, self.program.backward))
+        body = self.segments.before() + "".join(map(self._operation, self.program.backward))
         if last is not None:  # without the matrix nobody wants it
-            wanted = self.where.slot(last.matrix.slot(transposed=True))
+            wanted = self.segments.slot(last.matrix.slot(transposed=True))
             body += f"        if ({wanted}) {self._multiply(last).lstrip()}"
         return self._steps("int64_t t = s->T - 1; t >= 0; t--", body, "continue")
 
     def _operation(self, each: Operation) -> str:
         match each:
             case Segment():
-                return self.where.segment(each)
+                return self.segments.segment(each)
             case Multiply():
-                self.where.slot(each.into.buffer.name)  # numbered before the matrix
+                self.segments.slot(each.into.buffer.name)  # numbered before the matrix
                 return self._multiply(each)
             case Average():
-                source, into = self.where.address(each.source), self.where.address(each.into)
+                source, into = self.segments.address(each.source), self.segments.address(each.into)
                 return f"        average(rows, {each.width.name}, {source}, {into});\n"
 
     def _multiply(self, each: Multiply) -> str:
-        where, source, into = self.where, each.source, each.into
+        c, source, into = self.segments, each.source, each.into
         return (
             f"        s->blocks({'1' if each.transposed else 's->packed'}, {each.matrix.heads}, "
-            f"rows, {extent(into.columns)}, {extent(source.columns)}, {where.address(source)}, "
-            f"{where.stride(source.buffer)}, {where.slot(each.matrix.slot(each.transposed))}, "
-            f"{int(each.adds)}, {where.address(into)}, {where.stride(into.buffer)});\n"
+            f"rows, {extent(into.columns)}, {extent(source.columns)}, {c.address(source)}, "
+            f"{c.stride(source.buffer)}, {c.slot(each.matrix.slot(each.transposed))}, "
+            f"{int(each.adds)}, {c.address(into)}, {c.stride(into.buffer)});\n"
         )
 
     def _steps(self, loop: str, body: str, otherwise: str) -> str:
         return (
-            f"{self.where.kept()}    for ({loop}) {{\n"
+            f"{self.segments.kept()}    for ({loop}) {{\n"
             "        const int64_t size = s->sizes ? s->sizes[t] : s->batch;\n"
             "        const int64_t end = size < n1 ? size : n1, rows = end - n0;\n"
             f"        if (rows <= 0) {otherwise};\n"

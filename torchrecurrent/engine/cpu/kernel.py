@@ -123,7 +123,8 @@ class Kernel:
             (True, True),
             slices,
         )
-        sums = {leaf: work["sum"][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
+        _, total, _ = b.totals
+        sums = {leaf: work[total.name][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
         grads = weight_gradients(
             self.program, batch, tensors, work, weights, sums, self._products.add
         )

@@ -97,8 +97,9 @@ class Function:
         return f"tl.store({self._address(view, row)}, {value}, {mask})"
 
     def _address(self, view: View, row: str) -> str:
-        stride, left = extent(view.buffer.columns), extent(view.before)
-        return f"{self.slot(view.buffer.name)} + ({row}) * ({stride}) + ({left}) + j"
+        columns, left = view.buffer.columns, extent(view.before)
+        at = f"({row}) * ({extent(columns)}) + ({left}) + {'0 * j' if columns is ONE else 'j'}"
+        return f"{self.slot(view.buffer.name)} + {at}"
 
     def vectors(self, nodes: Iterable[int]) -> list[str]:
         """Loads the numbers for each unit that ``nodes`` read, summed up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
@@ -144,11 +144,11 @@ class Buffers:
         self.d_output = Buffer("dY", output, Rows.STEP, Life.CALLER)
 
         states = {name: widths[place] for name, place in plan.states.items()}
-        shown = next(iter(states)) if plan.output is None else None  # it has each step in any case
+        # A state that is the output has a row for each step in any case.
+        shown = next(iter(states)) if plan.output is None else None
+        rows = {name: Rows.STEP if name == shown else Rows.KEPT for name in states}
 
-        def of_each(
-            letter: str, life: Life = Life.PASS, type: Type = Type.SUM
-        ) -> dict[str, Buffer]:
+        def of_each(letter: str, life: Life, type: Type) -> dict[str, Buffer]:
             return {
                 name: Buffer(f"{letter}.{name}", width, Rows.BATCH, life, type)
                 for name, width in states.items()
@@ -156,33 +156,24 @@ class Buffers:
 
         self.first = of_each("S0", Life.CALLER, Type.DATA)
         self.states = {
-            name: replace(
-                each,
-                name=f"S.{name}",
-                rows=Rows.STEP if name == shown else Rows.KEPT,
-                life=Life.BACKWARD,
-            )
-            for name, each in self.first.items()
+            name: Buffer(f"S.{name}", width, rows[name], Life.BACKWARD)
+            for name, width in states.items()
         }
         self.before = {
-            name: Before(
-                f"B.{name}", after.columns, after.rows, first=self.first[name], after=after
-            )
-            for name, after in self.states.items()
+            name: Before(f"B.{name}", width, rows[name], first=first, after=self.states[name])
+            for (name, width), first in zip(states.items(), self.first.values(), strict=True)
         }
-        self.d_states = of_each("G")
+        self.output = self.states[shown] if shown else Buffer("Y", output, Rows.STEP, Life.CALLER)
+        self.d_states = of_each("G", Life.PASS, Type.SUM)
         #: Gradients of the first states, where those of the last ones are still read.
-        self.d_first = of_each("G0")
+        self.d_first = of_each("G0", Life.PASS, Type.SUM)
         #: Where the tensors have fewer bits than sums: the states, to be read by the next step;
         #: and what each product passes on to its state, not added to the gradient yet.
-        self.carried = of_each("F")
+        self.carried = of_each("F", Life.PASS, Type.SUM)
         self.pending = {
             str(k): Buffer(f"P.{k}", states[product.state], Rows.BATCH)
             for k, product in enumerate(plan.products)
         }
-        self.output = (
-            Buffer("Y", output, Rows.STEP, Life.CALLER) if shown is None else self.states[shown]
-        )
 
         self.arguments: dict[str, Buffer] = {}
         self.results: dict[str, Buffer] = {}
@@ -271,12 +262,11 @@ class Buffers:
         data, made = batch.data, {}
         for each in self.scratch:
             made[each.name] = empty(data, each.shape(batch, keep or whole))
-        for first, after, state in zip(
-            self.first.values(), self.states.values(), states, strict=True
-        ):
-            made[first.name] = state
-            if after is not self.output:
-                made[after.name] = empty(data, after.shape(batch, keep)) if keep else state.clone()
+        for each, state in zip(self.before.values(), states, strict=True):
+            made[each.first.name] = state
+            if each.after is not self.output:
+                after = empty(data, each.shape(batch, keep)) if keep else state.clone()
+                made[each.after.name] = after
         output = empty(data, (*data.shape[:-1], self.output.units))
         made |= {self.data.name: data, "output": output}
         made[self.output.name] = output.view(batch.rows, output.size(-1))

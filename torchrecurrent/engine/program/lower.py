@@ -152,11 +152,15 @@ class Program:
 
 
 def kahan(value: str, total: str, lost: str) -> tuple[str, str, str]:
-    """Adds up so that what rounding loses is carried on: over thousands of steps it would show.
+    """Kahan's sum: what rounding loses is carried on, since over thousands of steps it would show.
+
+    Args:
+        value: the text of what is added.
+        total: of the sum so far.
+        lost: of what that has lost.
 
     Returns:
-        What ``part``, then what ``total`` is to be set to, and then what is lost; the last two
-        are written in terms of ``part`` and ``total``. The first is the sum so far.
+        The texts of what ``part`` and then ``total`` are to be, and of what is lost after them.
     """
     return f"{value} - {lost}", f"{total} + part", f"(total - {total}) - part"
 
