@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
 
 from ..ir.graph import Leaf
 from ..program.buffers import Before, Rows, View
-from ..program.lower import Multiply, Operation, Program, Segment, kahan
+from ..program.lower import Multiply, Program, Segment, kahan, segments_of
 from .text import Function, Spec
 
 __all__ = ["carrying", "emit_readouts", "emit_steps", "summed_rows"]
@@ -27,13 +27,13 @@ def carrying(program: Program) -> Program:
     A state is stored once more for the next step, and what products pass on to the gradient of a
     state is apart from it until that step reads both.
     """
-    b, last = program.buffers, _segments(program.forward)[-1]
+    b, last = program.buffers, segments_of(program.forward)[-1]
     pairs = zip(last.stores, b.carried.values(), strict=False)  # the first ones are the states'
     states = [each for store, f in pairs for each in (store, replace(store, into=View(f)))]
     results = replace(last, stores=[*states, *last.stores[len(b.carried) :]])
     backward = [
         replace(each, into=View(b.pending[each.matrix.name]), adds=False)
-        if isinstance(each, Multiply) and each.adds
+        if isinstance(each, Multiply) and each.adds  # not one of a map
         else each
         for each in program.backward
     ]
@@ -44,9 +44,9 @@ def summed_rows(program: Program) -> dict[str, View]:
     """The learned vectors whose gradient is a column of dZ or dM, summed over its rows."""
     found, plan, b = {}, program.plan, program.buffers
     received = [b.d_affine, *b.d_results.values()]
-    stores = [each for segment in _segments(program.backward) for each in segment.stores]
+    stores = [each for segment in segments_of(program.backward) for each in segment.stores]
     views = {each.node: each.into for each in stores if each.into.buffer in received}
-    for each in _segments(program.backward)[-1].sums:
+    for each in segments_of(program.backward)[-1].sums:
         if each.node in views and not plan.vectors[each.vector].scalar:
             found[each.vector] = views[each.node]
     return found
@@ -57,21 +57,17 @@ def emit_readouts(program: Program, real: torch.dtype) -> tuple[str, dict[str, l
 
     They are those of a step, and serve all steps at once.
     """
-    output = _segments(program.forward)[-1].stores[-1]
-    received = _segments(program.backward)[:-1]
+    output = segments_of(program.forward)[-1].stores[-1]
+    received = segments_of(program.backward)[:-1]
     return _emit(program, real, [Segment("readout", [output]), *reversed(received)])
 
 
 def emit_steps(program: Program, real: torch.dtype) -> tuple[str, dict[str, list[Spec]]]:
     """The text, and by name the kernels of each segment: one for each width."""
-    *received, last = _segments(program.backward)
+    *received, last = segments_of(program.backward)
     known = summed_rows(program)
     last = replace(last, sums=[each for each in last.sums if each.vector not in known])
-    return _emit(program, real, [*_segments(program.forward), *reversed(received), last])
-
-
-def _segments(operations: Sequence[Operation]) -> list[Segment]:
-    return [each for each in operations if isinstance(each, Segment)]
+    return _emit(program, real, [*segments_of(program.forward), *reversed(received), last])
 
 
 def _emit(

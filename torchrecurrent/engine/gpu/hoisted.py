@@ -55,7 +55,7 @@ def add_lifted(program: Program, batch: Batch, tensors: Mapping[str, Tensor]) ->
 def lifted_gradients(program: Program, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
     """Add what these products pass on to the gradients of the input and of the first states."""
     for each in program.backward:
-        if isinstance(each, Multiply) and each.adds:
+        if isinstance(each, Multiply) and each.adds:  # not one of a map
             dz = each.source.of(tensors[each.source.buffer.name])
             passed = dz.new_empty(batch.rows, each.into.units)
             apply(replace(each, adds=False), tensors, dz, passed)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..ir.graph import Leaf
 from ..program.buffers import Before, Buffer, Rows, View
-from ..program.lower import Program, Segment, Store
+from ..program.lower import Program, Segment, Store, segments_of
 from ..program.names import extent
 from .text import Function, indented
 
@@ -104,7 +104,7 @@ class Loop:
 def forward_loop(program: Program, place: int) -> Loop:
     """Carries the states; writes them, and what the output needs or, without maps, the output."""
     b = program.buffers
-    *arguments, last = (each for each in program.forward if isinstance(each, Segment))
+    *arguments, last = segments_of(program.forward)
     states, output = last.stores[: len(b.states)], last.stores[len(b.states) :]
     held = [
         Held(f"s{k}", Leaf("s", name), b.first[name], b.states[name], state.node)
@@ -117,7 +117,7 @@ def forward_loop(program: Program, place: int) -> Loop:
 def backward_loop(program: Program, place: int) -> Loop:
     """Carries the gradients of the states; writes those of Z and of the input; adds up others."""
     b = program.buffers
-    *_, last = (each for each in program.backward if isinstance(each, Segment))
+    last = segments_of(program.backward)[-1]
     passed = {each.into.buffer: each.node for each in last.stores}
     held = [
         Held(f"g{k}", Leaf("g", name), buffer, b.d_first[name], passed[buffer])

@@ -5,7 +5,7 @@ Every backend prints, or carries out, these operations; none decides what they a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,6 +27,7 @@ __all__ = [
     "Sum",
     "kahan",
     "lower",
+    "segments_of",
 ]
 
 
@@ -149,6 +150,11 @@ class Program:
         """The products of the backward pass, by what they multiply with."""
         found = (self.data_gradient, *self.backward)
         return {each.matrix: each for each in found if isinstance(each, Multiply)}
+
+
+def segments_of(operations: Iterable[Operation]) -> list[Segment]:
+    """The segments among operations; the last one of a pass comes after all maps."""
+    return [each for each in operations if isinstance(each, Segment)]
 
 
 def kahan(value: str, total: str, lost: str) -> tuple[str, str, str]:
