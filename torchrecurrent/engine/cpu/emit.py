@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..ir.graph import Leaf
-from ..program.plan import Map, Plan, Product
-from .addresses import Addresses
+from ..program.lower import Average, Multiply, Operation, Segment, lower
+from ..program.names import extent
+from ..program.plan import Plan
 from .math import prelude, source_file
-from .segments import Result, kept, segment
+from .segments import Segments
 
 __all__ = ["Real", "Source", "emit_c"]
 
@@ -69,17 +69,18 @@ def emit_c(plan: Plan, real: Real) -> Source:
 
 class _Writer:
     def __init__(self, plan: Plan, real: Real) -> None:
-        self.plan = plan
         self.real = real
-        self.where = Addresses(plan)
+        self.program = lower(plan)
+        self.segments = Segments(self.program)
 
     def source(self) -> Source:
-        plan, where = self.plan, self.where
+        plan, segments = self.program.plan, self.segments
+        columns = extent(self.program.buffers.affine.columns)
         bodies = {"forward": self._forward(), "backward": self._backward()}
-        vectors = where.vectors()
+        vectors = segments.vectors()
         pointers = "".join(
             f"    real *p{k} = (real *)s->p[{k}]; /* {name} */ (void)p{k};\n"
-            for k, name in enumerate(where.slots)
+            for k, name in enumerate(segments.slot.names)
         )
         constants = "".join(
             f"    const real c{k} = (real)s->c[{k}]; /* {name} */ (void)c{k};\n"
@@ -91,7 +92,7 @@ class _Writer:
         )
         setup = (
             f"{pointers}{constants}{widths}"
-            f"    const int64_t widest = s->w[{widest}], ldz = {where.columns(plan.columns)};\n"
+            f"    const int64_t widest = s->w[{widest}], ldz = {columns};\n"
             "    const int64_t I = s->I, keep = s->keep;\n"
             "    (void)ldz; (void)I; (void)keep; (void)slice; (void)widest;\n"
             f"{vectors}"
@@ -103,129 +104,51 @@ class _Writer:
             f"    FOR_SLICES(call) {name}_slice({_VALUES});\n}}\n"
             for name, body in bodies.items()
         )
-        counts = f"enum {{ VECTORS = {where.rows} }}; /* rows of a slice's vectors */\n"
+        counts = f"enum {{ VECTORS = {segments.rows} }}; /* rows of a slice's vectors */\n"
         averages = _AVERAGE if any(each.weight is None for each in plan.maps) else ""
         head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{averages}"
         text = f"{head}{counts}{functions}"
-        return Source(text, tuple(where.slots), where.rows)
+        return Source(text, tuple(segments.slot.names), segments.rows)
 
     def _forward(self) -> str:
-        plan, where = self.plan, self.where
-        body = [where.before()]
-        if plan.inputs:
-            count = where.columns(list(plan.columns)[: plan.inputs])
-            body.append(
-                f"        s->blocks(s->packed, 1, rows, {count}, I, {where.step('X', 'I')}, I, "
-                f"{where.slot('W.input')}, 0, {where.row('Z', 'ldz')}, ldz);\n"
-            )
-        for k, product in enumerate(plan.products):
-            body.append(self._product(k, product))
-        for each in plan.maps:
-            place, inner, outer = self._map(each)
-            argument = self._rows(each, f"V.{each.name}", inner)
-            body.append(segment(where, [Result(each.argument, place, argument, inner)]))
-            if each.weight is None:
-                result = where.row(f"M.{each.name}", "1")
-                body.append(f"        average(rows, {inner}, {argument}, {result});\n")
-                continue
-            result = where.row(f"M.{each.name}", outer)
-            body.append(
-                f"        s->blocks(s->packed, {each.heads}, rows, {outer}, {inner}, {argument}, "
-                f"{inner}, {where.slot(f'W.map.{each.name}')}, 0, {result}, {outer});\n"
-            )
-        results = [
-            Result(node, plan.states[name], where.new_state(name), where.state_width(name))
-            for name, node in zip(plan.states, plan.new_states, strict=True)
-        ]
-        if plan.output is not None:
-            width = f"w{plan.output_width}"
-            results.append(Result(plan.output, plan.output_width, where.step("Y", width), width))
-        body.append(segment(where, results))
-        return self._steps("int64_t t = 0; t < s->T; t++", "".join(body), "break")
-
-    def _product(self, k: int, product: Product) -> str:
-        where = self.where
-        width = where.state_width(product.state)
-        return (
-            f"        s->blocks(s->packed, {product.heads}, rows, "
-            f"{where.columns(product.columns)}, {width}, {where.old_state(product.state)}, "
-            f"{width}, {where.slot(f'W.{k}')}, {int(product.adds)}, {where.row('Z', 'ldz')} + "
-            f"{where.column(product.columns[0])}, ldz);\n"
-        )
-
-    def _map(self, each: Map) -> tuple[int, str, str]:
-        """The place of its argument's width, that width and the result's."""
-        place = self.plan.node_widths[each.argument]
-        return place, f"w{place}", self.where.result(each.names)
-
-    def _rows(self, each: Map, name: str, width: str) -> str:
-        """What goes into a map: of each step, for the kernel's gradient; an average has none."""
-        where = self.where
-        return where.batch(name, width) if each.weight is None else where.row(name, width)
+        program = self.program
+        body = self.segments.before()
+        if program.projection is not None:
+            body += self._multiply(program.projection)
+        body += "".join(map(self._operation, program.forward))
+        return self._steps("int64_t t = 0; t < s->T; t++", body, "break")
 
     def _backward(self) -> str:
-        plan, where = self.plan, self.where
-        body = [where.before()]
-        for each in reversed(plan.maps):
-            _, inner, outer = self._map(each)
-            received = self._rows(each, f"dM.{each.name}", outer)
-            results = [
-                Result(
-                    plan.gradient("m", name),
-                    plan.mapped[name],
-                    f"{received} + {where.result(each.names[:k])}",
-                    outer,
-                )
-                for k, name in enumerate(each.names)
-            ]
-            body.append(segment(where, results))
-            if each.weight is None:  # the average is its own transpose
-                passed = where.batch(f"dV.{each.name}", "1")
-                body.append(f"        average(rows, {inner}, {received}, {passed});\n")
-                continue
-            passed = where.batch(f"dV.{each.name}", inner)
-            body.append(
-                f"        s->blocks(1, {each.heads}, rows, {inner}, {outer}, {received}, {outer}, "
-                f"{where.slot(f'B.map.{each.name}')}, 0, {passed}, {inner});\n"
-            )
-        results = [
-            Result(
-                plan.gradient("z", name),
-                place,
-                f"{where.row('dZ', 'ldz')} + {where.column(name)}",
-                "ldz",
-            )
-            for name, place in plan.columns.items()
-        ]
-        for name, place in plan.states.items():
-            width = where.state_width(name)
-            address = where.batch(f"G.{name}", width)
-            results.append(Result(plan.gradient("s", name), place, address, width))
-        if plan.raw_gradient:
-            node = plan.gradient("x", "input")
-            results.append(Result(node, plan.node_widths[node], where.step("dX", "I"), "I"))
-        sums = [(k, plan.gradients[Leaf("v", name)]) for k, name in enumerate(plan.learned)]
-        body.append(segment(where, results, sums))
-        for k, product in enumerate(plan.products):
-            width = where.state_width(product.state)
-            body.append(
-                f"        s->blocks(1, {product.heads}, rows, {width}, "
-                f"{where.columns(product.columns)}, {where.row('dZ', 'ldz')} + "
-                f"{where.column(product.columns[0])}, ldz, {where.slot(f'B.{k}')}, 1, "
-                f"{where.batch(f'G.{product.state}', width)}, {width});\n"
-            )
-        if plan.inputs:
-            count = where.columns(list(plan.columns)[: plan.inputs])
-            body.append(
-                f"        if ({where.slot('B.input')}) s->blocks(1, 1, rows, I, {count}, "
-                f"{where.row('dZ', 'ldz')}, ldz, {where.slot('B.input')}, "
-                f"{int(plan.raw_gradient)}, {where.step('dX', 'I')}, I);\n"
-            )
-        return self._steps("int64_t t = s->T - 1; t >= 0; t--", "".join(body), "continue")
+        last = self.program.data_gradient
+        body = self.segments.before() + "".join(map(self._operation, self.program.backward))
+        if last is not None:  # without the matrix nobody wants it
+            wanted = self.segments.slot(last.matrix.slot(transposed=True))
+            body += f"        if ({wanted}) {self._multiply(last).lstrip()}"
+        return self._steps("int64_t t = s->T - 1; t >= 0; t--", body, "continue")
+
+    def _operation(self, each: Operation) -> str:
+        match each:
+            case Segment():
+                return self.segments.segment(each)
+            case Multiply():
+                self.segments.slot(each.into.buffer.name)  # numbered before the matrix
+                return self._multiply(each)
+            case Average():
+                source, into = self.segments.address(each.source), self.segments.address(each.into)
+                return f"        average(rows, {each.width.name}, {source}, {into});\n"
+
+    def _multiply(self, each: Multiply) -> str:
+        c, source, into = self.segments, each.source, each.into
+        return (
+            f"        s->blocks({'1' if each.transposed else 's->packed'}, {each.matrix.heads}, "
+            f"rows, {extent(into.columns)}, {extent(source.columns)}, {c.address(source)}, "
+            f"{c.stride(source.buffer)}, {c.slot(each.matrix.slot(each.transposed))}, "
+            f"{int(each.adds)}, {c.address(into)}, {c.stride(into.buffer)});\n"
+        )
 
     def _steps(self, loop: str, body: str, otherwise: str) -> str:
         return (
-            f"{kept(self.where)}    for ({loop}) {{\n"
+            f"{self.segments.kept()}    for ({loop}) {{\n"
             "        const int64_t size = s->sizes ? s->sizes[t] : s->batch;\n"
             "        const int64_t end = size < n1 ? size : n1, rows = end - n0;\n"
             f"        if (rows <= 0) {otherwise};\n"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..program.batch import Batch
-from ..program.buffers import forward_buffers
+from ..program.lower import lower
 from ..program.parameters import Parameters
 from ..program.plan import Plan
 from ..program.weight_gradients import weight_gradients
@@ -58,8 +58,8 @@ class Kernel:
         self.numbers = ctypes.c_double * max(1, len(plan.constants))
         self._widths = (ctypes.c_int64 * (len(plan.widths) + 1))(*plan.widths, max(plan.widths))
         self.widths = ctypes.addressof(self._widths)
-        self.scratch = plan.scratch()
-        self.parameters = Parameters(plan, dtype.itemsize)
+        self.program = lower(plan)
+        self.parameters = Parameters(self.program, dtype.itemsize)
         #: Room for what is computed from parameters before the loop, for each slice.
         self.sums = self.source.vectors * max(plan.widths) if "vectors" in self.source.slots else 0
 
@@ -75,12 +75,7 @@ class Kernel:
 
         Without ``keep`` there is no backward pass: only the output has a row for each step.
         """
-        stays = self.plan.kept() if keep else {}
-        tensors = {
-            name: fresh(batch.data, (batch.rows if name in stays else batch.size, width))
-            for name, width in self.scratch.items()
-        }
-        tensors |= forward_buffers(self.plan, batch, states, keep, fresh)
+        tensors = self.program.buffers.allocate(batch, states, keep, fresh)
         packed = batch.rows > FEW_ROWS
         parts = self.parameters.packed(weights, self._products.panel) if packed else {}
         self._run(
@@ -109,23 +104,13 @@ class Kernel:
 
         With ``overwrites`` the gradient of Z takes the place of Z.
         """
-        plan, data, rows = self.plan, batch.data, batch.rows
-        slices, count, widest = self._slices(batch), len(plan.learned), max(plan.widths)
-        z = tensors["Z"]
-        work = {"dZ": z if overwrites else fresh(z, z.shape)}
-        work |= {"dY": grad_output, "step": data.new_empty(slices, count, widest)}
-        work |= {name: data.new_zeros(slices, count, widest) for name in ("sum", "lost")}
-        work |= {f"G.{name}": g for name, g in zip(plan.states, grad_states, strict=True)}
-        for each in plan.maps:
-            wide, narrow = self.scratch[f"V.{each.name}"], self.scratch[f"M.{each.name}"]
-            if each.weight is None:  # what is averaged backward is as wide as what was forward
-                work[f"dM.{each.name}"] = data.new_empty(batch.size, wide)
-                work[f"dV.{each.name}"] = data.new_empty(batch.size, narrow)
-            else:
-                work[f"dM.{each.name}"] = fresh(data, (rows, narrow))
-                work[f"dV.{each.name}"] = data.new_empty(batch.size, wide)
+        plan, data, b = self.plan, batch.data, self.program.buffers
+        slices, z = self._slices(batch), tensors[b.affine.name]
+        work = b.allocate_gradients(batch, z, grad_output, grad_states, fresh, overwrites)
+        for each in b.totals:
+            work[each.name] = data.new_zeros(slices, len(each.parts), max(plan.widths))
         if (plan.inputs and needs_data) or plan.raw_gradient:
-            work["dX"] = grad_data = fresh(data, data.shape)
+            work[b.d_data.name] = grad_data = fresh(data, data.shape)
         else:
             grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
         work |= self.parameters.packed(weights, self._products.panel, needs_data, transposed=True)
@@ -138,15 +123,16 @@ class Kernel:
             (True, True),
             slices,
         )
-        sums = {leaf: work["sum"][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
+        _, total, _ = b.totals
+        sums = {leaf: work[total.name][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
         grads = weight_gradients(
-            plan, self.parameters, batch, tensors, work, weights, sums, self._products.add
+            self.program, batch, tensors, work, weights, sums, self._products.add
         )
         return grad_data, grads, list(grad_states)
 
     def _slices(self, batch: Batch) -> int:
         """How many threads share the batch."""
-        work = batch.rows * self.scratch["Z"]
+        work = batch.rows * self.program.buffers.affine.units
         return max(1, min(torch.get_num_threads(), batch.size, work // _WORTH_A_THREAD))
 
     def _run(

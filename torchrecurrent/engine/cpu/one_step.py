@@ -26,30 +26,31 @@ class OneStep:
     """
 
     def __init__(self, kernel: Kernel, names: Sequence[str]) -> None:
-        plan, parameters = kernel.plan, kernel.parameters
+        b, parameters = kernel.program.buffers, kernel.parameters
         place = {slot: k for k, slot in enumerate(kernel.source.slots)}
         self._kernel, self._itemsize = kernel, parameters.itemsize
-        self._data = place.get("X")
-        self._before = [place.get(f"S0.{name}") for name in plan.states]
-        self._after = [place.get(f"S.{name}") for name in plan.states]
-        self._widths = [plan.widths[each] for each in plan.states.values()]
-        self._output = place.get("Y")
-        self._output_width = plan.widths[plan.output_width]
+        self._data = place.get(b.data.name)
+        self._before = [place.get(each.name) for each in b.first.values()]
+        self._after = [place.get(each.name) for each in b.states.values()]
+        self._widths = [each.units for each in b.states.values()]
+        self._output = None if b.output in b.states.values() else place.get(b.output.name)
+        self._output_width = b.output.units
         numbers = {name: k for k, name in enumerate(names)}
         #: Of each pointer into a parameter: its place, the parameter, rows, bytes.
         self._parameters = [
-            (place[slot], numbers[name], 0, offset) for slot, name, offset in parameters.vectors
+            (place[slot], numbers[name], 0, row * parameters.itemsize)
+            for slot, name, row in parameters.vectors
         ] + [
-            (place[f"W.{each.name}"], numbers[each.weight], each.start, 0)
-            for each in parameters.dense
+            (place[each.slot()], numbers[each.weight], each.start, 0)
+            for each in parameters.matrices
         ]
         #: Of each pointer into the scratch memory: its place, and where it begins in each row.
         self._scratch: list[tuple[int, int]] = []
         self._scratch_width = 0
-        for slot, width in kernel.scratch.items():
-            if slot in place:
-                self._scratch.append((place[slot], self._scratch_width))
-                self._scratch_width += width
+        for each in b.scratch:
+            if each.name in place:
+                self._scratch.append((place[each.name], self._scratch_width))
+                self._scratch_width += each.units
         self._vectors = place.get("vectors")
 
     def __call__(

@@ -1,120 +1,177 @@
-"""Writes what happens between two products: loops over rows and units."""
+"""Writes what happens between two products: loops over rows and units, and where they find values.
+
+Addresses are pointers, and offsets in units of the widths.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 
-from ..ir.graph import Node
+from ..ir.invariant import steady_nodes
 from ..ir.operations import OPERATIONS
-from .addresses import Addresses
+from ..program.buffers import Before, Buffer, Rows, View
+from ..program.lower import Program, Segment, kahan
+from ..program.names import ONE, Slots, extent
+from ..program.plan import Plan
 
-__all__ = ["Result", "kept", "segment"]
+__all__ = ["Segments", "line"]
 
-
-@dataclass(frozen=True)
-class Result:
-    """A node, and where its rows go."""
-
-    node: int
-    place: int  # of its width
-    address: str
-    stride: str
+#: The first row of this step and slice.
+_ROW = {Rows.STEP: "r0", Rows.KEPT: "(keep ? r0 : n0)", Rows.BATCH: "n0"}
 
 
-def segment(
-    where: Addresses, results: Sequence[Result], sums: Sequence[tuple[int, int]] = ()
-) -> str:
-    """Loops that compute some nodes, one for each width.
+def line(plan: Plan, node: int, leaf: str = "") -> str:
+    """Declares x<node> in C.
 
-    ``results`` are written to rows; ``sums``, a vector's number and the node of its gradient,
-    are added up over the rows, first within the step and then over the steps, where what
-    rounding loses is carried on (Kahan): over thousands of steps it would show.
+    Args:
+        plan: of the step.
+        node: a node whose arguments are declared.
+        leaf: its value where it is a leaf, but for one that is an option of the step.
     """
-    plan = where.plan
-    vectors = [(k, node, plan.vector_width(plan.learned[k])) for k, node in sums]
-    places = dict.fromkeys([*(result.place for result in results), *(each[2] for each in vectors)])
-    return "".join(
-        _loop(
-            where,
-            place,
-            [result for result in results if result.place == place],
-            [(k, node) for k, node, width in vectors if width == place],
-        )
-        for place in places
-    )
-
-
-def kept(where: Addresses) -> str:
-    """Computes, once a slice, the steady nodes that the segments since the last call read."""
-    plan, text = where.plan, ""
-    for k, (node, address) in enumerate(where.take_kept().items()):
-        lines, leaves = "", ""
-        for each in plan.graph.needed([node]):
-            current = plan.graph.nodes[each]
-            if current.leaf is not None and current.leaf.kind != "c":
-                leaves += f"    const real *l{each} = {where.leaf(current.leaf)[0]};\n"
-            lines += _line(where, each, current)
-        text += (
-            f"    real *h{k} = {address};\n    {{\n{leaves}"
-            f"    IVDEP\n    for (int64_t j = 0; j < w{plan.node_widths[node]}; j++) {{\n"
-            f"{lines}                h{k}[j] = x{node};\n    }}\n    }}\n"
-        )
-    return text
-
-
-def _loop(
-    where: Addresses, place: int, results: Sequence[Result], sums: Sequence[tuple[int, int]]
-) -> str:
-    graph = where.plan.graph
-    rows, lines = [], []
-    nodes = [*(result.node for result in results), *(node for _, node in sums)]
-    for node in graph.needed(nodes, where.steady):
-        current = graph.nodes[node]
-        if node in where.steady:
-            lines.append(f"                const real x{node} = {where.kept(node)}[j];\n")
-            continue
-        if current.leaf is not None and current.leaf.kind != "c":
-            address, stride = where.leaf(current.leaf)
-            rows.append(f"            const real *l{node} = {address} + n * ({stride});\n")
-        lines.append(_line(where, node, current))
-    for k, result in enumerate(results):
-        rows.append(f"            real *o{k} = {result.address} + n * ({result.stride});\n")
-        lines.append(f"                o{k}[j] = x{result.node};\n")
-    before, after = "", ""
-    for k, node in sums:
-        base = f"(slice * {len(where.plan.learned)} + {k}) * widest"
-        loop = f"        for (int64_t j = 0; j < w{place}; j++)"
-        before += (
-            f"        real *a{k} = {where.slot('step')} + {base};\n"
-            f"        real *t{k} = {where.slot('sum')} + {base};\n"
-            f"        real *e{k} = {where.slot('lost')} + {base};\n"
-            f"{loop} a{k}[j] = 0;\n"
-        )
-        after += (
-            f"{loop} {{\n"
-            f"            const real part = a{k}[j] - e{k}[j], total = t{k}[j] + part;\n"
-            f"            e{k}[j] = (total - t{k}[j]) - part;\n"
-            f"            t{k}[j] = total;\n        }}\n"
-        )
-        lines.append(f"                a{k}[j] += x{node};\n")
-    return (
-        f"        {{\n{before}        for (int64_t n = 0; n < rows; n++) {{\n{''.join(rows)}"
-        f"            IVDEP\n            for (int64_t j = 0; j < w{place}; j++) {{\n"
-        f"{''.join(lines)}            }}\n        }}\n{after}        }}\n"
-    )
-
-
-def _line(where: Addresses, node: int, current: Node) -> str:
-    args, kind = [f"x{arg}" for arg in current.args], "real"
+    current, kind = plan.graph.nodes[node], "real"
     if current.leaf is not None:
-        constant = current.leaf.kind == "c"
-        constants = where.plan.constants
-        place = "0" if where.is_average(current.leaf) else "j"
-        value = f"c{constants.index(current.leaf.name)}" if constant else f"l{node}[{place}]"
+        is_option = current.leaf.kind == "c"
+        value = f"c{plan.constants.index(current.leaf.name)}" if is_option else leaf
     elif current.op == "number":
         value = f"(real){current.value!r}"
     else:
         row = OPERATIONS[current.op]
-        value, kind = row.text(args), "int" if row.compares else "real"
+        kind = "int" if row.compares else "real"
+        value = row.text([f"x{arg}" for arg in current.args])
     return f"                const {kind} x{node} = {value};\n"
+
+
+class Segments:
+    """The C of a program's segments, and of all that they need declared."""
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.plan, self.buffers = program, program.plan, program.buffers
+        self.slot = Slots()
+        self._steady = steady_nodes(self.plan.graph)
+        self._kept: dict[int, int] = {}  # of these, those that a pass reads: their numbers
+        self.rows = len(self.plan.vectors)  # of what each slice computes before the loop
+
+    def stride(self, buffer: Buffer) -> str:
+        """How far the rows of a buffer are apart."""
+        is_z = buffer in (self.buffers.affine, self.buffers.d_affine)
+        return "ldz" if is_z else extent(buffer.columns)
+
+    def address(self, view: View) -> str:
+        """The first row of this step and slice."""
+        buffer = view.buffer
+        if isinstance(buffer, Before):
+            return f"before_{list(self.buffers.before.values()).index(buffer)}"
+        row = f"({self.slot(buffer.name)} + {_ROW[buffer.rows]} * ({self.stride(buffer)}))"
+        return row if view.start is None else f"{row} + {extent(view.before)}"
+
+    def before(self) -> str:
+        """Declares where each state lies as it was before this step."""
+        lines = []
+        for k, each in enumerate(self.buffers.before.values()):
+            width, after = extent(each.columns), self.slot(each.after.name)
+            value = f"t ? {after} + q0 * {width} : {self.slot(each.first.name)} + n0 * {width}"
+            if each.rows is Rows.KEPT:  # overwritten if not kept
+                value = f"keep ? ({value}) : {after} + n0 * {width}"
+            lines.append(f"        const real *before_{k} = {value}; (void)before_{k};\n")
+        return "".join(lines)
+
+    def vectors(self) -> str:
+        """Declares the numbers for each unit; those that are sums are added up here."""
+        lines = []
+        for k, (name, sources) in enumerate(self.buffers.vectors.items()):
+            pointers = [self.slot(each.name) for each in sources]
+            is_scalar = sources[0].columns is ONE
+            if len(sources) == 1 and not is_scalar:
+                lines.append(f"    const real *v{k} = {pointers[0]}; (void)v{k};\n")
+                continue
+            value = " + ".join(f"{pointer}[{'0' if is_scalar else 'j'}]" for pointer in pointers)
+            lines.append(
+                f"    real *v{k} = {self._vector(k)};\n"
+                f"    for (int64_t j = 0; j < w{self.plan.vector_width(name)}; j++) "
+                f"v{k}[j] = {value};\n"
+            )
+        return "".join(lines)
+
+    def _vector(self, k: int) -> str:
+        """Memory of this slice for what is computed before the loop."""
+        return f"{self.slot('vectors')} + (slice * VECTORS + {k}) * widest"
+
+    def kept(self) -> str:
+        """Computes, once a slice, the steady nodes that the segments since the last call read."""
+        text, count = "", len(self.plan.vectors)
+        for node, k in self._kept.items():
+            leaves, lines = self._compute([node], ())
+            rows = "".join(f"    const real *l{leaf} = {first};\n" for leaf, first, _ in leaves)
+            text += (
+                f"    real *h{k} = {self._vector(count + k)};\n    {{\n{rows}"
+                f"    IVDEP\n    for (int64_t j = 0; j < w{self.plan.node_widths[node]}; j++) {{\n"
+                f"{lines}                h{k}[j] = x{node};\n    }}\n    }}\n"
+            )
+        self.rows = max(self.rows, count + len(self._kept))
+        self._kept.clear()
+        return text
+
+    def segment(self, segment: Segment) -> str:
+        """Loops that compute some nodes, one for each width.
+
+        Sums are added up over the rows first within the step, and then over the steps.
+        """
+        for store in segment.stores:  # the pointers that it writes to have the first numbers
+            self.slot(store.into.buffer.name)
+        return "".join(self._loop(place, part) for place, part in segment.by_width())
+
+    def _loop(self, place: int, segment: Segment) -> str:
+        leaves, lines = self._compute(segment.nodes, self._steady)
+        rows = [f"const real *l{node} = {row} + n * ({stride});" for node, row, stride in leaves]
+        for k, store in enumerate(segment.stores):
+            row, stride = self.address(store.into), self.stride(store.into.buffer)
+            rows.append(f"real *o{k} = {row} + n * ({stride});")
+            lines += f"                o{k}[j] = x{store.node};\n"
+        before, after, learned = "", "", self.plan.learned
+        loop = f"        for (int64_t j = 0; j < w{place}; j++)"
+        for each in segment.sums:
+            k = learned.index(each.vector)
+            for letter, buffer in zip("ate", self.buffers.totals, strict=True):
+                pointer = f"{self.slot(buffer.name)} + (slice * {len(learned)} + {k}) * widest"
+                before += f"        real *{letter}{k} = {pointer};\n"
+            before += f"{loop} a{k}[j] = 0;\n"
+            part, total, lost = kahan(f"a{k}[j]", f"t{k}[j]", f"e{k}[j]")
+            after += (
+                f"{loop} {{\n"
+                f"            const real part = {part}, total = {total};\n"
+                f"            e{k}[j] = {lost};\n"
+                f"            t{k}[j] = total;\n        }}\n"
+            )
+            lines += f"                a{k}[j] += x{each.node};\n"
+        declared = "".join(f"            {row}\n" for row in rows)
+        return (
+            f"        {{\n{before}        for (int64_t n = 0; n < rows; n++) {{\n{declared}"
+            f"            IVDEP\n            for (int64_t j = 0; j < w{place}; j++) {{\n"
+            f"{lines}            }}\n        }}\n{after}        }}\n"
+        )
+
+    def _compute(
+        self, nodes: Sequence[int], kept: Container[int]
+    ) -> tuple[list[tuple[int, str, str]], str]:
+        """Lines that declare nodes and all that they need; of what is kept, its values are read.
+
+        Returns:
+            Of each leaf that they read its node, its first row and how far its rows are apart;
+            and the lines.
+        """
+        leaves, lines, graph = [], "", self.plan.graph
+        for node in graph.needed(nodes, kept):
+            leaf, value = graph.nodes[node].leaf, ""
+            if node in kept:
+                k = self._kept.setdefault(node, len(self._kept))
+                lines += f"                const real x{node} = h{k}[j];\n"
+                continue
+            if leaf is not None and leaf.kind == "v":
+                leaves.append((node, f"v{list(self.plan.vectors).index(leaf.name)}", "0"))
+                value = f"l{node}[j]"
+            elif leaf is not None and leaf.kind != "c":
+                view = self.program.values[leaf]
+                leaves.append((node, self.address(view), self.stride(view.buffer)))
+                value = f"l{node}[{'0' if view.buffer.columns is ONE else 'j'}]"
+            lines += line(self.plan, node, value)
+        return leaves, lines

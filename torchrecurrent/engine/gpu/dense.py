@@ -2,203 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 
 from ..ir.graph import Leaf
-from ..program.plan import Map, Plan
+from ..program.buffers import Before, Rows, View
+from ..program.lower import Multiply, Program, Segment, kahan, segments_of
 from .text import Function, Spec
 
-__all__ = ["Step", "emit_readouts", "emit_steps", "summed_rows"]
+__all__ = ["carrying", "emit_readouts", "emit_steps", "summed_rows"]
 
 #: The sequences of the step; where its rows begin in what has a row for each step, and in what
 #: has one only if it is kept; the same for the states before, the output's and others.
 _NUMBERS = ("N", "row", "kept", "before", "before_kept")
+_ROW = {Rows.STEP: "row + n", Rows.KEPT: "kept + n", Rows.BATCH: "n"}
+_ROW_BEFORE = {Rows.STEP: "before + n", Rows.KEPT: "before_kept + n"}
 
 
-@dataclass(frozen=True)
-class Step:
-    """A node, and where its rows go."""
+def carrying(program: Program) -> Program:
+    """The program where tensors with a row for each step have fewer bits than sums.
 
-    node: int
-    place: int  # of its width
-    slot: str
-    stride: str
-    row: str
-    offset: str = "0"
-
-
-def summed_rows(plan: Plan) -> dict[str, tuple[str, str]]:
-    """The learned vectors whose gradient is a column of dZ or dM, summed over its rows.
-
-    Returns:
-        By the vector's name: ``"z"`` and the column, or ``"m"`` and the part of a map.
+    A state is stored once more for the next step, and what products pass on to the gradient of a
+    state is apart from it until that step reads both.
     """
-    found = {}
-    rows = {node: leaf for leaf, node in plan.gradients.items() if leaf.kind in "zm"}
-    for name in plan.learned:
-        leaf = rows.get(plan.gradients[Leaf("v", name)])
-        if leaf is not None and not plan.vectors[name].scalar:
-            found[name] = (leaf.kind, leaf.name)
+    b, last = program.buffers, segments_of(program.forward)[-1]
+    pairs = zip(last.stores, b.carried.values(), strict=False)  # the first ones are the states'
+    states = [each for store, f in pairs for each in (store, replace(store, into=View(f)))]
+    results = replace(last, stores=[*states, *last.stores[len(b.carried) :]])
+    backward = [
+        replace(each, into=View(b.pending[each.matrix.name]), adds=False)
+        if isinstance(each, Multiply) and each.adds  # not one of a map
+        else each
+        for each in program.backward
+    ]
+    return replace(program, forward=[*program.forward[:-1], results], backward=backward)
+
+
+def summed_rows(program: Program) -> dict[str, View]:
+    """The learned vectors whose gradient is a column of dZ or dM, summed over its rows."""
+    found, plan, b = {}, program.plan, program.buffers
+    received = [b.d_affine, *b.d_results.values()]
+    stores = [each for segment in segments_of(program.backward) for each in segment.stores]
+    views = {each.node: each.into for each in stores if each.into.buffer in received}
+    for each in segments_of(program.backward)[-1].sums:
+        if each.node in views and not plan.vectors[each.vector].scalar:
+            found[each.vector] = views[each.node]
     return found
 
 
-def emit_readouts(plan: Plan, real: torch.dtype, narrow: bool) -> tuple[str, dict[str, list[Spec]]]:
+def emit_readouts(program: Program, real: torch.dtype) -> tuple[str, dict[str, list[Spec]]]:
     """Of an elementwise plan with maps: the kernels of the output and of what the maps receive.
 
     They are those of a step, and serve all steps at once.
     """
-    assert plan.output is not None
-    writer = _Writer(plan, real, narrow)
-    width = f"w{plan.output_width}"
-    writer.add("readout", [Step(plan.output, plan.output_width, "Y", width, "row + n")])
-    for each in plan.maps:
-        writer.add_received(each)
-    return "\n\n".join(writer.texts), writer.found
+    output = segments_of(program.forward)[-1].stores[-1]
+    received = segments_of(program.backward)[:-1]
+    return _emit(program, real, [Segment("readout", [output]), *reversed(received)])
 
 
-def emit_steps(plan: Plan, real: torch.dtype, narrow: bool) -> tuple[str, dict[str, list[Spec]]]:
-    """The text, and by name the kernels of each segment: one for each width.
-
-    Args:
-        narrow: tensors with a row for each step have fewer bits than ``real``; a state is
-            carried from step to step in ``real`` besides.
-    """
-    writer = _Writer(plan, real, narrow)
-    for each in plan.maps:
-        place = plan.node_widths[each.argument]
-        argument = Step(each.argument, place, f"V.{each.name}", f"w{place}", "kept + n")
-        writer.add(f"forward {each.name}", [argument])
-    writer.add("forward", writer.new_states())
-    for each in plan.maps:
-        writer.add_received(each)
-    writer.add("backward", *writer.gradients())
-    return "\n\n".join(writer.texts), writer.found
+def emit_steps(program: Program, real: torch.dtype) -> tuple[str, dict[str, list[Spec]]]:
+    """The text, and by name the kernels of each segment: one for each width."""
+    *received, last = segments_of(program.backward)
+    known = summed_rows(program)
+    last = replace(last, sums=[each for each in last.sums if each.vector not in known])
+    return _emit(program, real, [*segments_of(program.forward), *reversed(received), last])
 
 
-class _Writer:
-    def __init__(self, plan: Plan, real: torch.dtype, narrow: bool) -> None:
-        self.plan, self.real, self.narrow = plan, real, narrow
-        self.where = Function(plan, real, "", 0).where
-        self.texts: list[str] = []
-        self.found: dict[str, list[Spec]] = {}
+def _emit(
+    program: Program, real: torch.dtype, segments: Iterable[Segment]
+) -> tuple[str, dict[str, list[Spec]]]:
+    texts: list[str] = []
+    found: dict[str, list[Spec]] = {}
+    for segment in segments:
+        found[segment.name] = []
+        for place, part in segment.by_width():
+            function = Function(program, real, f"segment_{len(texts)}", place)
+            texts.append(_text(function, part))
+            found[segment.name].append(function.spec())
+    return "\n\n".join(texts), found
 
-    def add(self, name: str, results: list[Step], sums: tuple[str, ...] = ()) -> None:
-        """A segment."""
-        plan, specs = self.plan, []
-        widths = {k: plan.vector_width(k) for k in sums}
-        for place in dict.fromkeys([*(each.place for each in results), *widths.values()]):
-            function = Function(plan, self.real, f"segment_{len(self.texts)}", place)
-            here = [each for each in results if each.place == place]
-            vectors = [k for k in sums if widths[k] == place]
-            self.texts.append(self._text(function, name, here, vectors))
-            specs.append(function.spec())
-        self.found[name] = specs
 
-    def add_received(self, each: Map) -> None:
-        """The segment that gives a map's results their gradients."""
-        plan, where = self.plan, self.where
-        results = [
-            Step(
-                plan.gradient("m", name),
-                plan.mapped[name],
-                f"dM.{each.name}",
-                where.result(each.names),
-                "row + n",
-                where.result(each.names[:k]),
-            )
-            for k, name in enumerate(each.names)
-        ]
-        self.add(f"backward {each.name}", results)
+def _text(function: Function, segment: Segment) -> str:
+    b, nodes = function.program.buffers, segment.nodes
+    computed = function.compute(nodes, lambda leaf: _value(function, leaf))
+    lines = [f"# {segment.name}", *function.vectors(nodes), *computed]
+    lines += [_store(function, each.into, f"x{each.node}") for each in segment.stores]
+    for each in segment.sums:
+        sums, losses = View(b.sums[each.vector]), View(b.lost[each.vector])
+        lines.append(f"before_sum = {_load(function, sums)}")
+        part, total, lost = kahan(f"x{each.node}", "before_sum", _load(function, losses))
+        lines += [f"part = {part}", f"total = {total}"]
+        lines += [_store(function, sums, "total"), _store(function, losses, lost)]
+    return function.text(_NUMBERS, (), lines)
 
-    def _text(self, function: Function, name: str, results: list[Step], sums: list[str]) -> str:
-        plan = self.plan
-        backward = name.startswith("backward")
-        nodes = [each.node for each in results] + [plan.gradients[Leaf("v", k)] for k in sums]
-        computed = function.compute(nodes, lambda leaf: self._leaf(function, leaf, backward))
-        lines = [*function.vectors(nodes), *computed]
-        for each in results:
-            lines.append(
-                function.store(
-                    each.slot, each.row, each.stride, each.offset, f"x{each.node}", "inside"
-                )
-            )
-        width = f"w{function.place}"
-        for k in sums:  # Kahan's, as in the loops
-            total, lost = (
-                function.load(f"{slot}.{k}", "n", width, "0", "inside") for slot in ("sum", "lost")
-            )
-            lines += [
-                f"before_sum = {total}",
-                f"part = x{plan.gradients[Leaf('v', k)]} - {lost}",
-                "total = before_sum + part",
-                function.store(f"sum.{k}", "n", width, "0", "total", "inside"),
-                function.store(
-                    f"lost.{k}", "n", width, "0", "(total - before_sum) - part", "inside"
-                ),
-            ]
-        return function.text(_NUMBERS, (), [f"# {name}", *lines])
 
-    def _leaf(self, function: Function, leaf: Leaf, backward: bool) -> str:
-        plan, where, name = self.plan, function.where, leaf.name
-        match leaf.kind:
-            case "z":
-                stride = where.columns(plan.columns)
-                return function.load("Z", "row + n", stride, where.column(name), "inside")
-            case "x":
-                return function.load("X", "row + n", "I", "0", "inside")
-            case "s":
-                width = where.state_width(name)
-                row = "before + n" if where.is_output(name) else "before_kept + n"
-                return function.load(f"B.{name}", row, width, "0", "inside")
-            case "m":
-                group = next(each for each in plan.maps if name in each.names)
-                left = group.names[: group.names.index(name)]
-                stride = where.result(group.names)
-                slot = f"M.{group.name}"
-                return function.load(slot, "kept + n", stride, where.result(left), "inside")
-            case "y":
-                return function.load("dY", "row + n", f"w{plan.output_width}", "0", "inside")
-            case "g":
-                width = where.state_width(name)
-                parts = [f"G.{name}"]
-                if self.narrow:  # what products gave the step after is not added yet
-                    parts += [f"P.{k}" for k, p in enumerate(plan.products) if p.state == name]
-                return " + ".join(function.load(slot, "n", width, "0", "inside") for slot in parts)
-            case "a":
-                argument = next(each.argument for each in plan.maps if each.name == name)
-                width = f"w{plan.node_widths[argument]}"
-                return function.load(f"dV.{name}", "n", width, "0", "inside")
-        raise AssertionError(leaf)
+def _value(function: Function, leaf: Leaf) -> str:
+    program = function.program
+    view = program.values[leaf]
+    if leaf.kind != "g":
+        return _load(function, view)
+    # With what products have passed on, where that is apart.
+    before, transposed = program.buffers.before[leaf.name], program.transposed
+    of_state = [each for each in program.products if each.source.buffer is before]
+    views = dict.fromkeys([view, *(transposed[each.matrix].into for each in of_state)])
+    return " + ".join(_load(function, each) for each in views)
 
-    def new_states(self) -> list[Step]:
-        plan, where, results = self.plan, self.where, []
-        for (name, place), node in zip(plan.states.items(), plan.new_states, strict=True):
-            row = "row + n" if where.is_output(name) else "kept + n"
-            results.append(Step(node, place, f"S.{name}", f"w{place}", row))
-            if self.narrow:
-                results.append(Step(node, place, f"F.{name}", f"w{place}", "n"))
-        if plan.output is not None:
-            width = f"w{plan.output_width}"
-            results.append(Step(plan.output, plan.output_width, "Y", width, "row + n"))
-        return results
 
-    def gradients(self) -> tuple[list[Step], tuple[str, ...]]:
-        """What the backward pass computes last in a step, and the vectors that it sums up."""
-        plan, where = self.plan, self.where
+def _load(function: Function, view: View) -> str:
+    rows = _ROW_BEFORE if isinstance(view.buffer, Before) else _ROW
+    return function.load(view, rows[view.buffer.rows], "inside")
 
-        stride = where.columns(plan.columns)
-        results = [
-            Step(plan.gradient("z", name), place, "dZ", stride, "row + n", where.column(name))
-            for name, place in plan.columns.items()
-        ]
-        results += [
-            Step(plan.gradient("s", name), place, f"G.{name}", f"w{place}", "n")
-            for name, place in plan.states.items()
-        ]
-        if plan.raw_gradient:
-            raw = plan.gradient("x", "input")
-            results.append(Step(raw, plan.node_widths[raw], "dX", "I", "row + n"))
-        known = summed_rows(plan)
-        return results, tuple(name for name in plan.learned if name not in known)
+
+def _store(function: Function, view: View, value: str) -> str:
+    return function.store(view, _ROW[view.buffer.rows], value, "inside")

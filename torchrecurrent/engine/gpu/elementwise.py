@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from ..program.plan import Plan
+from ..program.buffers import Rows, View
+from ..program.lower import Program, kahan
 from .loop import Loop, backward_loop, forward_loop, hold
 from .scan import NUMBERS, POINTERS, Scan, emit_ends, enter, scan_of
 from .text import Function, Spec, indented
@@ -17,7 +18,7 @@ from .text import Function, Spec, indented
 __all__ = ["emit_loops"]
 
 
-def emit_loops(plan: Plan, real: torch.dtype) -> tuple[str, dict[str, list[Spec]]]:
+def emit_loops(program: Program, real: torch.dtype) -> tuple[str, dict[str, list[Spec]]]:
     """The text, and the kernels of either direction: one for each width.
 
     Where a sequence can be cut into chunks that run side by side, the part ``forward ends`` or
@@ -26,16 +27,16 @@ def emit_loops(plan: Plan, real: torch.dtype) -> tuple[str, dict[str, list[Spec]
     texts: list[str] = []
     found: dict[str, list[Spec]] = {}
     for make in (forward_loop, backward_loop):
-        loops = [make(plan, place) for place in range(len(plan.widths))]
+        loops = [make(program, place) for place in range(len(program.plan.widths))]
         loops = [loop for loop in loops if loop.nodes]
         scans = [scan_of(loop) for loop in loops]
         cut = all(scan is not None for scan in scans)
         for loop, scan in zip(loops, scans, strict=True):
-            function = Function(plan, real, f"{loop.name}_{loop.place}", loop.place)
+            function = Function(program, real, f"{loop.name}_{loop.place}", loop.place)
             texts.append(_text(loop, function, scan if cut else None))
             found.setdefault(loop.name, []).append(function.spec())
             if cut and scan is not None and scan.entries:
-                ends = Function(scan.plan, real, f"{loop.name}_ends_{loop.place}", loop.place)
+                ends = Function(scan.program, real, f"{loop.name}_ends_{loop.place}", loop.place)
                 texts.append(emit_ends(loop, ends, scan))
                 found.setdefault(f"{loop.name} ends", []).append(ends.spec())
         if cut:
@@ -47,19 +48,12 @@ def _text(loop: Loop, function: Function, scan: Scan | None) -> str:
     """The kernel that writes the results."""
     first: dict[str, str] = {}
     body = loop.compute(function, loop.nodes, first)
-    for each in loop.results:
-        line = function.store(
-            each.slot, "row + n", each.stride, each.offset, f"x{each.node}", "active"
-        )
-        body += [line] if each.always else ["if KEEP:", f"    {line}"]
-    for k, (_, node) in enumerate(loop.sums):
-        # Kahan's: over thousands of steps what rounding loses would show
-        body += [
-            f"part = tl.where(active, x{node}, 0.0) - e{k}",
-            f"total = a{k} + part",
-            f"e{k} = (total - a{k}) - part",
-            f"a{k} = total",
-        ]
+    for store in loop.step.stores:
+        line = function.store(store.into, "row + n", f"x{store.node}", "active")
+        body += [line] if loop.always(store) else ["if KEEP:", f"    {line}"]
+    for k, each in enumerate(loop.step.sums):
+        part, total, lost = kahan(f"tl.where(active, x{each.node}, 0.0)", f"a{k}", f"e{k}")
+        body += [f"part = {part}", f"total = {total}", f"e{k} = {lost}", f"a{k} = total"]
     body += hold([(each.register, f"x{each.node}") for each in loop.held])
     starts = loop.starts(function)
     steps = loop.over("begin" if scan else "0", "end" if scan else "T", body, stages="STAGES")
@@ -71,28 +65,27 @@ def _text(loop: Loop, function: Function, scan: Scan | None) -> str:
         *(f"{register} = {value}" for register, value in first.items()),
         *starts,
         *entering,
-        *(f"{letter}{k} = {zeros}" for k in range(len(loop.sums)) for letter in "ae"),
+        *(f"{letter}{k} = {zeros}" for k in range(len(loop.step.sums)) for letter in "ae"),
         *steps,
         *_last(loop, function, scan),
     ]
-    flags = ["STAGES"] if loop.backward else ["KEEP", "STAGES"]
+    flags = ["STAGES"] if loop.name == "backward" else ["KEEP", "STAGES"]
     return function.text(NUMBERS, [*flags, *(["CHUNKED"] if scan else [])], lines, POINTERS)
 
 
 def _last(loop: Loop, function: Function, scan: Scan | None) -> list[str]:
     """Stores what is left in registers after the last step."""
-    always = [each.slot for each in loop.results if each.always]
     # Only the chunk that has the last step knows it.
     mask = "inside & (end == T)" if scan else "inside"
     lines = [
-        function.store(each.last, "n", loop.width, "0", each.register, mask)
+        function.store(View(each.last), "n", each.register, mask)
         for each in loop.held
-        if each.last not in always
+        if each.last.rows is not Rows.STEP  # which has it already
     ]
-    if not loop.backward:
+    if loop.name == "forward":
         return ["if not KEEP:", *indented(lines)] if lines else []
-    row = "chunk * many + n" if scan else "n"
+    row, sums = "chunk * many + n" if scan else "n", loop.program.buffers.sums
     return lines + [
-        function.store(f"sum.{name}", row, loop.width, "0", f"a{k}", "inside")
-        for k, (name, _) in enumerate(loop.sums)
+        function.store(View(sums[each.vector]), row, f"a{k}", "inside")
+        for k, each in enumerate(loop.step.sums)
     ]

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import torch
 
+from ..program.lower import Program, lower
 from ..program.plan import Plan
-from .dense import emit_readouts, emit_steps
+from .dense import carrying, emit_readouts, emit_steps
 from .elementwise import emit_loops
 from .hoisted import is_elementwise
 from .text import Spec
 
-__all__ = ["NARROW", "TritonSource", "computed_in", "emit_triton"]
+__all__ = ["NARROW", "TritonSource", "computed_in", "emit_triton", "lowered"]
 
 #: Stored as they are, computed in float32.
 NARROW = (torch.bfloat16, torch.float16)
@@ -46,16 +47,22 @@ def computed_in(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in NARROW else dtype
 
 
+def lowered(plan: Plan, dtype: torch.dtype) -> Program:
+    """The program of a plan on the GPU, for tensors of one dtype."""
+    program = lower(plan, apart=True)
+    return carrying(program) if dtype in NARROW and not is_elementwise(plan) else program
+
+
 def emit_triton(plan: Plan, dtype: torch.dtype) -> TritonSource:
     """The Triton of a plan for tensors of one dtype."""
-    real = computed_in(dtype)
+    program, real = lowered(plan, dtype), computed_in(dtype)
     if is_elementwise(plan):
-        text, kernels = emit_loops(plan, real)
+        text, kernels = emit_loops(program, real)
         if plan.maps:
-            more, others = emit_readouts(plan, real, dtype in NARROW)
+            more, others = emit_readouts(program, real)
             text, kernels = f"{text}\n\n{more}", kernels | others
     else:
-        text, kernels = emit_steps(plan, real, dtype in NARROW)
+        text, kernels = emit_steps(program, real)
     used = sorted(set(re.findall(r"\btr_\w+", text)))
     imported = _IMPORT.format(functions=",\n    ".join(used)) if used else ""
     return TritonSource(f"{_HEADER}{imported}\n\n{text}", kernels)

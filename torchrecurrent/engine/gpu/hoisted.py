@@ -7,13 +7,16 @@ output needs, such as a readout, after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from torch import Tensor
 
 from ..ir.graph import Leaf
 from ..program.batch import Batch
+from ..program.buffers import Before
+from ..program.lower import Multiply, Program
 from ..program.plan import Plan
-from .products import blocks_of, multiply
+from .products import apply
 
 __all__ = ["add_lifted", "is_elementwise", "lifted_gradients"]
 
@@ -38,24 +41,24 @@ def _maps_read_out(plan: Plan) -> bool:
     return "m" not in kinds(before) and "s" not in kinds([plan.output])
 
 
-def add_lifted(plan: Plan, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
+def add_lifted(program: Program, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
     """Bring all products of an elementwise plan into Z, for all steps at once."""
-    for k, product in enumerate(plan.products):
-        z = tensors["Z"][:, plan.span(product.columns)]
-        blocks = blocks_of(tensors[f"W.{k}"], product.heads).transpose(1, 2)
-        first = tensors[f"S0.{product.state}"]
-        multiply(first, blocks, z[: batch.size], adds=product.adds)
-        if batch.rows > batch.size:
-            inputs = batch.data.flatten(0, -2)[batch.previous_rows()]
-            multiply(inputs, blocks, z[batch.size :], adds=product.adds)
+    for each in program.forward:
+        if isinstance(each, Multiply) and isinstance(each.source.buffer, Before):
+            z, first = each.into.of(tensors[each.into.buffer.name]), each.source.buffer.first
+            apply(each, tensors, tensors[first.name], z[: batch.size])
+            if batch.rows > batch.size:
+                inputs = batch.data.flatten(0, -2)[batch.previous_rows()]
+                apply(each, tensors, inputs, z[batch.size :])
 
 
-def lifted_gradients(plan: Plan, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
+def lifted_gradients(program: Program, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
     """Add what these products pass on to the gradients of the input and of the first states."""
-    for k, product in enumerate(plan.products):
-        dz = tensors["dZ"][:, plan.span(product.columns)]
-        blocks = blocks_of(tensors[f"W.{k}"], product.heads)
-        passed = dz.new_empty(batch.rows, blocks.size(0) * blocks.size(2))
-        multiply(dz, blocks, passed, adds=False)
-        tensors[f"G.{product.state}"] += passed[: batch.size]
-        tensors["dX"].view(batch.rows, -1)[batch.previous_rows()] += passed[batch.size :]
+    for each in program.backward:
+        if isinstance(each, Multiply) and each.adds:  # not one of a map
+            dz = each.source.of(tensors[each.source.buffer.name])
+            passed = dz.new_empty(batch.rows, each.into.units)
+            apply(replace(each, adds=False), tensors, dz, passed)
+            tensors[each.into.buffer.name] += passed[: batch.size]
+            data = tensors[program.buffers.d_data.name].view(batch.rows, -1)
+            data[batch.previous_rows()] += passed[batch.size :]

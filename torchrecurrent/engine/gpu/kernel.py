@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ..program.batch import Batch
-from ..program.buffers import forward_buffers
+from ..program.lower import Average
 from ..program.parameters import Parameters
 from ..program.plan import Plan
 from ..program.weight_gradients import weight_gradients
-from .emit import computed_in, emit_triton
+from .emit import computed_in, emit_triton, lowered
 from .grid import Grid
 from .hoisted import is_elementwise
-from .products import multiply
+from .products import apply
 from .run_dense import Steps
 from .run_elementwise import Loops
 
@@ -34,12 +34,13 @@ class TritonKernel:
     def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
         self.plan, self.dtype, self.real = plan, dtype, computed_in(dtype)
         self.source = emit_triton(plan, dtype)
-        self.parameters = Parameters(plan, dtype.itemsize)
+        self.program = lowered(plan, dtype)
+        self.parameters = Parameters(self.program, dtype.itemsize)
         grid = Grid(plan, self.source)
         self._run = (
-            Loops(plan, grid, self.real)
+            Loops(self.program, grid, self.real)
             if is_elementwise(plan)
-            else Steps(plan, grid, self.real if self.real != dtype else None)
+            else Steps(self.program, grid, self.real if self.real != dtype else None)
         )
 
     def forward(
@@ -54,31 +55,22 @@ class TritonKernel:
 
         Without ``keep`` there is no backward pass: only Z and the output have a row for each step.
         """
-        plan, data, rows = self.plan, batch.data, batch.rows
+        b, data = self.program.buffers, batch.data
         with _alone(data):
-            kept = rows if keep else batch.size
             whole = isinstance(self._run, Loops)
-            tensors = {
-                name: data.new_empty((rows if whole or name == "Z" else kept, width))
-                for name, width in {**plan.scratch(), **self._averages()}.items()
-            }
-            tensors |= forward_buffers(plan, batch, states, keep, Tensor.new_empty)
+            tensors = b.allocate(batch, states, keep, Tensor.new_empty, whole)
             known = tensors | self._given(weights)
-            if plan.inputs:
-                kernel = known["W.input"]
-                into = tensors["Z"][:, : kernel.size(0)]
-                torch.mm(data.flatten(0, -2), kernel.t(), out=into)
+            first = self.program.projection
+            if first is not None:
+                apply(first, known, data.flatten(0, -2), first.into.of(tensors[b.affine.name]))
             self._run.forward(batch, known, constants, keep)
-        return tensors | {name: tensors[name][:, :1].contiguous() for name in self._averages()}
+        narrow = {name: tensors[name][:, :1].contiguous() for name in self._averages()}
+        return tensors | narrow
 
     def _averages(self) -> dict[str, int]:
         """How wide averages are here: the kernels read a number for each unit."""
-        plan = self.plan
-        return {
-            f"M.{each.name}": plan.widths[plan.mapped[each.name]]
-            for each in plan.maps
-            if each.weight is None
-        }
+        found = [each.into for each in self.program.forward if isinstance(each, Average)]
+        return {into.buffer.name: into.units for into in found}
 
     def backward(
         self,
@@ -95,17 +87,13 @@ class TritonKernel:
 
         With ``overwrites`` the gradient of Z takes the place of Z.
         """
-        plan, data = self.plan, batch.data
+        b, data = self.program.buffers, batch.data
         with _alone(data):
-            z, given = tensors["Z"], self._given(weights)
-            work = {"dZ": z if overwrites else torch.empty_like(z), "dY": grad_output}
-            for name, gradient in zip(plan.states, grad_states, strict=True):
-                work[f"G.{name}"] = gradient.to(self.real)
-            for each in plan.maps:
-                width = plan.units(plan.mapped[name] for name in each.names)
-                work[f"dM.{each.name}"] = data.new_empty(batch.rows, width)
-            if plan.raw_gradient:
-                work["dX"] = torch.empty_like(data)
+            z, given = tensors[b.affine.name], self._given(weights)
+            last = [gradient.to(self.real) for gradient in grad_states]
+            work = b.allocate_gradients(batch, z, grad_output, last, Tensor.new_empty, overwrites)
+            if self.plan.raw_gradient:
+                work[b.d_data.name] = torch.empty_like(data)
             wide = {
                 name: tensors[name].expand(-1, width).contiguous()
                 for name, width in self._averages().items()
@@ -113,9 +101,9 @@ class TritonKernel:
             known = {**tensors, **wide, **given, **work}
             sums = self._run.backward(batch, known, constants)
             grads = weight_gradients(
-                plan, self.parameters, batch, tensors, work, weights, sums, _add, self.real
+                self.program, batch, tensors, work, weights, sums, _add, self.real
             )
-            grad_first = [known[f"G.{name}"].to(self.dtype) for name in plan.states]
+            grad_first = [known[each.name].to(self.dtype) for each in b.d_states.values()]
             return (
                 self._data_gradient(batch, given, work, needs_data),
                 {name: gradient.to(self.dtype) for name, gradient in grads.items()},
@@ -124,11 +112,8 @@ class TritonKernel:
 
     def _given(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The parts of the parameters that kernels and products read."""
-        found = {f"W.{each.name}": each.of(weights) for each in self.parameters.dense}
-        for leaf, vector in self.plan.vectors.items():
-            for k, (name, start) in enumerate(vector.sources):
-                found[f"v.{leaf}.{k}"] = weights[name][start:]
-        return found
+        found = {each.slot(): each.of(weights) for each in self.parameters.matrices}
+        return found | {slot: weights[name][row:] for slot, name, row in self.parameters.vectors}
 
     def _data_gradient(
         self,
@@ -137,18 +122,14 @@ class TritonKernel:
         work: Mapping[str, Tensor],
         needs_data: bool,
     ) -> Tensor:
-        plan, data, raw = self.plan, batch.data, work.get("dX")
-        if not plan.inputs or not needs_data:
+        last, data = self.program.data_gradient, batch.data
+        raw = work.get(self.program.buffers.d_data.name)
+        if last is None or not needs_data:
             zeros = torch.zeros_like(data) if needs_data else data.new_zeros(())
             return zeros if raw is None else raw
         gradient = torch.empty_like(data) if raw is None else raw
-        kernel = given["W.input"]
-        multiply(
-            work["dZ"][:, : kernel.size(0)],
-            kernel.unsqueeze(0),
-            gradient.view(batch.rows, -1),
-            adds=raw is not None,
-        )
+        received = last.source.of(work[last.source.buffer.name])
+        apply(last, given, received, gradient.view(batch.rows, -1))
         return gradient
 
 

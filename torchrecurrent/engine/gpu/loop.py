@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..cpu.addresses import Addresses
 from ..ir.graph import Leaf
-from ..program.plan import Plan
+from ..program.buffers import Before, Buffer, Rows, View
+from ..program.lower import Program, Segment, Store, segments_of
+from ..program.names import extent
 from .text import Function, indented
 
-__all__ = ["Held", "Loop", "Result", "backward_loop", "forward_loop", "hold"]
+__all__ = ["Held", "Loop", "backward_loop", "forward_loop", "hold"]
 
 
 @dataclass(frozen=True)
@@ -23,55 +24,34 @@ class Held:
 
     register: str
     leaf: Leaf  # what the step knows it as
-    slot: str  # where its first value is
-    last: str  # where its last value goes
+    first: Buffer  # where its first value is
+    last: Buffer  # where its last value goes
     node: int  # its value after the step
-
-
-@dataclass(frozen=True)
-class Result:
-    """What is written at each step."""
-
-    slot: str
-    stride: str
-    offset: str
-    node: int
-    always: bool = True  # or only if it is kept
 
 
 @dataclass(frozen=True)
 class Loop:
     """A direction, for the units of one width."""
 
-    plan: Plan
+    program: Program
     place: int
-    backward: bool
     held: Sequence[Held]
-    results: Sequence[Result]
-    sums: Sequence[tuple[str, int]] = ()  # learned vectors: a node added up over the steps
+    step: Segment  # what is written, and added up
 
     @property
     def name(self) -> str:
-        return "backward" if self.backward else "forward"
-
-    @property
-    def width(self) -> str:
-        return f"w{self.place}"
+        return self.step.name
 
     @property
     def nodes(self) -> list[int]:
         """All that a step computes."""
-        return [
-            *(each.node for each in self.results),
-            *(each.node for each in self.held),
-            *(node for _, node in self.sums),
-        ]
+        return [*self.step.nodes, *(each.node for each in self.held)]
 
     def over(self, start: str, stop: str, body: Iterable[str], stages: str = "") -> list[str]:
         """A loop over some of the steps, the last of the sequence first if it is backward."""
-        counter = "back" if self.backward else "t"
+        counter = "back" if self.name == "backward" else "t"
         ahead = f", num_stages={stages}" if stages else ""
-        lines = ["t = T - 1 - back"] if self.backward else []
+        lines = ["t = T - 1 - back"] if self.name == "backward" else []
         lines += [*self._rows(), *body]
         return [f"for {counter} in tl.range({start}, {stop}{ahead}):", *indented(lines)]
 
@@ -79,7 +59,7 @@ class Loop:
         """Where the rows of step t begin and, for the backward pass, those of the step before."""
         equal = ["row, active = t * many, inside"]
         ragged = ["row = tl.load(offsets + t)", "active = inside & (n < tl.load(sizes + t))"]
-        if self.backward:
+        if self.name == "backward":
             equal.append("before = tl.maximum(row - many, 0)")
             ragged.append("before = tl.load(offsets + tl.maximum(t - 1, 0))")
         return ["if sizes is None:", *indented(equal), "else:", *indented(ragged)]
@@ -87,7 +67,7 @@ class Loop:
     def starts(self, function: Function) -> list[str]:
         """Loads what is carried into the first step."""
         return [
-            f"{each.register} = {function.load(each.slot, 'n', self.width, '0', 'inside')}"
+            f"{each.register} = {function.load(View(each.first), 'n', 'inside')}"
             for each in self.held
         ]
 
@@ -102,73 +82,55 @@ class Loop:
         return function.compute(nodes, lambda leaf: self._value(function, leaf, first))
 
     def _value(self, function: Function, leaf: Leaf, first: dict[str, str]) -> str:
-        plan, where, row = self.plan, function.where, "row + n"
         for each in self.held:
             if each.leaf == leaf:
                 return each.register
-        match leaf.kind:
-            case "z":
-                stride = where.columns(plan.columns)
-                return function.load("Z", row, stride, where.column(leaf.name), "active")
-            case "x":
-                return function.load("X", row, "I", "0", "active")
-            case "y":
-                return function.load("dY", row, f"w{plan.output_width}", "0", "active")
-            case "a":
-                return function.load(f"dV.{leaf.name}", row, self.width, "0", "active")
-            case "s":  # in the backward pass
-                register = f"f{list(plan.states).index(leaf.name)}"
-                first[register] = function.load(f"S0.{leaf.name}", "n", self.width, "0", "inside")
-                # At the first step these are rows of it, which nobody uses.
-                history = function.load(f"S.{leaf.name}", "before + n", self.width, "0", "active")
-                return f"tl.where(t > 0, {history}, {register})"
-        raise AssertionError(leaf)
+        view = self.program.values[leaf]
+        if not isinstance(view.buffer, Before):
+            return function.load(view, "row + n", "active")
+        # A state, in the backward pass.
+        register = f"f{list(self.program.plan.states).index(leaf.name)}"
+        first[register] = function.load(View(view.buffer.first), "n", "inside")
+        # At the first step these are rows of it, which nobody uses.
+        history = function.load(View(view.buffer.after), "before + n", "active")
+        return f"tl.where(t > 0, {history}, {register})"
+
+    def always(self, store: Store) -> bool:
+        """Whether a value is wanted without gradients too; else it is a state's."""
+        kept = [each.last for each in self.held if each.last.rows is Rows.KEPT]
+        return store.into.buffer not in kept
 
 
-def forward_loop(plan: Plan, place: int) -> Loop:
-    """Carries the states; writes them, and the output if that is none of them."""
-    output = next(iter(plan.states)) if plan.output is None else None
+def forward_loop(program: Program, place: int) -> Loop:
+    """Carries the states; writes them, and what the output needs or, without maps, the output."""
+    b = program.buffers
+    *arguments, last = segments_of(program.forward)
+    states, output = last.stores[: len(b.states)], last.stores[len(b.states) :]
     held = [
-        Held(f"s{k}", Leaf("s", name), f"S0.{name}", f"S.{name}", plan.new_states[k])
-        for k, (name, width) in enumerate(plan.states.items())
-        if width == place
+        Held(f"s{k}", Leaf("s", name), b.first[name], b.states[name], state.node)
+        for k, (name, state) in enumerate(zip(b.states, states, strict=True))
     ]
-    results = [
-        Result(each.last, f"w{place}", "0", each.node, each.leaf.name == output) for each in held
-    ]
-    for each in plan.maps:  # after the loop they give what the output needs
-        if plan.node_widths[each.argument] == place:
-            results.append(Result(f"V.{each.name}", f"w{place}", "0", each.argument))
-    if plan.output is not None and plan.output_width == place and not plan.maps:
-        results.append(Result("Y", f"w{place}", "0", plan.output))
-    return Loop(plan, place, False, held, results)
+    after = [store for each in arguments for store in each.stores] or output
+    return _loop(program, place, held, Segment("forward", [*states, *after]))
 
 
-def backward_loop(plan: Plan, place: int) -> Loop:
+def backward_loop(program: Program, place: int) -> Loop:
     """Carries the gradients of the states; writes those of Z and of the input; adds up others."""
-    where = Addresses(plan)
-    columns = where.columns(plan.columns)
-
-    results = [
-        Result("dZ", columns, where.column(name), plan.gradient("z", name))
-        for name, width in plan.columns.items()
-        if width == place
-    ]
-    if plan.raw_gradient:
-        node = plan.gradient("x", "input")
-        if plan.node_widths[node] == place:
-            results.append(Result("dX", "I", "0", node))
+    b = program.buffers
+    last = segments_of(program.backward)[-1]
+    passed = {each.into.buffer: each.node for each in last.stores}
     held = [
-        Held(f"g{k}", Leaf("g", name), f"G.{name}", f"G0.{name}", plan.gradient("s", name))
-        for k, (name, width) in enumerate(plan.states.items())
-        if width == place
+        Held(f"g{k}", Leaf("g", name), buffer, b.d_first[name], passed[buffer])
+        for k, (name, buffer) in enumerate(b.d_states.items())
     ]
-    sums = [
-        (name, plan.gradients[Leaf("v", name)])
-        for name in plan.learned
-        if plan.vector_width(name) == place
-    ]
-    return Loop(plan, place, True, held, results, sums)
+    stores = [each for each in last.stores if each.into.buffer not in b.d_states.values()]
+    return _loop(program, place, held, Segment("backward", stores, last.sums))
+
+
+def _loop(program: Program, place: int, held: Sequence[Held], step: Segment) -> Loop:
+    """Of all that a step carries and computes, what has one width."""
+    here = [each for each in held if extent(each.first.columns) == f"w{place}"]
+    return Loop(program, place, here, dict(step.by_width()).get(place, Segment(step.name, ())))
 
 
 def hold(values: Sequence[tuple[str, str]]) -> list[str]:

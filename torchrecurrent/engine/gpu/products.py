@@ -7,28 +7,24 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..program.plan import Map
+from ..program.lower import Average, Multiply
 
-__all__ = ["apply_map", "blocks_of", "multiply"]
-
-
-def blocks_of(kernel: Tensor, heads: int) -> Tensor:
-    """The blocks on the diagonal of a kernel: ``(heads, rows / heads, columns)``."""
-    return kernel.view(heads, -1, kernel.size(1))
+__all__ = ["apply"]
 
 
-def apply_map(
-    each: Map, tensors: Mapping[str, Tensor], a: Tensor, into: Tensor, *, transposed: bool
+def apply(
+    each: Multiply | Average, tensors: Mapping[str, Tensor], source: Tensor, into: Tensor
 ) -> None:
-    """Write what a map makes of the rows of ``a``, or its transpose, to ``into``."""
-    if each.weight is None:
-        into.copy_(a.mean(1, keepdim=True).expand_as(into))
+    """Carry out a product on rows of what it reads and writes."""
+    if isinstance(each, Average):
+        into.copy_(source.mean(1, keepdim=True).expand_as(into))
         return
-    blocks = blocks_of(tensors[f"W.map.{each.name}"], each.heads)
-    multiply(a, blocks if transposed else blocks.transpose(1, 2), into, adds=False)
+    kernel = tensors[each.matrix.slot()]
+    blocks = kernel.view(each.matrix.heads, -1, kernel.size(1))
+    _multiply(source, blocks if each.transposed else blocks.transpose(1, 2), into, adds=each.adds)
 
 
-def multiply(a: Tensor, blocks: Tensor, into: Tensor, *, adds: bool) -> None:
+def _multiply(a: Tensor, blocks: Tensor, into: Tensor, *, adds: bool) -> None:
     """Write, or add, the rows of ``a`` times a block-diagonal matrix to ``into``.
 
     Args:

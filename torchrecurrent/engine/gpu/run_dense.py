@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from ..program.batch import Batch
-from ..program.plan import Plan
+from ..program.buffers import Before, Buffer, Type, View
+from ..program.lower import Operation, Program, Segment
 from .cuda_graphs import Graphs
 from .dense import summed_rows
 from .grid import Grid
-from .products import apply_map, blocks_of, multiply
+from .products import apply
 
 __all__ = ["Steps"]
 
@@ -40,144 +41,112 @@ class Steps:
     """The loop over time of a plan with products in it.
 
     Args:
-        plan: of the step.
+        program: of the plan.
         grid: starts its kernels.
         carried: the dtype of states between steps, where it is not that of the tensors.
     """
 
-    def __init__(self, plan: Plan, grid: Grid, carried: torch.dtype | None) -> None:
-        self._plan, self._grid, self._carried = plan, grid, carried
+    def __init__(self, program: Program, grid: Grid, carried: torch.dtype | None) -> None:
+        self._program, self._grid, self._carried = program, grid, carried
         self._graphs = Graphs()
-        self._summed = [name for name in plan.learned if name not in summed_rows(plan)]
+        self._columns = summed_rows(program)
 
     def forward(
         self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float], keep: bool
     ) -> None:
         """Compute the states, the output and what is kept, in place."""
-        plan = self._plan
-        written = _of(tensors, "S", "Y", "Z", "V", "M")
-        fresh = _of(tensors, "S", "Y", "V", "M") if keep else _of(tensors, "Y", "V", "M")
+        b = self._program.buffers
         if self._carried is not None:
-            for name in plan.states:
-                tensors[f"F.{name}"] = tensors[f"S0.{name}"].to(self._carried, copy=True)
+            for first, each in zip(b.first.values(), b.carried.values(), strict=True):
+                tensors[each.name] = tensors[first.name].to(self._carried, copy=True)
 
         def run(known: Tensors) -> None:
             for at in _steps(batch):
-                self._forward_step(at, known, constants, keep)
+                self._step(self._program.forward, at, known, constants, keep)
 
+        maps = [*b.arguments.values(), *b.results.values()]
+        fresh = _names(tensors, b.output, *maps, *(b.states.values() if keep else ()))
+        written = _names(tensors, b.output, *maps, *b.states.values(), b.affine)
         read = [name for name in tensors if name not in fresh]
         self._graphs.run(("forward", keep, *constants), batch, tensors, read, written, run)
-
-    def _forward_step(
-        self, at: _At, known: Tensors, constants: Sequence[float], keep: bool
-    ) -> None:
-        plan, z = self._plan, known["Z"][at.rows]
-        numbers = self._numbers(at, keep)
-        before = {name: self._before(name, at, known, keep) for name in plan.states}
-        for k, product in enumerate(plan.products):
-            state, row = before[product.state]
-            blocks = blocks_of(known[f"W.{k}"], product.heads).transpose(1, 2)
-            into = z[:, plan.span(product.columns)]
-            multiply(state[row : row + at.size], blocks, into, adds=product.adds)
-        if self._carried is None:
-            slots = {f"B.{name}": state for name, (state, _) in before.items()}
-        else:
-            numbers = (*numbers[:3], 0, 0)
-            slots = {f"B.{name}": known[f"F.{name}"] for name in plan.states}
-        here = {**known, **slots}
-        kept = at.rows if keep else slice(0, at.size)
-        for each in plan.maps:
-            self._launch(f"forward {each.name}", here, numbers, constants)
-            argument, result = known[f"V.{each.name}"], known[f"M.{each.name}"]
-            apply_map(each, known, argument[kept], result[kept], transposed=False)
-        self._launch("forward", here, numbers, constants)
 
     def backward(
         self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float]
     ) -> dict[str, Tensor]:
         """Compute dZ, dM and dX, and G in place; the gradients of vectors that are summed here."""
-        plan, like = self._plan, tensors["X"]
-        for each in plan.maps:
-            width = plan.widths[plan.node_widths[each.argument]]
-            tensors[f"dV.{each.name}"] = like.new_empty(batch.size, width)
-        for name in self._summed:
-            width = plan.widths[plan.vector_width(name)]
-            for slot in ("sum", "lost"):
-                zeros = like.new_zeros(batch.size, width, dtype=self._carried or like.dtype)
-                tensors[f"{slot}.{name}"] = zeros
-        if self._carried is not None:
-            for k, product in enumerate(plan.products):
-                width = plan.widths[plan.states[product.state]]
-                tensors[f"P.{k}"] = like.new_zeros(batch.size, width)
+        program, b, like = self._program, self._program.buffers, batch.data
+        summed = [name for name in b.sums if name not in self._columns]
+        pending = b.pending.values() if self._carried is not None else ()
+        of_sums = [each[name] for name in summed for each in (b.sums, b.lost)]
+        for each in (*of_sums, *pending):
+            dtype = self._carried if each.type is Type.SUM else None
+            tensors[each.name] = like.new_zeros(each.shape(batch, True), dtype=dtype)
 
         def run(known: Tensors) -> None:
             for at in reversed(list(_steps(batch))):
-                self._backward_step(at, known, constants)
+                self._step(program.backward, at, known, constants, True)
 
-        written = _of(tensors, "dZ", "dM", "dX", "G", "P", "sum")
-        fresh = _of(tensors, "dZ", "dM", "dX", "dV")
+        made = [b.d_affine, b.d_data, *b.d_results.values()]
+        fresh = _names(tensors, *made, *b.d_arguments.values())
+        written = _names(tensors, *made, *b.d_states.values(), *pending, *b.sums.values())
         read = [name for name in tensors if name not in fresh]
         self._graphs.run(("backward", *constants), batch, tensors, read, written, run)
         if self._carried is not None:
-            for k, product in enumerate(plan.products):
-                tensors[f"G.{product.state}"] += tensors[f"P.{k}"]
-        sums = {name: tensors[f"sum.{name}"].sum(0) for name in self._summed}
-        return sums | self._summed_rows(tensors)
+            for k, product in enumerate(program.plan.products):
+                tensors[b.d_states[product.state].name] += tensors[b.pending[str(k)].name]
+        # Of vectors that are added to what a product gives: sums of that product's gradients.
+        columns = {
+            name: view.of(tensors[view.buffer.name]).sum(0, dtype=self._carried)
+            for name, view in self._columns.items()
+        }
+        return columns | {name: tensors[b.sums[name].name].sum(0) for name in summed}
 
-    def _summed_rows(self, tensors: Tensors) -> dict[str, Tensor]:
-        """The gradients of the vectors that are added to what a product gives."""
-        plan, found = self._plan, {}
-        for name, (kind, part) in summed_rows(plan).items():
-            if kind == "z":
-                rows, left, place = tensors["dZ"], plan.units(plan.before(part)), plan.columns[part]
-            else:
-                each = next(one for one in plan.maps if part in one.names)
-                before = each.names[: each.names.index(part)]
-                rows, place = tensors[f"dM.{each.name}"], plan.mapped[part]
-                left = plan.units(plan.mapped[one] for one in before)
-            found[name] = rows[:, left : left + plan.widths[place]].sum(0, dtype=self._carried)
-        return found
-
-    def _backward_step(self, at: _At, known: Tensors, constants: Sequence[float]) -> None:
-        plan, numbers = self._plan, self._numbers(at, True)
-        slots = {f"B.{name}": self._before(name, at, known, True)[0] for name in plan.states}
-        here = {**known, **slots}
-        for each in reversed(plan.maps):
-            self._launch(f"backward {each.name}", here, numbers, constants)
-            received, passed = known[f"dM.{each.name}"], known[f"dV.{each.name}"]
-            apply_map(each, known, received[at.rows], passed[: at.size], transposed=True)
-        self._launch("backward", here, numbers, constants)
-        dz = known["dZ"][at.rows]
-        for k, product in enumerate(plan.products):
-            blocks = blocks_of(known[f"W.{k}"], product.heads)
-            adds = self._carried is None
-            into = known[f"G.{product.state}" if adds else f"P.{k}"][: at.size]
-            multiply(dz[:, plan.span(product.columns)], blocks, into, adds=adds)
-
-    def _launch(
-        self, name: str, tensors: Tensors, numbers: tuple[int, ...], constants: Sequence[float]
+    def _step(
+        self,
+        operations: Sequence[Operation],
+        at: _At,
+        known: Tensors,
+        constants: Sequence[float],
+        keep: bool,
     ) -> None:
-        self._grid.launch(name, tensors, numbers[0], numbers, constants, {}, warps=4)
+        """The operations of one time step."""
+        b, before = self._program.buffers, at.before or 0
+        numbers = (at.size, at.row, at.row if keep else 0, before, before if keep else 0)
+        slots = {each.name: _before(each, at, known, keep)[0] for each in b.before.values()}
+        if self._carried is not None and operations is self._program.forward:
+            numbers = (*numbers[:3], 0, 0)
+            carried = zip(b.before.values(), b.carried.values(), strict=True)
+            slots = {each.name: known[now.name] for each, now in carried}
+        here = {**known, **slots}
+        for each in operations:
+            if isinstance(each, Segment):
+                self._grid.launch(each.name, here, at.size, numbers, constants, {}, warps=4)
+            else:
+                source, into = (_rows(view, at, known, keep) for view in (each.source, each.into))
+                apply(each, known, source, into)
 
-    def _before(self, state: str, at: _At, known: Tensors, keep: bool) -> tuple[Tensor, int]:
-        """A state before the step, and where its rows begin."""
-        if not keep and not self._is_output(state):
-            return known[f"S.{state}"], 0
-        if at.before is None:
-            return known[f"S0.{state}"], 0
-        return known[f"S.{state}"], at.before
 
-    def _is_output(self, state: str) -> bool:
-        return self._plan.output is None and state == next(iter(self._plan.states))
-
-    def _numbers(self, at: _At, keep: bool) -> tuple[int, ...]:
-        before = at.before or 0
-        return at.size, at.row, at.row if keep else 0, before, before if keep else 0
+def _before(each: Before, at: _At, known: Tensors, keep: bool) -> tuple[Tensor, int]:
+    """A state before the step, and where its rows begin."""
+    if not each.is_long(keep):
+        return known[each.after.name], 0
+    if at.before is None:
+        return known[each.first.name], 0
+    return known[each.after.name], at.before
 
 
-def _of(tensors: Tensors, *kinds: str) -> list[str]:
-    """The names of some kinds of tensors: what stands before the first dot."""
-    return [name for name in tensors if name.split(".")[0] in kinds]
+def _rows(view: View, at: _At, known: Tensors, keep: bool) -> Tensor:
+    """What an operation reads or writes in a step."""
+    buffer = view.buffer
+    if isinstance(buffer, Before):
+        tensor, row = _before(buffer, at, known, keep)
+        return tensor[row : row + at.size]
+    return view.of(known[buffer.name][at.rows if buffer.is_long(keep) else slice(0, at.size)])
+
+
+def _names(tensors: Tensors, *buffers: Buffer) -> list[str]:
+    """The names of those of some buffers that there are."""
+    return [each.name for each in buffers if each.name in tensors]
 
 
 def _steps(batch: Batch) -> Iterator[_At]:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ..program.batch import Batch
-from ..program.plan import Plan
+from ..program.buffers import Before
+from ..program.lower import Program, Segment
 from .grid import Cut, Grid
 from .hoisted import add_lifted, lifted_gradients
-from .products import apply_map
+from .products import apply
 
 __all__ = ["Loops"]
 
@@ -23,25 +24,27 @@ class Loops:
     """The loop over time of a plan without products in it; the counterpart of :class:`.Steps`.
 
     Args:
-        plan: of the step.
+        program: of the step.
         grid: starts its kernels.
         real: the dtype of sums, and of states between chunks.
     """
 
-    def __init__(self, plan: Plan, grid: Grid, real: torch.dtype) -> None:
-        self._plan, self._grid, self._real = plan, grid, real
+    def __init__(self, program: Program, grid: Grid, real: torch.dtype) -> None:
+        self._program, self._grid, self._real = program, grid, real
 
     def forward(
         self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float], keep: bool
     ) -> None:
         """Compute the states, the output and what is kept, in place."""
-        add_lifted(self._plan, batch, tensors)
+        program = self._program
+        add_lifted(program, batch, tensors)
         cut = self._grid.cut("forward", batch.steps, batch.size, batch.data.device)
         self._loop("forward", batch, tensors, constants, cut, {"KEEP": keep})
-        for each in self._plan.maps:
-            argument, result = tensors[f"V.{each.name}"], tensors[f"M.{each.name}"]
-            apply_map(each, tensors, argument, result, transposed=False)
-        if self._plan.maps:
+        for each in program.forward:
+            if not isinstance(each, Segment) and not isinstance(each.source.buffer, Before):
+                source, into = each.source.buffer.name, each.into.buffer.name
+                apply(each, tensors, tensors[source], tensors[into])
+        if program.plan.maps:
             self._rows("readout", batch, tensors, constants)
 
     def backward(
@@ -52,27 +55,29 @@ class Loops:
         Returns:
             The gradients of the learned vectors.
         """
-        plan, sums = self._plan, {}
-        for each in plan.maps:
-            self._rows(f"backward {each.name}", batch, tensors, constants)
-            passed = torch.empty_like(tensors[f"V.{each.name}"])
-            apply_map(each, tensors, tensors[f"dM.{each.name}"], passed, transposed=True)
-            tensors[f"dV.{each.name}"] = passed
-        cut = self._grid.cut("backward", batch.steps, batch.size, batch.data.device)
-        for name in plan.learned:
-            width = plan.widths[plan.vector_width(name)]
-            sums[name] = batch.data.new_empty((cut.chunks * batch.size, width), dtype=self._real)
+        b, like = self._program.buffers, batch.data
+        for each in self._program.backward:
+            if not isinstance(each, Segment):
+                passed = like.new_empty(batch.rows, each.into.units)
+                apply(each, tensors, tensors[each.source.buffer.name], passed)
+                tensors[each.into.buffer.name] = passed
+            elif each.name == "backward":
+                break  # the loop, and products that are taken after it
+            else:
+                self._rows(each.name, batch, tensors, constants)
+        cut = self._grid.cut("backward", batch.steps, batch.size, like.device)
+        rows = cut.chunks * batch.size
         # Memory of its own: other chunks may still have to read the last states'.
-        first = {name: torch.empty_like(tensors[f"G.{name}"]) for name in plan.states}
-        known = {
-            **tensors,
-            **{f"sum.{name}": total for name, total in sums.items()},
-            **{f"G0.{name}": value for name, value in first.items()},
+        more = {
+            each.name: like.new_empty((count, each.units), dtype=self._real)
+            for count, buffers in ((rows, b.sums), (batch.size, b.d_first))
+            for each in buffers.values()
         }
-        self._loop("backward", batch, known, constants, cut, {})
-        tensors.update({f"G.{name}": value for name, value in first.items()})
-        lifted_gradients(plan, batch, tensors)
-        return {name: total.sum(0) for name, total in sums.items()}
+        self._loop("backward", batch, tensors | more, constants, cut, {})
+        for last, first in zip(b.d_states.values(), b.d_first.values(), strict=True):
+            tensors[last.name] = more[first.name]
+        lifted_gradients(self._program, batch, tensors)
+        return {name: more[each.name].sum(0) for name, each in b.sums.items()}
 
     def _rows(
         self, name: str, batch: Batch, tensors: Mapping[str, Tensor], constants: Sequence[float]
@@ -108,7 +113,7 @@ class Loops:
             launch(name, flags, 1)
             return
         for spec in ends:
-            shape = ((cut.chunks - 1) * batch.size, self._plan.widths[spec.place])
+            shape = ((cut.chunks - 1) * batch.size, self._program.plan.widths[spec.place])
             for slot in spec.slots:
                 if slot.startswith("E."):
                     known[slot] = batch.data.new_empty(shape, dtype=self._real)

@@ -16,7 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..ir.affine import Affine, affine
-from ..program.plan import Plan
+from ..program.buffers import Buffer, Rows, Type, View
+from ..program.lower import Program
 from .loop import Loop, hold
 from .text import Function, indented
 
@@ -35,7 +36,7 @@ _MOST_HELD = 4
 class Scan:
     """What a chunk does to what enters it."""
 
-    plan: Plan  # with the nodes of ``step`` in its graph
+    program: Program  # with the nodes of ``step`` in its graph
     step: Affine
 
     @property
@@ -46,11 +47,12 @@ class Scan:
 
 def scan_of(loop: Loop) -> Scan | None:
     """None where what a loop carries is not affine in itself, or is too much."""
-    graph = loop.plan.graph.copy()
+    plan = loop.program.plan
+    graph = plan.graph.copy()
     step = affine(graph, [each.node for each in loop.held], [each.leaf for each in loop.held])
     if step is None or step.size > _MOST_HELD:
         return None
-    return Scan(replace(loop.plan, graph=graph), step)
+    return Scan(replace(loop.program, plan=replace(plan, graph=graph)), step)
 
 
 def emit_ends(loop: Loop, function: Function, scan: Scan) -> str:
@@ -64,10 +66,10 @@ def emit_ends(loop: Loop, function: Function, scan: Scan) -> str:
     body += [f"new_{name} = {value}" for name, value in values]
     body += hold([(name, f"new_{name}") for name, _ in values])
     stores = [
-        function.store(slot, "chunk * many + n", loop.width, "0", name, "inside")
-        for slot, name in [
-            *((_slot(loop, i, j), f"m{i}_{j}") for i, j in scan.entries),
-            *((_slot(loop, i), f"r{i}") for i in range(step.size)),
+        function.store(end, "chunk * many + n", name, "inside")
+        for end, name in [
+            *((_end(loop, i, j), f"m{i}_{j}") for i, j in scan.entries),
+            *((_end(loop, i), f"r{i}") for i in range(step.size)),
         ]
     ]
     lines = [
@@ -100,9 +102,10 @@ def _rest(step: Affine, i: int) -> str:
     return " + ".join(terms)
 
 
-def _slot(loop: Loop, *entry: int) -> str:
+def _end(loop: Loop, *entry: int) -> View:
     """An entry of the chunks' matrices or, with one number, of their vectors."""
-    return ".".join(map(str, ("E", loop.place, *entry)))
+    name = ".".join(map(str, ("E", loop.place, *entry)))
+    return View(Buffer(name, loop.held[0].first.columns, Rows.BATCH, type=Type.SUM))
 
 
 def _bounds() -> list[str]:
@@ -120,8 +123,7 @@ def enter(loop: Loop, function: Function, scan: Scan, first: dict[str, str]) -> 
     nodes = [each.node for each in loop.held]
 
     def end(*entry: int) -> str:
-        slot = _slot(loop, *entry)
-        return function.load(slot, "other * many + n", loop.width, "0", "inside")
+        return function.load(_end(loop, *entry), "other * many + n", "inside")
 
     sums = [
         " + ".join([f"{end(i, j)} * {registers[j]}" for r, j in scan.entries if r == i] + [end(i)])

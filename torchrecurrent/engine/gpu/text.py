@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ..cpu.addresses import Addresses
 from ..ir.graph import Leaf, Node
 from ..ir.operations import OPERATIONS
-from ..program.plan import Plan
+from ..program.buffers import View
+from ..program.lower import Program
+from ..program.names import ONE, Slots, extent
 
 __all__ = ["Function", "Spec", "indented"]
 
@@ -32,21 +33,21 @@ class Function:
     """A kernel while it is being written.
 
     Args:
-        plan: what it computes a part of.
+        program: what it computes a part of.
         real: the dtype that it computes in; what it loads and stores may be narrower.
         name: of the function.
         place: of the width that its tiles divide.
     """
 
-    def __init__(self, plan: Plan, real: torch.dtype, name: str, place: int) -> None:
-        self.plan = plan
+    def __init__(self, program: Program, real: torch.dtype, name: str, place: int) -> None:
+        self.program, self.plan = program, program.plan
         self.real = f"tl.{str(real).removeprefix('torch.')}"
         self.name = name
         self.place = place
-        self.where = Addresses(plan)
+        self.slot = Slots()
 
     def spec(self) -> Spec:
-        return Spec(self.name, tuple(self.where.slots), self.place)
+        return Spec(self.name, tuple(self.slot.names), self.place)
 
     def text(
         self,
@@ -65,7 +66,7 @@ class Function:
         """
         plan, lines = self.plan, list(body)
         exact = "float64" in self.real  # Triton hands floating-point numbers over as float32
-        arguments = [f"p{k},  # {name}" for k, name in enumerate(self.where.slots)]
+        arguments = [f"p{k},  # {name}" for k, name in enumerate(self.slot.names)]
         arguments += [f"{name}," for name in (*pointers, *numbers)]
         arguments += [
             f"c{k}{': tl.constexpr' * exact},  # {name}" for k, name in enumerate(plan.constants)
@@ -88,28 +89,29 @@ class Function:
             ]
         )
 
-    def load(self, slot: str, row: str, stride: str, offset: str, mask: str) -> str:
-        """A tile of a tensor whose rows are ``stride`` apart."""
-        address = f"{self.where.slot(slot)} + ({row}) * ({stride}) + ({offset}) + j"
-        return f"tl.load({address}, {mask}, other=0.0).to({self.real})"
+    def load(self, view: View, row: str, mask: str) -> str:
+        """A tile of some rows."""
+        return f"tl.load({self._address(view, row)}, {mask}, other=0.0).to({self.real})"
 
-    def store(self, slot: str, row: str, stride: str, offset: str, value: str, mask: str) -> str:
-        address = f"{self.where.slot(slot)} + ({row}) * ({stride}) + ({offset}) + j"
-        return f"tl.store({address}, {value}, {mask})"
+    def store(self, view: View, row: str, value: str, mask: str) -> str:
+        return f"tl.store({self._address(view, row)}, {value}, {mask})"
+
+    def _address(self, view: View, row: str) -> str:
+        columns, left = view.buffer.columns, extent(view.before)
+        at = f"({row}) * ({extent(columns)}) + ({left}) + {'0 * j' if columns is ONE else 'j'}"
+        return f"{self.slot(view.buffer.name)} + {at}"
 
     def vectors(self, nodes: Iterable[int]) -> list[str]:
         """Loads the numbers for each unit that ``nodes`` read, summed up."""
-        plan, lines = self.plan, []
-        for node in plan.graph.needed(nodes):
-            leaf = plan.graph.nodes[node].leaf
+        lines = []
+        for node in self.plan.graph.needed(nodes):
+            leaf = self.plan.graph.nodes[node].leaf
             if leaf is None or leaf.kind != "v":
                 continue
-            vector = plan.vectors[leaf.name]
-            at = "0 * j" if vector.scalar else "j"
             parts = [
-                f"tl.load({self.where.slot(f'v.{leaf.name}.{i}')} + {at} + 0 * n, inside, "
-                f"other=0.0).to({self.real})"
-                for i in range(len(vector.sources))
+                f"tl.load({self.slot(each.name)} + {'0 * j' if each.columns is ONE else 'j'} + "
+                f"0 * n, inside, other=0.0).to({self.real})"
+                for each in self.program.buffers.vectors[leaf.name]
             ]
             lines.append(f"x{node} = {' + '.join(parts)}")
         return lines

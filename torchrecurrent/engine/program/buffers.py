@@ -1,49 +1,298 @@
-"""What a forward pass writes to, the same for every kind of kernel."""
+"""What the passes of a plan read and write: each buffer declared once, for every backend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
 
 from torch import Tensor
 
 from .batch import Batch
+from .names import INPUT, ONE, Width
 from .plan import Plan
 
-__all__ = ["forward_buffers"]
+#: Makes an uninitialised tensor like another, of some shape.
+Empty = Callable[[Tensor, Sequence[int]], Tensor]
+
+__all__ = ["Before", "Buffer", "Buffers", "Life", "Rows", "Type", "View"]
 
 
-def forward_buffers(
-    plan: Plan,
-    batch: Batch,
-    states: Sequence[Tensor],
-    keep: bool,
-    empty: Callable[[Tensor, Sequence[int]], Tensor],
-) -> dict[str, Tensor]:
-    """The data, the first states, the states and the output, by the names of the kernels' slots.
+class Rows(Enum):
+    """The rows of a buffer, of which a time step works on those of its sequences.
 
-    ``output`` is what the caller gets: the same memory as the output's rows, laid out as the data.
+    T·N rows are all steps of all sequences; where gradients are not due, KEPT has N rows only.
+    """
+
+    STEP = "T·N"
+    KEPT = "T·N, or N"
+    BATCH = "N"
+    #: One for each slice of the batch, which is a thread's.
+    SLICE = "a slice each"
+    #: The same numbers for all sequences.
+    SHARED = "one for all"
+
+
+class Life(Enum):
+    """How long what a buffer holds is needed."""
+
+    CALLER = "the caller's"
+    BACKWARD = "to the backward pass"
+    PASS = "a pass"
+
+
+class Type(Enum):
+    """What the numbers in a buffer are."""
+
+    DATA = "the input's"
+    #: What is carried from step to step or summed over steps: float32 at least.
+    SUM = "that of sums"
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that kernels know by a name."""
+
+    name: str
+    columns: Width | tuple[Width, ...]  # of one value, or of parts side by side
+    rows: Rows
+    life: Life = Life.PASS
+    type: Type = Type.DATA
+
+    @property
+    def parts(self) -> tuple[Width, ...]:
+        return (self.columns,) if isinstance(self.columns, Width) else self.columns
+
+    @cached_property
+    def units(self) -> int:
+        """How many numbers a row has."""
+        return sum(width.units for width in self.parts)
+
+    def shape(self, batch: Batch, keep: bool) -> tuple[int, int]:
+        """Its rows and columns in a call, with or without a backward pass to come."""
+        return batch.rows if self.is_long(keep) else batch.size, self.units
+
+    def is_long(self, keep: bool) -> bool:
+        """Whether it has rows for each step."""
+        return self.rows is Rows.STEP or (self.rows is Rows.KEPT and keep)
+
+    def part(self, k: int) -> View:
+        """One of its parts; all of it if it is one value."""
+        return View(self) if isinstance(self.columns, Width) else View(self, k, k + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before(Buffer):
+    """A state as it was before the step. It has no memory of its own."""
+
+    first: Buffer  # where it is at the first step
+    after: Buffer  # where it is later: in the rows of the step before
+
+
+@dataclass(frozen=True)
+class View:
+    """Neighbouring parts of a buffer, or all of it."""
+
+    buffer: Buffer
+    start: int | None = None
+    stop: int | None = None
+
+    @property
+    def before(self) -> tuple[Width, ...]:
+        """The parts to the left of it."""
+        return self.buffer.parts[: self.start or 0]
+
+    @property
+    def columns(self) -> Width | tuple[Width, ...]:
+        if self.start is None and self.stop is None:
+            return self.buffer.columns
+        return self.buffer.parts[self.start : self.stop]
+
+    @cached_property
+    def units(self) -> int:
+        return sum(width.units for width in self.buffer.parts[self.start : self.stop])
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The view of rows of its buffer."""
+        if self.start is None and self.stop is None:
+            return tensor
+        left = sum(width.units for width in self.before)
+        return tensor[:, left : left + self.units]
+
+
+class Buffers:
+    """All buffers of a plan.
 
     Args:
         plan: of the step.
-        batch: the sequences.
-        states: the first ones.
-        keep: whether all states are kept for a backward pass. If not, only the output has a row
-            for each step; a state without begins as what it was before the first.
-        empty: makes an uninitialised tensor like another, of some shape.
+        apart: products are taken apart from the emitted code: the input's of all steps at once,
+            so that Z has a row for each in any case, and an average as any other map, with a
+            number for each unit. If not, an average is one number a row, and what is averaged
+            is forgotten after the step.
     """
-    data, rows = batch.data, batch.rows
-    output = empty(data, (*data.shape[:-1], plan.widths[plan.output_width]))
-    history = output.view(rows, output.size(-1))
-    buffers = {"X": data, "output": output}
-    for k, ((name, place), state) in enumerate(zip(plan.states.items(), states, strict=True)):
-        is_output = k == 0 and plan.output is None
-        buffers[f"S0.{name}"] = state
-        if is_output:
-            buffers[f"S.{name}"] = history
-        elif keep:
-            buffers[f"S.{name}"] = empty(data, (rows, plan.widths[place]))
-        else:
-            buffers[f"S.{name}"] = state.clone()
-    if plan.output is not None:
-        buffers["Y"] = history
-    return buffers
+
+    def __init__(self, plan: Plan, apart: bool = False) -> None:
+        widths = [Width(f"w{k}", units) for k, units in enumerate(plan.widths)]
+        columns = tuple(widths[place] for place in plan.columns.values())
+        each_step = Rows.STEP if apart else Rows.KEPT
+        output = widths[plan.output_width]
+        self.data = Buffer("X", INPUT, Rows.STEP, Life.CALLER)
+        self.d_data = Buffer("dX", INPUT, Rows.STEP, Life.CALLER)
+        self.affine = Buffer("Z", columns, each_step, Life.BACKWARD)
+        self.d_affine = Buffer("dZ", columns, each_step)
+        self.d_output = Buffer("dY", output, Rows.STEP, Life.CALLER)
+
+        states = {name: widths[place] for name, place in plan.states.items()}
+        # A state that is the output has a row for each step in any case.
+        shown = next(iter(states)) if plan.output is None else None
+        rows = {name: Rows.STEP if name == shown else Rows.KEPT for name in states}
+
+        def of_each(letter: str, life: Life, type: Type) -> dict[str, Buffer]:
+            return {
+                name: Buffer(f"{letter}.{name}", width, Rows.BATCH, life, type)
+                for name, width in states.items()
+            }
+
+        self.first = of_each("S0", Life.CALLER, Type.DATA)
+        self.states = {
+            name: Buffer(f"S.{name}", width, rows[name], Life.BACKWARD)
+            for name, width in states.items()
+        }
+        self.before = {
+            name: Before(f"B.{name}", width, rows[name], first=first, after=self.states[name])
+            for (name, width), first in zip(states.items(), self.first.values(), strict=True)
+        }
+        self.output = self.states[shown] if shown else Buffer("Y", output, Rows.STEP, Life.CALLER)
+        self.d_states = of_each("G", Life.PASS, Type.SUM)
+        #: Gradients of the first states, where those of the last ones are still read.
+        self.d_first = of_each("G0", Life.PASS, Type.SUM)
+        #: Where the tensors have fewer bits than sums: the states, to be read by the next step;
+        #: and what each product passes on to its state, not added to the gradient yet.
+        self.carried = of_each("F", Life.PASS, Type.SUM)
+        self.pending = {
+            str(k): Buffer(f"P.{k}", states[product.state], Rows.BATCH)
+            for k, product in enumerate(plan.products)
+        }
+
+        self.arguments: dict[str, Buffer] = {}
+        self.results: dict[str, Buffer] = {}
+        self.d_arguments: dict[str, Buffer] = {}
+        self.d_results: dict[str, Buffer] = {}
+        for each in plan.maps:
+            name, argument = each.name, widths[plan.node_widths[each.argument]]
+            parts = tuple(widths[plan.mapped[part]] for part in each.names)
+            passes = each.weight is None  # what is averaged is no part of a kernel's gradient
+            narrow = passes and not apart
+            self.arguments[name] = Buffer(
+                f"V.{name}",
+                argument,
+                Rows.BATCH if narrow else Rows.KEPT,
+                Life.PASS if passes else Life.BACKWARD,
+            )
+            self.results[name] = Buffer(
+                f"M.{name}", ONE if narrow else parts, Rows.KEPT, Life.BACKWARD
+            )
+            self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if narrow else each_step)
+            self.d_arguments[name] = Buffer(f"dV.{name}", ONE if narrow else argument, Rows.BATCH)
+
+        #: By learned vector: the rows of parameters that it is the sum of.
+        self.vectors = {
+            name: [
+                Buffer(f"v.{name}.{k}", ONE if vector.scalar else width, Rows.SHARED, Life.CALLER)
+                for k in range(len(vector.sources))
+            ]
+            for name, vector in plan.vectors.items()
+            for width in [widths[plan.vector_width(name)]]
+        }
+
+        #: Their gradients, summed over steps, and what that lost: each by itself or, a row for
+        #: each slice, all side by side with the sums of one step.
+        learned = {name: widths[plan.vector_width(name)] for name in plan.learned}
+        self.sums, self.lost = (
+            {
+                name: Buffer(f"{word}.{name}", width, Rows.BATCH, type=Type.SUM)
+                for name, width in learned.items()
+            }
+            for word in ("sum", "lost")
+        )
+        widest = Width("widest", max(plan.widths))
+        self.totals = [
+            Buffer(word, (widest,) * len(learned), Rows.SLICE, type=Type.SUM)
+            for word in ("step", "sum", "lost")
+        ]
+
+    @cached_property
+    def scratch(self) -> list[Buffer]:
+        """What a step makes for itself: Z, arguments and results of maps."""
+        maps = zip(self.arguments.values(), self.results.values(), strict=True)
+        return [self.affine, *(buffer for pair in maps for buffer in pair)]
+
+    @cached_property
+    def d_maps(self) -> list[Buffer]:
+        """What maps receive and pass on in the backward pass."""
+        return [*self.d_results.values(), *self.d_arguments.values()]
+
+    @cached_property
+    def kept(self) -> list[Buffer]:
+        """What the backward pass reads besides what the caller has: input, first states, output."""
+        made = [*self.states.values(), *self.scratch]
+        return [each for each in made if each.life is Life.BACKWARD and each is not self.output]
+
+    def allocate(
+        self,
+        batch: Batch,
+        states: Sequence[Tensor],
+        keep: bool,
+        empty: Empty,
+        whole: bool = False,
+    ) -> dict[str, Tensor]:
+        """What a forward pass reads and writes, by name, but for parameters.
+
+        ``output`` is what the caller gets: the memory of the output's rows, laid out as the data.
+
+        Args:
+            batch: the sequences.
+            states: the first ones.
+            keep: whether a backward pass follows. If not, a state that is not the output begins
+                as what it was before the first step.
+            empty: makes tensors.
+            whole: what a step makes for itself has a row for each step in any case.
+        """
+        data, made = batch.data, {}
+        for each in self.scratch:
+            made[each.name] = empty(data, each.shape(batch, keep or whole))
+        for each, state in zip(self.before.values(), states, strict=True):
+            made[each.first.name] = state
+            if each.after is not self.output:
+                after = empty(data, each.shape(batch, keep)) if keep else state.clone()
+                made[each.after.name] = after
+        output = empty(data, (*data.shape[:-1], self.output.units))
+        made |= {self.data.name: data, "output": output}
+        made[self.output.name] = output.view(batch.rows, output.size(-1))
+        return made
+
+    def allocate_gradients(
+        self,
+        batch: Batch,
+        z: Tensor,
+        grad_output: Tensor,
+        grad_states: Sequence[Tensor],
+        empty: Empty,
+        overwrites: bool,
+    ) -> dict[str, Tensor]:
+        """What a backward pass reads and writes besides, by name, but for the input's gradient.
+
+        Args:
+            batch: the sequences.
+            z: of the forward pass.
+            grad_output: the gradient of the output.
+            grad_states: those of the last states, which become those of the first.
+            empty: makes tensors.
+            overwrites: the gradient of Z takes its place.
+        """
+        made = {each.name: empty(batch.data, each.shape(batch, True)) for each in self.d_maps}
+        made[self.d_affine.name] = z if overwrites else empty(z, z.shape)
+        made[self.d_output.name] = grad_output
+        states = zip(self.d_states.values(), grad_states, strict=True)
+        return made | {each.name: gradient for each, gradient in states}

@@ -3,70 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional
 
-from .plan import Plan
+from .lower import Program
 
-__all__ = ["Dense", "Parameters"]
+__all__ = ["Parameters"]
 
 Weights = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Dense:
-    """Rows of a parameter that the loop multiplies with."""
-
-    name: str
-    weight: str
-    start: int
-    rows: int
-    heads: int  # blocks on the diagonal
-
-    def of(self, weights: Weights) -> Tensor:
-        return weights[self.weight][self.start : self.start + self.rows]
-
-
 class Parameters:
-    """Where a plan's kernels and vectors lie in a cell's parameters, worked out once."""
+    """Where a program's matrices and vectors lie in a cell's parameters, worked out once."""
 
-    def __init__(self, plan: Plan, itemsize: int) -> None:
+    def __init__(self, program: Program, itemsize: int) -> None:
         self.itemsize = itemsize
-        inputs = list(plan.columns.values())[: plan.inputs]
-        #: What the loop multiplies with: the input's weight, those of products, those of maps.
-        self.dense = [Dense("input", "weight_ih", 0, plan.units(inputs), 1)] if inputs else []
-        for k, each in enumerate(plan.products):
-            rows = plan.units(plan.columns[name] for name in each.columns)
-            self.dense.append(Dense(str(k), each.weight, each.start, rows, each.heads))
-        for one in plan.maps:
-            if one.weight is not None:
-                rows = plan.units(plan.mapped[name] for name in one.names)
-                self.dense.append(Dense(f"map.{one.name}", one.weight, one.start, rows, one.heads))
+        self.matrices = [each.matrix for each in program.products]
+        #: Of each pointer to the numbers of a vector: its name, the parameter, its first row.
         self.vectors = [
-            (f"v.{leaf}.{k}", name, start * itemsize)
-            for leaf, vector in plan.vectors.items()
-            for k, (name, start) in enumerate(vector.sources)
+            (buffer.name, name, start)
+            for leaf, buffers in program.buffers.vectors.items()
+            for buffer, (name, start) in zip(
+                buffers, program.plan.vectors[leaf].sources, strict=True
+            )
         ]
 
     def addresses(self, weights: Weights) -> dict[str, int]:
         """Of all of them as they are, by the kernel's names."""
         starts = {name: weight.data_ptr() for name, weight in weights.items()}
-        found = {slot: starts[name] + offset for slot, name, offset in self.vectors}
-        for each in self.dense:
+        found = {slot: starts[name] + row * self.itemsize for slot, name, row in self.vectors}
+        for each in self.matrices:
             row = weights[each.weight].size(1) * self.itemsize
-            found[f"W.{each.name}"] = starts[each.weight] + each.start * row
+            found[each.slot()] = starts[each.weight] + each.start * row
         return found
 
     def packed(
         self, weights: Weights, panel: int, needs_data: bool = True, transposed: bool = False
     ) -> dict[str, Tensor]:
         """The kernels as the panels that gemm.c reads."""
-        letter = "B" if transposed else "W"
         return {
-            f"{letter}.{each.name}": pack(each.of(weights), each.heads, panel, transposed)
-            for each in self.dense
+            each.slot(transposed): pack(each.of(weights), each.heads, panel, transposed)
+            for each in self.matrices
             if needs_data or each.name != "input"
         }
 

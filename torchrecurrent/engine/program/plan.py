@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -125,30 +125,3 @@ class Plan:
     def units(self, places: Iterable[int]) -> int:
         """The sum of some widths."""
         return sum(self.widths[place] for place in places)
-
-    def span(self, columns: Sequence[str]) -> slice:
-        """Of neighbouring columns of Z."""
-        left = self.units(self.before(columns[0]))
-        return slice(left, left + self.units(self.columns[name] for name in columns))
-
-    def scratch(self) -> dict[str, int]:
-        """How wide what a step makes for itself is: Z, arguments and results of maps.
-
-        Only the backward pass needs it of more than one step. An average is one number a row.
-        """
-        widths = {"Z": self.units(self.columns.values())}
-        for each in self.maps:
-            widths[f"V.{each.name}"] = self.widths[self.node_widths[each.argument]]
-            units = self.units(self.mapped[name] for name in each.names)
-            widths[f"M.{each.name}"] = 1 if each.weight is None else units
-        return widths
-
-    def kept(self) -> dict[str, int]:
-        """Of the scratch memory what the backward pass reads: all but what only was averaged."""
-        passing = {f"V.{each.name}" for each in self.maps if each.weight is None}
-        return {name: width for name, width in self.scratch().items() if name not in passing}
-
-    def before(self, column: str) -> list[int]:
-        """The places of the widths of the columns to the left of one."""
-        names = list(self.columns)
-        return [self.columns[name] for name in names[: names.index(column)]]

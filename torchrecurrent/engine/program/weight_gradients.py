@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from .batch import Batch
-from .parameters import Dense, Parameters
-from .plan import Plan
+from .buffers import Before
+from .lower import Matrix, Program
 
 __all__ = ["weight_gradients"]
 
@@ -18,8 +18,7 @@ Add = Callable[[Tensor, Tensor, Tensor], None]
 
 
 def weight_gradients(
-    plan: Plan,
-    parameters: Parameters,
+    program: Program,
     batch: Batch,
     tensors: Mapping[str, Tensor],
     work: Mapping[str, Tensor],
@@ -31,8 +30,7 @@ def weight_gradients(
     """One product over all time steps for each kernel; vectors get what was summed for them.
 
     Args:
-        plan: of the step.
-        parameters: where its kernels and vectors lie.
+        program: of the step.
         batch: the sequences.
         tensors: what the forward pass kept.
         work: ``dZ`` and ``dM...``, the gradients of Z and of the results of maps.
@@ -41,23 +39,20 @@ def weight_gradients(
         add: adds a' b to its third argument.
         dtype: of the gradients; left out, that of the parameters.
     """
-    dz = work["dZ"]
     grads = {name: torch.zeros_like(weight, dtype=dtype) for name, weight in weights.items()}
-    dense = {each.name: each for each in parameters.dense}
-    if plan.inputs:
-        rows = dense["input"].rows
-        _add_blocks(dz[:, :rows], batch.data.flatten(0, -2), dense["input"], grads, add)
-    previous = batch.previous_rows()
-    for k, product in enumerate(plan.products):
-        one, left = dense[str(k)], plan.units(plan.before(product.columns[0]))
-        part = dz[:, left : left + one.rows]
-        first, history = tensors[f"S0.{product.state}"], tensors[f"S.{product.state}"]
-        _add_blocks(part[: batch.size], first, one, grads, add)
-        if batch.rows > batch.size:
-            _add_blocks(part[batch.size :], history[previous], one, grads, add)
-    for each in (each for each in plan.maps if each.weight is not None):
-        received, argument = work[f"dM.{each.name}"], tensors[f"V.{each.name}"]
-        _add_blocks(received, argument, dense[f"map.{each.name}"], grads, add)
+    transposed, rows = program.transposed, batch.size
+    for each in program.products:
+        received, buffer = transposed[each.matrix].source, each.source.buffer
+        part = received.of(work[received.buffer.name])
+        if isinstance(buffer, Before):
+            first, history = tensors[buffer.first.name], tensors[buffer.after.name]
+            _add_blocks(part[:rows], first, each.matrix, grads, add)
+            if batch.rows > rows:
+                _add_blocks(part[rows:], history[batch.previous_rows()], each.matrix, grads, add)
+        else:
+            argument = tensors[buffer.name].flatten(0, -2)
+            _add_blocks(part, argument, each.matrix, grads, add)
+    plan = program.plan
     for leaf in plan.learned:
         vector, gradient = plan.vectors[leaf], sums[leaf]
         width = plan.widths[plan.vector_width(leaf)]
@@ -68,11 +63,13 @@ def weight_gradients(
     return grads
 
 
-def _add_blocks(a: Tensor, b: Tensor, dense: Dense, grads: Mapping[str, Tensor], add: Add) -> None:
+def _add_blocks(
+    a: Tensor, b: Tensor, matrix: Matrix, grads: Mapping[str, Tensor], add: Add
+) -> None:
     """Add a' b to the gradient of a kernel, block by block."""
-    total = dense.of(grads)
-    rows, columns = dense.rows // dense.heads, total.size(1)
-    for k in range(dense.heads):
+    total = matrix.of(grads)
+    rows, columns = matrix.rows // matrix.heads, total.size(1)
+    for k in range(matrix.heads):
         part = a[:, k * rows : (k + 1) * rows]
         against = b[:, k * columns : (k + 1) * columns]
         add(part, against, total[k * rows : (k + 1) * rows])

@@ -63,7 +63,7 @@ class _Sequence(torch.autograd.Function):
         with _named(fused.name):
             tensors = forward_pass(fused, batch, weights, states, constants, True)
         results = outputs(fused, batch, tensors, True)
-        kept = [tensors[name] for name in fused.kept]
+        kept = [tensors[each.name] for each in fused.buffers.kept]
         if saved_tensors_are_watched():
             # Nothing may be held besides; so torch itself tells whether the output was changed.
             ctx.seen, output = None, results[0]

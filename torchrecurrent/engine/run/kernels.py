@@ -21,6 +21,7 @@ from ..cpu.kernel import Kernel
 from ..cpu.one_step import OneStep
 from ..gpu.kernel import TritonKernel
 from ..ir.trace import UntraceableError
+from ..program.buffers import Buffers
 from ..program.build import make_plan
 from ..program.outside import Outside
 from ..program.plan import Plan
@@ -58,12 +59,7 @@ class Fused:
         #: The parameters that the kernel takes, in this order, and their shapes.
         self.weights = tuple(weights)
         self.shapes = tuple(weights.values())
-        #: Which of the forward pass's tensors is the output, and what it keeps besides for the
-        #: backward pass, with the width of each.
-        states = {f"S.{name}": plan.widths[place] for name, place in plan.states.items()}
-        self.output = next(iter(states)) if plan.output is None else "Y"
-        widths = {**states, **plan.kept()}
-        self.kept = {name: width for name, width in widths.items() if name != self.output}
+        self.buffers = Buffers(plan)
         self._steps: dict[torch.dtype, OneStep] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
         self._triton: dict[torch.dtype, TritonKernel] = {}

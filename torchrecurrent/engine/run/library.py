@@ -38,7 +38,7 @@ def sequence_operator(
     fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
     check_given(fused, batch, weights, states)
     tensors = forward_pass(fused, batch, weights, states, constants, keep)
-    kept = [tensors[name] for name in fused.kept] if keep else []
+    kept = [tensors[each.name] for each in fused.buffers.kept] if keep else []
     return [*outputs(fused, batch, tensors, keep), *kept]
 
 
@@ -54,10 +54,10 @@ def _(
 ) -> list[Tensor]:
     from .kernels import fused_by_key
 
-    fused = fused_by_key(key)
-    output = data.new_empty((*data.shape[:-1], fused.plan.widths[fused.plan.output_width]))
+    buffers = fused_by_key(key).buffers
+    output = data.new_empty((*data.shape[:-1], buffers.output.units))
     rows = data.numel() // data.size(-1)
-    kept = [data.new_empty((rows, width)) for width in fused.kept.values()] if keep else []
+    kept = [data.new_empty((rows, each.units)) for each in buffers.kept] if keep else []
     return [output, *(torch.empty_like(state) for state in states), *kept]
 
 

@@ -35,19 +35,18 @@ def check_given(
     For calls that don't come from a cell, which checks its own: of the operator, and those whose
     tensors were in the hands of hooks meanwhile.
     """
-    data, plan = batch.data, fused.plan
+    data = batch.data
     lead = data.shape[:-1]
     if batch.sizes is None and (len(lead) != 2 or lead[1] != batch.size):
         raise RuntimeError(f"input: expected shape (T, {batch.size}, I), got {tuple(data.shape)}")
     batch.check_sizes()
-    widths = [plan.widths[place] for place in plan.states.values()]
     check_memory(
         [
             ("input", data, (*lead, fused.input_size)),
             *zip(fused.weights, weights, fused.shapes, strict=True),
             *(
-                (f"state {name}", state, (batch.size, width))
-                for name, state, width in zip(plan.states, states, widths, strict=True)
+                (f"state {name}", state, (batch.size, each.units))
+                for (name, each), state in zip(fused.buffers.first.items(), states, strict=True)
             ),
         ],
         data.dtype,
@@ -70,11 +69,11 @@ def forward_pass(
 
 def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: bool) -> list[Tensor]:
     """The output at all steps, and the states after each sequence's last."""
-    name, last = fused.output, batch.last_rows()
-    final = []
-    for state in fused.plan.states:
-        history = tensors[f"S.{state}"]
-        final.append(history[last].clone() if keep or f"S.{state}" == name else history)
+    last, states = batch.last_rows(), fused.buffers.states.values()
+    final = [
+        tensors[each.name][last].clone() if each.is_long(keep) else tensors[each.name]
+        for each in states
+    ]
     return [tensors["output"], *final]
 
 
@@ -92,14 +91,13 @@ def gradients_of(
 def _check_gradients(
     fused: Fused, batch: Batch, grad_output: Tensor, grad_states: Sequence[Tensor]
 ) -> None:
-    data, plan = batch.data, fused.plan
-    width = plan.widths[plan.output_width]
+    data, b = batch.data, fused.buffers
     check_memory(
         [
-            ("the gradient of the output", grad_output, (*data.shape[:-1], width)),
+            ("the gradient of the output", grad_output, (*data.shape[:-1], b.output.units)),
             *(
-                (f"the gradient of state {name}", grad, (batch.size, plan.widths[place]))
-                for (name, place), grad in zip(plan.states.items(), grad_states, strict=True)
+                (f"the gradient of state {name}", grad, (batch.size, each.units))
+                for (name, each), grad in zip(b.states.items(), grad_states, strict=True)
             ),
         ],
         data.dtype,
@@ -109,14 +107,14 @@ def _check_gradients(
 
 def check_kept(fused: Fused, batch: Batch, output: Tensor, kept: Sequence[Tensor]) -> None:
     """Raise RuntimeError unless the kernel may read what was kept for the backward pass."""
-    data, width = batch.data, fused.plan.widths[fused.plan.output_width]
+    data, b = batch.data, fused.buffers
     where = "kept for the backward pass"
     check_memory(
         [
-            (f"output, {where}", output, (*data.shape[:-1], width)),
+            (f"output, {where}", output, (*data.shape[:-1], b.output.units)),
             *(
-                (f"{name}, {where}", tensor, (batch.rows, each))
-                for (name, each), tensor in zip(fused.kept.items(), kept, strict=True)
+                (f"{each.name}, {where}", tensor, (batch.rows, each.units))
+                for each, tensor in zip(b.kept, kept, strict=True)
             ),
         ],
         data.dtype,
@@ -148,10 +146,10 @@ def backward_pass(
     if made is None:
         tensors = forward_pass(fused, batch, weights, states, constants, True)
     else:
-        tensors = dict(zip(fused.kept, made[1], strict=True))
-        tensors[fused.output] = made[0].flatten(0, -2)
-        tensors |= {f"S0.{name}": s for name, s in zip(fused.plan.states, states, strict=True)}
-        tensors["X"] = batch.data
+        b, (output, kept) = fused.buffers, made
+        buffers = (b.data, *b.first.values(), b.output, *b.kept)
+        given = (batch.data, *states, output.flatten(0, -2), *kept)
+        tensors = {each.name: tensor for each, tensor in zip(buffers, given, strict=True)}
     grad_data, grads, grad_first = _kernel(fused, batch).backward(
         batch,
         tensors,

@@ -1,0 +1,251 @@
+"""The two passes of a plan as data: what each time step does, in order, to which buffers.
+
+Every backend prints, or carries out, these operations; none decides what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from torch import Tensor
+
+from ..ir.graph import Leaf
+from .buffers import Buffers, View
+from .names import Width
+from .plan import Plan
+
+__all__ = [
+    "Average",
+    "Matrix",
+    "Multiply",
+    "Operation",
+    "Program",
+    "Segment",
+    "Store",
+    "Sum",
+    "kahan",
+    "lower",
+    "segments_of",
+]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows of a parameter that a pass multiplies with, and, transposed, the other one."""
+
+    name: str
+    weight: str
+    start: int  # first row of the parameter
+    rows: int
+    heads: int  # blocks on the diagonal
+
+    def slot(self, transposed: bool = False) -> str:
+        """What kernels call it."""
+        return f"{'B' if transposed else 'W'}.{self.name}"
+
+    def of(self, weights: Mapping[str, Tensor]) -> Tensor:
+        return weights[self.weight][self.start : self.start + self.rows]
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """Writes, or adds, rows times a matrix; in the backward pass, times its transpose."""
+
+    matrix: Matrix
+    source: View
+    into: View
+    adds: bool = False
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Average:
+    """Writes the average of each row."""
+
+    source: View
+    into: View
+
+    @property
+    def width(self) -> Width:
+        """Of what is averaged."""
+        (width,) = self.source.buffer.parts
+        return width
+
+
+@dataclass(frozen=True)
+class Store:
+    """Writes the value of a node, unit by unit."""
+
+    node: int
+    place: int  # of its width
+    into: View
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Adds the value of a node to the gradient of a learned vector, over sequences and steps."""
+
+    vector: str
+    node: int
+    place: int  # of its width
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Elementwise operations: what is computed between two products."""
+
+    name: str
+    stores: Sequence[Store]
+    sums: Sequence[Sum] = ()
+
+    @property
+    def _values(self) -> list[Store | Sum]:
+        return [*self.stores, *self.sums]
+
+    @property
+    def nodes(self) -> list[int]:
+        return [each.node for each in self._values]
+
+    def by_width(self) -> Iterator[tuple[int, Segment]]:
+        """Its parts, each of values of one width, by the place of that."""
+        for place in dict.fromkeys(each.place for each in self._values):
+            stores = [each for each in self.stores if each.place == place]
+            yield place, Segment(self.name, stores, [s for s in self.sums if s.place == place])
+
+
+Operation = Multiply | Average | Segment
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a forward and a backward pass do at each time step.
+
+    Attributes:
+        plan: that it is of.
+        buffers: what the operations read and write.
+        values: where the value of a leaf of the step is read.
+        projection: brings the input into Z: at each step before the others, or of all at once.
+        forward: the other operations, in order.
+        backward: likewise; its steps go from the last to the first.
+        data_gradient: of Z, passed on to the input: after the others.
+    """
+
+    plan: Plan
+    buffers: Buffers
+    values: Mapping[Leaf, View]
+    projection: Multiply | None
+    forward: Sequence[Operation]
+    backward: Sequence[Operation]
+    data_gradient: Multiply | None
+
+    @cached_property
+    def products(self) -> list[Multiply]:
+        """Those of the forward pass, that of the input first."""
+        return [each for each in (self.projection, *self.forward) if isinstance(each, Multiply)]
+
+    @cached_property
+    def transposed(self) -> dict[Matrix, Multiply]:
+        """The products of the backward pass, by what they multiply with."""
+        found = (self.data_gradient, *self.backward)
+        return {each.matrix: each for each in found if isinstance(each, Multiply)}
+
+
+def segments_of(operations: Iterable[Operation]) -> list[Segment]:
+    """The segments among operations; the last one of a pass comes after all maps."""
+    return [each for each in operations if isinstance(each, Segment)]
+
+
+def kahan(value: str, total: str, lost: str) -> tuple[str, str, str]:
+    """Kahan's sum: what rounding loses is carried on, since over thousands of steps it would show.
+
+    Args:
+        value: the text of what is added.
+        total: of the sum so far.
+        lost: of what that has lost.
+
+    Returns:
+        The texts of what ``part`` and then ``total`` are to be, and of what is lost after them.
+    """
+    return f"{value} - {lost}", f"{total} + part", f"(total - {total}) - part"
+
+
+def lower(plan: Plan, apart: bool = False) -> Program:
+    """The passes of a plan.
+
+    Args:
+        plan: of the step.
+        apart: products are taken apart from the emitted code, see :class:`.Buffers`.
+    """
+    b = Buffers(plan, apart)
+    owners = {name: (each.name, k) for each in plan.maps for k, name in enumerate(each.names)}
+    values = {
+        Leaf("x", "input"): View(b.data),
+        Leaf("y", "output"): View(b.d_output),
+        **{Leaf("z", name): b.affine.part(k) for k, name in enumerate(plan.columns)},
+        **{Leaf("s", name): View(each) for name, each in b.before.items()},
+        **{Leaf("g", name): View(each) for name, each in b.d_states.items()},
+        **{Leaf("m", name): b.results[owner].part(k) for name, (owner, k) in owners.items()},
+        **{Leaf("a", name): View(each) for name, each in b.d_arguments.items()},
+    }
+    projection = data_gradient = None
+    if plan.inputs:
+        into, received = View(b.affine, None, plan.inputs), View(b.d_affine, None, plan.inputs)
+        matrix = Matrix("input", "weight_ih", 0, into.units, 1)
+        projection = Multiply(matrix, View(b.data), into)
+        data_gradient = Multiply(matrix, received, View(b.d_data), plan.raw_gradient, True)
+    forward: list[Operation] = []
+    backward: list[Operation] = [_gradients(plan, b)]
+    for k, product in enumerate(plan.products):
+        first = list(plan.columns).index(product.columns[0])
+        into = View(b.affine, first, first + len(product.columns))
+        matrix = Matrix(str(k), product.weight, product.start, into.units, product.heads)
+        forward.append(Multiply(matrix, View(b.before[product.state]), into, product.adds))
+        received, passed = replace(into, buffer=b.d_affine), View(b.d_states[product.state])
+        backward.append(Multiply(matrix, received, passed, True, True))
+    for each in plan.maps:
+        argument, into = View(b.arguments[each.name]), View(b.results[each.name])
+        received, passed = View(b.d_results[each.name]), View(b.d_arguments[each.name])
+        store = Store(each.argument, plan.node_widths[each.argument], argument)
+        if each.weight is None:  # an average, which is its own transpose
+            applied: Operation = Average(argument, into)
+            transpose: Operation = Average(received, passed)
+        else:
+            matrix = Matrix(f"map.{each.name}", each.weight, each.start, into.units, each.heads)
+            applied = Multiply(matrix, argument, into)
+            transpose = Multiply(matrix, received, passed, transposed=True)
+        parts = [
+            Store(plan.gradient("m", name), plan.mapped[name], received.buffer.part(k))
+            for k, name in enumerate(each.names)
+        ]
+        forward += [Segment(f"forward {each.name}", [store]), applied]
+        backward = [Segment(f"backward {each.name}", parts), transpose, *backward]
+    forward.append(_results(plan, b))
+    return Program(plan, b, values, projection, forward, backward, data_gradient)
+
+
+def _results(plan: Plan, b: Buffers) -> Segment:
+    """What the forward pass computes last in a step: the new states, and the output."""
+    states = zip(plan.states.values(), plan.new_states, b.states.values(), strict=True)
+    stores = [Store(node, place, View(buffer)) for place, node, buffer in states]
+    if plan.output is not None:
+        stores.append(Store(plan.output, plan.output_width, View(b.output)))
+    return Segment("forward", stores)
+
+
+def _gradients(plan: Plan, b: Buffers) -> Segment:
+    """What the backward pass computes last in a step, but for products."""
+    stores = [
+        Store(plan.gradient("z", name), place, b.d_affine.part(k))
+        for k, (name, place) in enumerate(plan.columns.items())
+    ]
+    stores += [
+        Store(plan.gradient("s", name), place, View(b.d_states[name]))
+        for name, place in plan.states.items()
+    ]
+    if plan.raw_gradient:
+        node = plan.gradient("x", "input")
+        stores.append(Store(node, plan.node_widths[node], View(b.d_data)))
+    sums = [Sum(name, plan.gradient("v", name), plan.vector_width(name)) for name in plan.learned]
+    return Segment("backward", stores, sums)

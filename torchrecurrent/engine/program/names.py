@@ -1,0 +1,45 @@
+"""What emitted code calls widths and pointers, in every language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["INPUT", "ONE", "Slots", "Width", "extent"]
+
+
+@dataclass(frozen=True)
+class Width:
+    """How many numbers lie side by side: a name, since the code serves all sizes, and its value."""
+
+    name: str
+    units: int
+
+
+#: The input's width, which the input itself tells; -1 as in a shape of torch.
+INPUT = Width("I", -1)
+#: One number for a whole row.
+ONE = Width("1", 1)
+
+
+def extent(widths: Width | Iterable[Width]) -> str:
+    """The text of one width, or of the sum of several."""
+    if isinstance(widths, Width):
+        return widths.name
+    counts = Counter(width.name for width in widths)
+    names = sorted(counts, key=lambda name: (len(name), name))  # w2 comes before w10
+    return " + ".join(f"{counts[name]} * {name}" for name in names) or "0"
+
+
+class Slots:
+    """The pointers that a kernel is given, numbered as they are asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, name: str) -> str:
+        """What the code calls the pointer that the launcher knows as ``name``."""
+        if name not in self.names:
+            self.names.append(name)
+        return f"p{self.names.index(name)}"
