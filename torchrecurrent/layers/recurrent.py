@@ -22,13 +22,13 @@ from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from ..published import LayerNames
 from ..saved import rename_torch_keys
 from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
+from .pieces import Marks, Pieces
 from .sequence import Steps, side_by_side
-from .states import first_states, stack_states
+from .states import Stateful, first_states, stack_states
 
 __all__ = ["Recurrent"]
 
 Sequences = Tensor | PackedSequence
-Lengths = Tensor | Sequence[int] | None
 
 
 class Recurrent(nn.Module, LayerNames, OwnForward):
@@ -65,6 +65,12 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         - **lengths**: the number of valid steps of each sequence of a padded input, a
           tensor or list of N integers from 0 to T, in any order. A sequence of length 0 has
           an output of zeros, and keeps its first state.
+        - **mask**: true where a step counts, of torch.bool, ``(T, N)`` or laid out as the input. A
+          masked step changes no state in any layer, and its output is that of the step before
+          it (backwards: after it), or zero where there is none.
+        - **resets**: likewise, true where a sequence begins anew before the step, in all layers,
+          with the state that ``init_hidden`` gives; ``hx`` is for its first piece. It is as if
+          the sequence was cut there, also for the backward direction.
 
     Outputs: output, h_n
         - **output**: ``(T, N, output_size)``, D * H for most cells, laid out as the input; zero
@@ -147,52 +153,70 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         hx: Any = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
+        mask: Tensor | None = None,
+        resets: Tensor | None = None,
     ) -> Any:
         """The outputs at all time steps, and the last states."""
         if is_symbolic(input):
-            return as_leaf(self, input, hx, lengths=lengths)
-        ragged = lengths is not None or isinstance(input, PackedSequence)
+            return as_leaf(self, input, hx, lengths=lengths, mask=mask, resets=resets)
+        marks = Marks(lengths, mask, resets)
+        ragged = marks.any or isinstance(input, PackedSequence)
         if ragged and torch.compiler.is_compiling():
-            return self._run_untraced(input, hx, lengths)
-        return self._run(input, hx, lengths)
+            return self._run_untraced(input, hx, marks)
+        return self._run(input, hx, marks)
 
-    def _run(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
-        steps, batch_size = self._read(input, lengths)
+    def _run(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
+        steps, batch_size = self._read(input, marks)
         cells = self._steppers()
         states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
-        output: Tensor | None = None
+        outputs: list[Steps] = []
         for layer in range(self.num_layers):
-            outputs: list[Steps] = []
+            if layer:
+                steps = self._between(steps, outputs)
+            outputs = []
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
                 source = steps.reversed() if direction else steps
-                data, last = self._run_cell(k, source, states[k])
+                data, last = self._run_cell(k, source, self._begin(cells[k], source, states[k]))
                 outputs.append(source.with_data(data))
-                final.append(last)
-            if layer + 1 == self.num_layers and not self.return_sequences:
-                output = steps.unsort(side_by_side([each.last() for each in outputs]))
-            forward_in_time = (
-                each.reversed() if direction else each for direction, each in enumerate(outputs)
-            )
-            steps = steps.with_data(side_by_side([each.data for each in forward_in_time]))
-            if layer + 1 < self.num_layers and self.dropout:
-                steps = steps.with_data(functional.dropout(steps.data, self.dropout, self.training))
+                final.append(tuple(map(source.end, last)))
         unbatched = batch_size is None
         h_n = stack_states(
             cells,
-            [
-                tuple(row.squeeze(0) if unbatched else steps.unsort(row) for row in rows)
-                for rows in final
-            ],
+            [tuple(row.squeeze(0) if unbatched else row for row in rows) for rows in final],
         )
-        if output is not None:
-            return (output.squeeze(0) if unbatched else output), h_n
-        return self._write(input, steps), h_n
+        if self.return_sequences:
+            return self._write(input, steps, outputs), h_n
+        output = side_by_side([each.last() for each in outputs])
+        return (output.squeeze(0) if unbatched else output), h_n
 
-    def _run_untraced(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
+    def _run_untraced(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
         """Sizes that depend on data are beyond a tracer."""
-        return torch.compiler.disable(self._run)(input, hx, lengths)  # type: ignore[no-any-return]
+        return torch.compiler.disable(self._run)(input, hx, marks)  # type: ignore[no-any-return]
+
+    def _between(self, steps: Steps, outputs: Sequence[Steps]) -> Steps:
+        """What a layer reads of the outputs of the one before it."""
+        data = side_by_side(_forward_in_time(outputs))
+        if self.dropout:
+            data = functional.dropout(data, self.dropout, self.training)
+        return steps.with_data(data)
+
+    def _begin(
+        self, cell: Stateful, steps: Steps, states: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, ...] | None:
+        """The first states of a cell, from those of the caller's sequences."""
+        if states is None:
+            return None
+        if not isinstance(steps, Pieces):
+            return tuple(steps.begin(state, None) for state in states)
+        initial = cell.initial_states((1,), steps.data)
+        if initial is None and steps.anew:
+            raise ValueError(
+                "resets: expected None, since a cell doesn't tell with which state a sequence "
+                "begins anew; pass hx=None, or cut the sequences"
+            )
+        return tuple(map(steps.begin, states, initial or states))
 
     def _run_cell(
         self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
@@ -238,35 +262,36 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             for row, state in zip(last, states, strict=True)
         )
 
-    def _read(self, input: Sequences, lengths: Lengths) -> tuple[Steps, int | None]:
+    def _read(self, input: Sequences, marks: Marks) -> tuple[Steps, int | None]:
         """The input in the loop's form, and the batch size, ``None`` if unbatched."""
         if isinstance(input, PackedSequence):
-            if lengths is not None:
-                raise ValueError("lengths: a PackedSequence has its own, expected None")
+            marks.refuse_packed()
             self._check(input.data)
             steps = Steps.of_packed(input)
             return steps, steps.batch_size
         check_input(type(self).__name__, input, (2, 3), "a Tensor or a PackedSequence")
         self._check(input)
         unbatched = input.dim() == 2
-        if unbatched and lengths is not None:
+        if unbatched and marks.lengths is not None:
             raise ValueError("lengths: an unbatched input is all valid, expected None")
+        marks = marks.laid_out(input, self.batch_first)
         if unbatched:
             input = input.unsqueeze(1)
         elif self.batch_first:
             input = input.transpose(0, 1)
         if input.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        return Steps.of_padded(input, lengths), None if unbatched else input.size(1)
+        return marks.steps(input), None if unbatched else input.size(1)
 
-    def _write(self, input: Tensor | PackedSequence, steps: Steps) -> Tensor | PackedSequence:
+    def _write(self, input: Sequences, steps: Steps, outputs: Sequence[Steps]) -> Sequences:
         """The output laid out as the input was."""
+        parts = _forward_in_time(outputs)
         if isinstance(input, PackedSequence):
-            return steps.to_packed()
-        if input.dim() == 2:
-            return steps.data.squeeze(1)
-        time = 1 if self.batch_first else 0
-        padded = steps.to_padded(input.size(time))
+            return steps.with_data(side_by_side(parts)).to_packed()
+        unbatched, time = input.dim() == 2, 1 if self.batch_first and input.dim() == 3 else 0
+        padded = steps.padded(parts, input.size(time))
+        if unbatched:
+            return padded.squeeze(1)
         return padded.transpose(0, 1) if self.batch_first else padded
 
     def _check(self, input: Tensor) -> None:
@@ -283,7 +308,7 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
     ) -> list[tuple[Tensor, ...] | None]:
         if hx is None:
             return [
-                None if is_own(cell) else cell.initial_states((steps.batch_size,), steps.data)
+                None if is_own(cell) else cell.initial_states((steps.sequences,), steps.data)
                 for cell in cells
             ]
         return first_states(hx, cells, steps, batch_size, self._weight())
@@ -294,11 +319,14 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         hx: Any = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
+        mask: Tensor | None = None,
+        resets: Tensor | None = None,
     ) -> str:
         """Which path would run on this call, and why: one sentence for each cell."""
-        steps, batch_size = self._read(input, lengths)
+        steps, batch_size = self._read(input, Marks(lengths, mask, resets))
         cells = self._steppers()
-        states = self._first_states(hx, cells, steps, batch_size)
+        given = self._first_states(hx, cells, steps, batch_size)
+        states = [self._begin(cell, steps, each) for cell, each in zip(cells, given, strict=True)]
         return "\n".join(
             f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state)}"
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
@@ -357,3 +385,8 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             for name, value in self._cell_options.items()
         ]
         return ", ".join(parts)
+
+
+def _forward_in_time(outputs: Sequence[Steps]) -> list[Tensor]:
+    """The outputs of each direction, whose second is backwards."""
+    return [(each.reversed() if k else each).data for k, each in enumerate(outputs)]

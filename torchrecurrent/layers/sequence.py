@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-__all__ = ["Steps", "side_by_side"]
+__all__ = ["Steps", "checked_lengths", "side_by_side"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Steps:
         """From ``(T, N, I)``; ``lengths`` gives each sequence's number of steps."""
         if lengths is None:
             return cls(input)
-        counts = _checked_lengths(lengths, input.size(0), input.size(1))
+        counts = checked_lengths(lengths, input.size(0), input.size(1))
         empty = int((counts == 0).sum())
         if not empty:
             return cls.of_packed(pack_padded_sequence(input, counts, enforce_sorted=False))
@@ -102,27 +102,38 @@ class Steps:
         return self.with_data(self.data[source])
 
     def last(self) -> Tensor:
-        """The value at each sequence's own last step, ``(N, width)``, longest first.
-
-        It is zero where a sequence has none.
-        """
+        """The value at each sequence's own last step, ``(N, width)``; zero where it has none."""
         if self.sizes is None:
             return self.data[-1]
         _, _, lengths, offsets = self._rows(self.sizes)
         sequences = torch.arange(self.running, device=self.data.device)
         found = self.data[offsets[lengths - 1] + sequences]
-        return functional.pad(found, (0, 0, 0, self.empty)) if self.empty else found
+        return self.end(functional.pad(found, (0, 0, 0, self.empty)) if self.empty else found)
 
-    def sort(self, rows: Tensor) -> Tensor:
-        """Rows ``(N, *)`` in the caller's order, put in ours."""
+    @property
+    def sequences(self) -> int:
+        """How many sequences the caller has."""
+        return self.batch_size
+
+    def begin(self, rows: Tensor, initial: Tensor | None) -> Tensor:
+        """A state as each sequence begins with it, ``(N, *)``, put in our order.
+
+        Args:
+            rows: those of the caller.
+            initial: ``(1, *)``, that of a sequence that begins anew; ``None`` if none does.
+        """
         return rows if self.sorted_indices is None else rows[self.sorted_indices]
 
-    def unsort(self, rows: Tensor) -> Tensor:
-        """Rows ``(N, *)`` in our order, put in the caller's."""
+    def end(self, rows: Tensor) -> Tensor:
+        """A value at the end of each sequence ``(N, *)``, in our order, put in the caller's."""
         return rows if self.unsorted_indices is None else rows[self.unsorted_indices]
 
+    def padded(self, parts: Sequence[Tensor], total_length: int) -> Tensor:
+        """The outputs of all directions, as :meth:`to_padded`."""
+        return self.with_data(side_by_side(parts)).to_padded(total_length)
 
-def _checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
+
+def checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
     counts = torch.as_tensor(lengths, device="cpu")
     if counts.is_floating_point() or counts.dtype == torch.bool:
         raise TypeError(f"lengths should hold integers, got: {counts.dtype}")

@@ -101,8 +101,8 @@ def first_states(
         weight: dtype and device must agree with it.
 
     Returns:
-        For each cell its states ``(N, width)`` in the order of ``steps``, N = 1 if
-        unbatched; ``None`` for a cell that makes its own.
+        For each cell its states ``(N, width)``, N = 1 if unbatched; ``None`` for a cell that makes
+        its own.
 
     Raises:
         TypeError: a tensor where a tuple is due, or the reverse.
@@ -112,9 +112,7 @@ def first_states(
     call = _Call(batch_size, steps.data, weight)
     rows = [None] * len(cells) if hx is None else _unstacked(hx, cells, call)
     return [
-        cell.initial_states((steps.batch_size,), steps.data)
-        if states is None
-        else tuple(steps.sort(state) for state in states)
+        cell.initial_states((steps.sequences,), steps.data) if states is None else states
         for cell, states in zip(cells, rows, strict=True)
     ]
 

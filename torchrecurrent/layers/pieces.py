@@ -1,0 +1,221 @@
+"""Sequences that are cut at resets and skip masked steps, as a batch of their pieces.
+
+A sequence that begins anew at some step computes nothing that it would not if it were cut there. So
+the pieces become a ragged batch, whose rows all cells of a stack work on as on any other, by the
+kernel where there is one; what they make is laid out afterwards as the input was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .sequence import Steps, checked_lengths, side_by_side
+
+__all__ = ["Marks", "Pieces"]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Where the steps of T x N are in the rows of the pieces, and where each sequence begins."""
+
+    shape: tuple[int, int]
+    #: The row of each step, and of a masked one that of the step before it; after it, backwards.
+    rows: tuple[Tensor, Tensor]
+    #: The steps that have no such row, where there may be any: their output is zero.
+    none: tuple[Tensor, Tensor] | None
+    #: The piece, in the order of rows, with which a sequence begins; ends, backwards.
+    entry: tuple[Tensor, Tensor]
+    #: The sequence that begins with a piece; N if none does.
+    owner: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Pieces(Steps):
+    """The steps of the pieces; a sequence of :class:`Steps` is a piece."""
+
+    cut: _Cut | None = None
+    backward: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        input: Tensor,
+        lengths: Tensor | None,
+        mask: Tensor | None,
+        resets: Tensor | None,
+    ) -> Pieces:
+        """From ``(T, N, I)``.
+
+        Args:
+            input: padded.
+            lengths: N numbers of steps; left out, all are valid.
+            mask: ``(T, N)``, true where a step counts; left out, all do.
+            resets: ``(T, N)``, true where a sequence begins anew before the step.
+        """
+        T, N, device = input.size(0), input.size(1), input.device
+        time = torch.arange(T, device=device).unsqueeze(1)
+        within = torch.ones(T, N, dtype=torch.bool, device=device)
+        if lengths is not None:
+            within = time < lengths.to(device)
+        valid = within if mask is None else within & mask
+        begun = torch.zeros(T, N, dtype=torch.int64, device=device)
+        if resets is not None:
+            begun = (resets & within).cumsum(0)
+        count = begun[-1] + 1
+        start = count.cumsum(0) - count
+        # Sequence by sequence, and each in time, so that the steps of a piece are neighbours.
+        chosen = valid.T.flatten()
+        piece = (start + begun).T.flatten()[chosen]
+        step = (time * N + torch.arange(N, device=device)).T.flatten()[chosen]
+        steps_of = torch.bincount(piece, minlength=int(count.sum()))
+        order = torch.argsort(steps_of, descending=True, stable=True)
+        rank = torch.argsort(order)
+        sizes = len(steps_of) - torch.bincount(steps_of).cumsum(0)[:-1]
+        offsets = sizes.cumsum(0) - sizes
+        place = torch.arange(len(piece), device=device) - (steps_of.cumsum(0) - steps_of)[piece]
+        row = offsets[place] + rank[piece]
+        source = torch.empty_like(row)
+        source[row] = step
+        rows = torch.zeros(T * N, dtype=torch.int64, device=device)
+        rows[step] = row
+        rows = rows.view(T, N)
+        before, after = _carried(valid, time)
+        shown = rows.gather(0, before.clamp(min=0)), rows.gather(0, after.clamp(max=T - 1))
+        none = None
+        if mask is not None or lengths is not None:
+            none = (before < 0) | ~within, (after >= T) | ~within
+        first, last = rank[start], rank[start + count - 1]
+        sequences = torch.arange(N, device=device)
+        owners = torch.full((2, len(rank)), N, device=device)
+        owners[0, first] = owners[1, last] = sequences
+        cut = _Cut((T, N), shown, none, (first, last), (owners[0], owners[1]))
+        empty = int((steps_of == 0).sum())
+        data = input.flatten(0, 1)[source]
+        return cls(data, sizes.cpu(), order, rank, empty, cut)
+
+    def reversed(self) -> Steps:
+        other = super().reversed()
+        assert isinstance(other, Pieces)
+        return replace(other, backward=not self.backward)
+
+    @property
+    def anew(self) -> bool:
+        """Whether a sequence begins anew somewhere."""
+        return self.batch_size > self.sequences
+
+    @property
+    def sequences(self) -> int:
+        return self._cut.shape[1]
+
+    @property
+    def _cut(self) -> _Cut:
+        assert self.cut is not None
+        return self.cut
+
+    def begin(self, rows: Tensor, initial: Tensor | None) -> Tensor:
+        assert initial is not None
+        return torch.cat([rows, initial.to(rows.dtype)])[self._cut.owner[self.backward]]
+
+    def end(self, rows: Tensor) -> Tensor:
+        return rows[self._cut.entry[not self.backward]]
+
+    def last(self) -> Tensor:
+        if self.backward:  # the rows are those of steps that go forward
+            return self._laid_out(self.reversed().data, 1, 0)
+        return self._laid_out(self.data, 0, -1)
+
+    def padded(self, parts: Sequence[Tensor], total_length: int) -> Tensor:
+        return side_by_side([self._laid_out(part, k) for k, part in enumerate(parts)])
+
+    def _laid_out(self, data: Tensor, backward: int, time: int | slice = slice(None)) -> Tensor:
+        """The steps of all sequences, or one of each; a masked one has the output before it."""
+        cut = self._cut
+        if not len(data):
+            return data.new_zeros((*cut.rows[0][time].shape, data.size(-1)))
+        output = data[cut.rows[backward][time]]
+        if cut.none is None:
+            return output
+        return output.masked_fill(cut.none[backward][time].unsqueeze(-1), 0.0)
+
+
+def _carried(valid: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each step the last valid one up to it, or -1; and the first from it on, or T."""
+    T = len(valid)
+    before = torch.where(valid, time, -1).cummax(0).values
+    after = torch.where(valid, time, T).flip(0).cummin(0).values.flip(0)
+    return before, after
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What a call says of single steps."""
+
+    lengths: Tensor | Sequence[int] | None = None
+    mask: Tensor | None = None
+    resets: Tensor | None = None
+
+    @property
+    def any(self) -> bool:
+        return not (self.lengths is None and self.mask is None and self.resets is None)
+
+    def refuse_packed(self) -> None:
+        """Raise ValueError if there are any, as the steps are those of a PackedSequence."""
+        if self.lengths is not None:
+            raise ValueError("lengths: a PackedSequence has its own, expected None")
+        for name, value in (("mask", self.mask), ("resets", self.resets)):
+            if value is not None:
+                raise ValueError(
+                    f"{name}: expected None with a PackedSequence; pass padded input with lengths"
+                )
+
+    def laid_out(self, input: Tensor, batch_first: bool) -> Marks:
+        """The same, ``(T, N)`` each, checked.
+
+        Args:
+            input: as the caller has it.
+            batch_first: how that is laid out.
+        """
+        mask, resets = (
+            None if value is None else _checked(name, value, input)
+            for name, value in (("mask", self.mask), ("resets", self.resets))
+        )
+
+        def turned(value: Tensor | None) -> Tensor | None:
+            if value is None or input.dim() == 2:
+                return value if value is None else value.unsqueeze(1)
+            return value.T if batch_first else value
+
+        return Marks(self.lengths, turned(mask), turned(resets))
+
+    def steps(self, input: Tensor) -> Steps:
+        """The steps of ``input``, ``(T, N, I)``."""
+        if self.mask is None and self.resets is None:
+            return Steps.of_padded(input, self.lengths)
+        lengths = self.lengths
+        if lengths is not None:
+            lengths = checked_lengths(lengths, input.size(0), input.size(1))
+        return Pieces.of(input, lengths, self.mask, self.resets)
+
+
+def _checked(name: str, value: object, input: Tensor) -> Tensor:
+    """A truth value for each step of each sequence.
+
+    Raises:
+        TypeError: it is no tensor of truth values.
+        ValueError: a wrong shape or device.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} should be a Tensor, got: {type(value).__name__}")
+    if value.dtype != torch.bool:
+        raise TypeError(f"{name} should be a Tensor of torch.bool, got: {value.dtype}")
+    if value.shape != input.shape[:-1]:
+        raise ValueError(
+            f"{name}: expected shape {tuple(input.shape[:-1])}, got {tuple(value.shape)}"
+        )
+    if value.device != input.device:
+        raise ValueError(f"{name}: expected device {input.device}, got {value.device}")
+    return value
