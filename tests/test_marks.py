@@ -239,7 +239,10 @@ def test_a_cell_that_does_not_tell_its_first_state() -> None:
     hx = torch.randn(1, N, 3)
     output, _ = layer(x, hx, mask=mask)
     assert_same(output[-1], hx[0] + (x * mask.unsqueeze(-1)).sum(0), 1e-5)  # float32, seven sums
+    resets[0] = False
     layer(x, resets=resets)
+    with pytest.raises(ValueError, match="resets: expected a step in each piece, since Summing"):
+        layer(x, resets=torch.ones(T, N, dtype=torch.bool))
     with pytest.raises(ValueError, match="resets: expected None, since a cell doesn't tell"):
         layer(x, hx, resets=resets)
 

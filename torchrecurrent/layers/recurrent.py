@@ -248,9 +248,12 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         if states is None and is_own(cell):
             states = cell.initial_states((steps.batch_size,), steps.data)
         if states is None:
+            wanted = "lengths: expected numbers from 1"
+            if isinstance(steps, Pieces):
+                wanted = "resets: expected a step in each piece"
             raise ValueError(
-                f"lengths: expected numbers from 1, since {type(cell).__name__} doesn't tell the "
-                "state of a sequence without steps; pass hx"
+                f"{wanted}, since {type(cell).__name__} doesn't tell the state of a sequence "
+                "without steps; pass hx"
             )
         if not running:
             width = self._steppers()[k].output_size
