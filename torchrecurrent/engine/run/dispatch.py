@@ -36,6 +36,7 @@ __all__ = [
     "Cell",
     "backend",
     "choose",
+    "compiled_kind",
     "explain",
     "kernel_source",
     "key_while_compiling",
@@ -194,10 +195,16 @@ def kernel_source(
     raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
 
 
-def no_kernel(cell: BaseRecurrentCell) -> str:
-    """Why no kernel can run a cell, whatever the call; empty if one can."""
+def compiled_kind() -> Backend | None:
+    """The kernels that would run a call now; ``None``: the reference was chosen."""
+    chosen = _current()
+    return None if chosen == "reference" else _kind(chosen)
+
+
+def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
+    """Why no kernel in C can run a cell, whatever the call; empty if one can."""
     try:
-        found = cell.no_kernel or fused(cell)
+        found = cell.no_kernel or _no_dtype(dtype) or fused(cell)
     except StepError as error:
         return str(error)
     return found if isinstance(found, str) else ""
@@ -230,6 +237,11 @@ def _no_device(device: torch.device) -> str:
     return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
 
 
+def _no_dtype(dtype: torch.dtype) -> str:
+    """Why no kernel takes a dtype; empty if one does."""
+    return "" if dtype in (*REALS, *NARROW) else f"there is no kernel for {dtype}"
+
+
 def _kernel_of(
     cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device, kind: Backend
 ) -> Fused | str:
@@ -238,8 +250,8 @@ def _kernel_of(
         return cell.no_kernel
     if sys.platform == "win32":
         return "there are no kernels on Windows yet"
-    if dtype not in (*REALS, *NARROW):
-        return f"there is no kernel for {dtype}"
+    if reason := _no_dtype(dtype):
+        return reason
     if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason
     found = fused(cell)
