@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,8 +240,11 @@ def test_where_as_a_method_of_a_value() -> None:
     assert_same(found[0], found[1])
 
 
-def test_without_a_compiler_one_warning_and_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_one_warning_and_the_reference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("CC", "/no/such/compiler")
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path))  # nor a kernel made before
     layer = LSTM(3, 41)  # of a size for which this process has no kernel yet
     x = torch.randn(4, 2, 3)
     with pytest.warns(UserWarning, match="runs without fused kernels: CC is '/no/such/compiler'"):

@@ -1,4 +1,4 @@
-"""The size of the cache: what was not used for longest goes first, and nothing that is being read."""
+"""The size of the cache: what was not used for longest goes first, nothing that is being read."""
 
 from __future__ import annotations
 
