@@ -10,7 +10,7 @@ OUT ?= build/studies
 SMALL := --set validation_size=1000 --set test_size=10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-zig lint types docs docs-test bench bench-all studies smoke clean
+.PHONY: help demo test test-zig cross lint types docs docs-test bench bench-all studies smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -28,6 +28,9 @@ test-zig: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## run some of the engin
 	PATH=$(CURDIR)/build/zig/bin CC= TORCHRECURRENT_CACHE_DIR=$(CURDIR)/build/zig/kernels \
 	$(CURDIR)/$(BIN)/python -m pytest tests/test_zig.py tests/test_engine.py \
 	-k "test_zig or test_threads or (test_equals_the_reference and 2-3-17) or (test_nan_and_infinity and -inf)"
+
+cross: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## compile the kernels for other systems, and run them by qemu and Wine where these are
+	$(BIN)/python -m tests.cross $(CROSS)
 
 lint: $(VENV)/test ## check style
 	$(BIN)/ruff check .

@@ -179,6 +179,12 @@ def test_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache.directory() == tmp_path / "xdg" / "torchrecurrent"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cache.directory() == tmp_path / "Library" / "Caches" / "torchrecurrent"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    assert cache.directory() == tmp_path / "AppData" / "Local" / "torchrecurrent" / "Cache"
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert cache.directory() == tmp_path / "local" / "torchrecurrent" / "Cache"
+    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", "~/mine")
     assert cache.directory() == tmp_path / "mine"
 

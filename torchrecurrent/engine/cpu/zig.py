@@ -25,9 +25,9 @@ INSTALL = 'pip install "torchrecurrent[compiler]"'
 #: Its own variables: what it keeps for all that it compiles, and for one project.
 _SHARED, _OWN = "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"
 
-#: Seconds for the first call, which takes 4 to 20 where the machine has nothing else to do.
+#: Seconds for the first call: 4 to 20 on Linux, 65 for Windows' libraries, on an idle machine.
 _FIRST_LIMIT = 300.0
-_FIRST = "Zig makes the libraries that it links with, once on this machine, in up to a minute"
+_FIRST = "Zig makes the libraries that it links with, once on this machine, in a minute or two"
 
 
 def zig_command() -> list[str] | None:

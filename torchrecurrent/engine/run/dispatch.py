@@ -83,7 +83,7 @@ def backend(name: Backend) -> Iterator[None]:
 
     ``"c"`` is the kernel on the CPU, ``"triton"`` that on the GPU; either raises RuntimeError
     where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
-    kernels for the GPU have not run on one yet. With ``TRITON_INTERPRET=1`` in the environment
+    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be asked for. With ``TRITON_INTERPRET=1`` in the environment
     since before Triton was imported, ``"triton"`` runs on the CPU too, slowly. Outside any block
     the environment variable ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and
     :func:`torch.export.export` keep what was chosen when they traced.
@@ -196,9 +196,9 @@ def kernel_source(
 
 
 def compiled_kind() -> Backend | None:
-    """The kernels that would run a call now; ``None``: the reference was chosen."""
+    """The kernels that would run a call now; ``None``: the reference would."""
     chosen = _current()
-    return None if chosen == "reference" else _kind(chosen)
+    return None if chosen == "reference" or _no_system() else _kind(chosen)
 
 
 def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
@@ -237,6 +237,13 @@ def _no_device(device: torch.device) -> str:
     return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
 
 
+def _no_system() -> str:
+    """Why this system's kernels have to be asked for; empty if they haven't."""
+    if sys.platform != "win32" or _current() == "c":
+        return ""
+    return "on Windows the kernels have run without Python only; backend('c') chooses them"
+
+
 def _no_dtype(dtype: torch.dtype) -> str:
     """Why no kernel takes a dtype; empty if one does."""
     return "" if dtype in (*REALS, *NARROW) else f"there is no kernel for {dtype}"
@@ -248,9 +255,7 @@ def _kernel_of(
     """What would run a cell by one kind of kernel, whatever the call, or why nothing does."""
     if cell.no_kernel:
         return cell.no_kernel
-    if sys.platform == "win32":
-        return "there are no kernels on Windows yet"
-    if reason := _no_dtype(dtype):
+    if reason := _no_system() or _no_dtype(dtype):
         return reason
     if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason
