@@ -324,7 +324,7 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             dtype: of the input; left out, that of the parameters.
 
         Returns:
-            One sentence for each cell: that it has its kernel, or why it can have none.
+            A sentence for each cell, that it has its kernel or why it can have none.
 
         Raises:
             RuntimeError: there is no compiler, or it failed.

@@ -83,10 +83,11 @@ def backend(name: Backend) -> Iterator[None]:
 
     ``"c"`` is the kernel on the CPU, ``"triton"`` that on the GPU; either raises RuntimeError
     where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
-    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be asked for. With ``TRITON_INTERPRET=1`` in the environment
-    since before Triton was imported, ``"triton"`` runs on the CPU too, slowly. Outside any block
-    the environment variable ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and
-    :func:`torch.export.export` keep what was chosen when they traced.
+    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be asked for.
+    With ``TRITON_INTERPRET=1`` in the environment since before Triton was imported, ``"triton"``
+    runs on the CPU too, slowly. Outside any block the environment variable
+    ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
+    what was chosen when they traced.
 
     Raises:
         ValueError: an unknown name.
