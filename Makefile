@@ -10,7 +10,7 @@ OUT ?= build/studies
 SMALL := --set validation_size=1000 --set test_size=10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs docs-test bench bench-all studies smoke clean
+.PHONY: help demo test test-zig cross lint types docs docs-test bench bench-all studies smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -21,6 +21,16 @@ demo: $(VENV)/studies ## learn two real tasks with BRC and nBRC beside LSTM and 
 test: $(VENV)/test $(VENV)/studies ## run the tests
 	$(BIN)/python -m torchrecurrent.catalog.stubs
 	$(BIN)/python -m pytest
+
+# Every cell once in either precision, and no compiler but Zig's.
+test-zig: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## run some of the engine's tests with the compiler of the extra
+	rm -rf build/zig && mkdir -p build/zig/bin
+	PATH=$(CURDIR)/build/zig/bin CC= TORCHRECURRENT_CACHE_DIR=$(CURDIR)/build/zig/kernels \
+	$(CURDIR)/$(BIN)/python -m pytest tests/test_zig.py tests/test_engine.py \
+	-k "test_zig or test_threads or (test_equals_the_reference and 2-3-17) or (test_nan_and_infinity and -inf)"
+
+cross: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## compile the kernels for other systems, and run them by qemu and Wine where these are
+	$(BIN)/python -m tests.cross $(CROSS)
 
 lint: $(VENV)/test ## check style
 	$(BIN)/ruff check .
@@ -65,6 +75,6 @@ clean: ## remove what the other commands made
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/studies $(VENV)/test $(VENV)/docs: $(VENV)/%: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/studies $(VENV)/test $(VENV)/docs $(VENV)/compiler: $(VENV)/%: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[$*]'
 	@touch $@

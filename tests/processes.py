@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import _thread
 import os
+import pty
 import signal
 import subprocess
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-__all__ = ["in_background", "in_foreground", "interrupt", "interrupt_this", "status_of_child"]
+__all__ = [
+    "at_terminal",
+    "in_background",
+    "in_foreground",
+    "interrupt",
+    "interrupt_this",
+    "status_of_child",
+    "without_compiler",
+]
 
 
 @contextmanager
@@ -52,6 +63,43 @@ def interrupt_this() -> None:
     if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL, None):
         raise RuntimeError("SIGINT is not handled here; press Ctrl-C within in_foreground()")
     _thread.interrupt_main()
+
+
+def at_terminal(command: list[str], environment: dict[str, str]) -> tuple[str, str]:
+    """What a process says on the terminal that is its stderr, and what it prints elsewhere."""
+    ours, theirs = pty.openpty()
+    said = bytearray()
+
+    def listen() -> None:
+        try:
+            while piece := os.read(ours, 1000):
+                said.extend(piece)
+        except OSError:  # so Linux says that the other end is closed
+            pass
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(theirs)
+        listener.join(timeout=30)
+        os.close(ours)
+    return said.decode().replace("\r\n", "\n"), done.stdout
+
+
+def without_compiler(folder: Path) -> dict[str, str]:
+    """Variables of a process that finds no compiler: none on PATH, and no ziglang to import."""
+    (folder / "sitecustomize.py").write_text('import sys; sys.modules["ziglang"] = None\n')
+    return {"PATH": str(folder), "CC": "", "PYTHONPATH": str(folder)}
 
 
 def status_of_child(work: Callable[[], bool], seconds: int = 60) -> int:

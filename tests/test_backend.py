@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,8 +240,11 @@ def test_where_as_a_method_of_a_value() -> None:
     assert_same(found[0], found[1])
 
 
-def test_without_a_compiler_one_warning_and_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_one_warning_and_the_reference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("CC", "/no/such/compiler")
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path))  # nor a kernel made before
     layer = LSTM(3, 41)  # of a size for which this process has no kernel yet
     x = torch.randn(4, 2, 3)
     with pytest.warns(UserWarning, match="runs without fused kernels: CC is '/no/such/compiler'"):
@@ -249,6 +253,16 @@ def test_without_a_compiler_one_warning_and_the_reference(monkeypatch: pytest.Mo
     assert "no kernel could be compiled: CC is" in layer.explain(x)
     with backend("c"), pytest.raises(RuntimeError, match="can't run LSTMCell: no kernel could"):
         layer(x)
+
+
+def test_on_windows_the_kernel_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = Recurrent([LSTMCell, LSTMCell], 3, 5), torch.randn(4, 2, 3)
+    layer(x)  # compiled, before this system passes for another
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert "reference: on Windows the kernels have run without Python only" in layer.explain(x)
+    assert layer(x)[0].isfinite().all()
+    with backend("c"):
+        assert ": c: " in layer.explain(x)
 
 
 @pytest.mark.parametrize("kind", [LSTM, MGU, IntersectionRNN], ids=lambda kind: kind.__name__)

@@ -18,7 +18,7 @@ from unittest.mock import Mock
 import pytest
 
 import torchrecurrent
-from torchrecurrent.engine.cpu import cache, compiler
+from torchrecurrent.engine.cpu import cache, compiler, target, zig
 from torchrecurrent.engine.cpu.compiler import Compiler, CompilerError, HangError
 
 from .processes import in_foreground
@@ -82,10 +82,13 @@ class Sandbox:
         }
         return {**os.environ, **own, **changes}
 
+    def command(self, script: str = ONCE) -> list[str]:
+        return [sys.executable, "-c", SCRIPT + script]
+
     def start(self, script: str = ONCE, *around: str, **changes: str) -> subprocess.Popen[str]:
         with in_foreground():
             return subprocess.Popen(
-                [*around, sys.executable, "-c", SCRIPT + script],
+                [*around, *self.command(script)],
                 env=self.environment(**changes),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -138,13 +141,15 @@ def test_one_process_loads_once(box: Sandbox) -> None:
     assert box.calls == 2
 
 
-@pytest.mark.parametrize("change", ["target", "compiler", "arguments"])
+@pytest.mark.parametrize("change", ["target", "cpu", "compiler", "arguments"])
 def test_key_has_what_a_kernel_depends_on(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     cache.load(TWICE)
     if change == "target":
-        monkeypatch.setattr(cache, "target", lambda: ("another CPU",))
+        monkeypatch.setattr(cache, "target", lambda: ("another option",))
+    elif change == "cpu":
+        monkeypatch.setattr(cache, "cpu_features", lambda: "another CPU")
     elif change == "compiler":
         box.write_compiler(on_version="echo another version; exit")
         compiler._find.cache_clear()
@@ -155,10 +160,11 @@ def test_key_has_what_a_kernel_depends_on(
 
 
 def test_target_names_cpu_flags_and_versions() -> None:
-    parts = compiler.target()
+    parts = target.target()
     assert torchrecurrent.__version__ in parts
-    assert set(compiler.FLAGS) < set(parts)
-    assert len(compiler.cpu_features().split()) > 2
+    assert set(target.FLAGS) < set(parts)
+    assert len(target.cpu_features().split()) > 2
+    assert target.instructions() < set(target.cpu_features().split())
 
 
 def test_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -173,6 +179,12 @@ def test_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache.directory() == tmp_path / "xdg" / "torchrecurrent"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cache.directory() == tmp_path / "Library" / "Caches" / "torchrecurrent"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    assert cache.directory() == tmp_path / "AppData" / "Local" / "torchrecurrent" / "Cache"
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert cache.directory() == tmp_path / "local" / "torchrecurrent" / "Cache"
+    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", "~/mine")
     assert cache.directory() == tmp_path / "mine"
 
@@ -185,6 +197,7 @@ def test_state_and_clear_leave_other_files_alone(box: Sandbox) -> None:
     cache.load(TWICE)
     size = sum(path.stat().st_size for path in box.files() if path != mine)
     expected = {"usable": True, "reason": None, "kernels": 1, "bytes": size}
+    expected |= {"limit": 500_000_000, "zig": 0}
     assert cache.state() == {"directory": str(box.folder), **expected}
     assert cache.clear() == 1
     assert box.files() == [mine]
@@ -194,7 +207,12 @@ def test_state_and_clear_leave_other_files_alone(box: Sandbox) -> None:
 def test_no_compiler(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(box.temporary))
     monkeypatch.delenv("CC")
-    with pytest.raises(CompilerError, match=r"^no C compiler was found .*PATH.*CC"):
+    monkeypatch.setattr(zig, "zig_command", lambda: None)
+    with pytest.raises(CompilerError, match=r"^no C compiler was found .*PATH.*CC") as error:
+        cache.load(TWICE)
+    assert 'pip install "torchrecurrent[compiler]"' in str(error.value)
+    monkeypatch.setattr(zig, "zig_command", lambda: [str(box.temporary / "missing"), "cc"])
+    with pytest.raises(CompilerError, match="missing cannot be started"):
         cache.load(TWICE)
 
 

@@ -197,8 +197,8 @@ def test_directory_that_others_can_write(
     reason = "can be written by other users"
     if case == "another's":
         reason = "owned by another user"
-        if os.geteuid():
-            monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", "/usr")
+        if owner := os.geteuid():  # what root has is as good as ours
+            monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
         else:
             os.chown(box.folder, 12345, -1)
     elif case == "link":  # what counts is what is behind it

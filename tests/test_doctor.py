@@ -17,10 +17,12 @@ from torchrecurrent import __version__
 from torchrecurrent import cell as cell_module
 from torchrecurrent.cli import _machine, _selfcheck, main
 from torchrecurrent.engine import run_sequence
-from torchrecurrent.engine.cpu import compiler
+from torchrecurrent.engine.cpu import target
 from torchrecurrent.engine.run import dispatch as backend
 from torchrecurrent.engine.run import torch_private
 from torchrecurrent.roles import MapRole, StateRole
+
+from .processes import without_compiler
 
 Capture = pytest.CaptureFixture[str]
 
@@ -100,7 +102,8 @@ def test_with_the_loop_chosen() -> None:
 
 
 def test_without_a_compiler(tmp_path: Path) -> None:
-    status, output = command(PATH=str(tmp_path), CC="")
+    cache = {"TORCHRECURRENT_CACHE_DIR": str(tmp_path / "kernels")}  # an empty one
+    status, output = command(**without_compiler(tmp_path), **cache)
     assert status == 0
     assert "compiler none: no C compiler was found (looked on PATH" in words(output)
     rows = [line.split() for line in output.splitlines() if line.endswith(" ok")]
@@ -176,9 +179,17 @@ def test_a_broken_kernel(
 
 def test_the_cache(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path))
-    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 0 kernels, 0.0 MB"
+    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 0 kernels, 0.0 of 500 MB"
     (tmp_path / f"{'0' * 64}.so").write_bytes(bytes(2_500_000))
-    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 1 kernels, 2.5 MB"
+    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 1 kernels, 2.5 of 500 MB"
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_SIZE", "2")
+    assert "2.5 of 2 MB" in dict(_machine.facts())["cache"]
+    (tmp_path / ".torchrecurrent-zig").mkdir()
+    (tmp_path / ".torchrecurrent-zig" / "libc.a").write_bytes(bytes(3_000_000))
+    assert dict(_machine.facts())["cache"].endswith(", and 3 MB that Zig keeps")
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_SIZE", "much")
+    assert "not usable: TORCHRECURRENT_CACHE_SIZE must be" in dict(_machine.facts())["cache"]
+    monkeypatch.delenv("TORCHRECURRENT_CACHE_SIZE")
     tmp_path.chmod(0o777)
     assert "not usable: " in dict(_machine.facts())["cache"]
     assert "can be written by other users" in dict(_machine.facts())["cache"]
@@ -194,7 +205,7 @@ def test_the_cache(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     ],
 )
 def test_features_of_the_cpu(features: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiler, "cpu_features", lambda: features)
+    monkeypatch.setattr(target, "cpu_features", lambda: features)
     assert dict(_machine.facts())["CPU"].endswith(f" for torch; {shown}")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 
 import torch
 
 from .. import __version__
-from ..engine.cpu import compiler
+from ..engine.cpu import cache, compiler, target
 from ..engine.run import torch_private
 
 __all__ = ["facts"]
@@ -41,7 +40,7 @@ def facts() -> list[tuple[str, str]]:
 def _cpu() -> str:
     capability = torch.backends.cpu.get_cpu_capability()
     # Without repeats, in order: macOS has some features under two names.
-    features = dict.fromkeys(_VECTORS.findall(compiler.cpu_features().lower()))
+    features = dict.fromkeys(_VECTORS.findall(target.cpu_features().lower()))
     return f"{capability} for torch; {' '.join(features) or 'no vector instructions known'}"
 
 
@@ -53,18 +52,15 @@ def _compiler() -> list[tuple[str, str]]:
     return [
         ("compiler", " ".join((found.path, *found.arguments))),
         ("", found.version),
-        ("", " ".join((*compiler.FLAGS, *compiler.LIBRARIES))),
+        ("", " ".join((*target.FLAGS, *target.LIBRARIES))),
     ]
 
 
 def _cache() -> str:
-    if sys.platform == "win32":  # it needs file locks that do not exist there
-        return "none on Windows yet"
-    from ..engine.cpu import cache
-
     state = cache.state()
-    size = int(str(state["bytes"])) / 1e6
-    text = f"{state['directory']}, {state['kernels']} kernels, {size:.1f} MB"
+    size, limit, zig = (int(str(state[name])) / 1e6 for name in ("bytes", "limit", "zig"))
+    text = f"{state['directory']}, {state['kernels']} kernels, {size:.1f} of {limit:g} MB"
+    text = f"{text}, and {zig:.0f} MB that Zig keeps" if zig else text
     return text if state["usable"] else f"{text}; not usable: {state['reason']}"
 
 

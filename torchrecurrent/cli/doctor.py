@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from ..engine.cpu import cache
 from ._machine import facts
 from ._selfcheck import BATCH, STEPS, WIDTH, Outcome, cases, check
 
@@ -32,11 +33,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _clear_cache() -> int:
-    if sys.platform == "win32":  # as in _machine.py
-        _say("There is no cache on Windows yet.")
-        return 0
-    from ..engine.cpu import cache
-
     try:
         count = cache.clear()
         _say(f"Removed {count} kernels from {cache.directory()}.")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .ir.operation import Operation
     from .ir.operations import FUNCTIONS
     from .program.kind import recurrence_of
+    from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.dispatch import NO_STEP, Backend, backend, explain, kernel_source, no_kernel
     from .run.reference import EffectiveParameters, project, update
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _modules = {
     "FUNCTIONS": "ir.operations",
     "Operation": "ir.operation",
+    "compile_kernels": "run.ahead",
+    "prepare": "run.ahead",
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
@@ -38,9 +41,11 @@ __all__ = [
     "EffectiveParameters",
     "Operation",
     "backend",
+    "compile_kernels",
     "explain",
     "kernel_source",
     "no_kernel",
+    "prepare",
     "project",
     "recurrence_of",
     "run_sequence",

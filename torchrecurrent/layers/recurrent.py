@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..cell import is_own
 from ..checks import check_input, check_placement, check_width
-from ..engine import explain, kernel_source, run_sequence
+from ..engine import NO_STEP, compile_kernels, explain, kernel_source, prepare, run_sequence
 from ..foreign import ForeignCell, output_size
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
@@ -168,6 +168,8 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
     def _run(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
         steps, batch_size = self._read(input, marks)
         cells = self._steppers()
+        if len(cells) > 1 and not torch.compiler.is_compiling():
+            prepare(self, self.cells, steps.data, is_own)
         states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         outputs: list[Steps] = []
@@ -342,6 +344,34 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             TypeError: the cell has no kernel; the message says why.
         """
         return kernel_source(self._steppers()[0], dtype, device)
+
+    def compile_kernels(self, dtype: torch.dtype | None = None) -> str:
+        """Compile the kernels of all cells now, side by side, and keep them in the cache.
+
+        The first call would compile them otherwise. One kernel runs forward and backward, for all
+        lengths, batch sizes and, but for the one question whether the input is as wide as the
+        state, all widths.
+
+        Args:
+            dtype: of the input; left out, that of the parameters.
+
+        Returns:
+            A sentence for each cell, that it has its kernel or why it can have none.
+
+        Raises:
+            RuntimeError: there is no compiler, or it failed.
+        """
+        if dtype is None:
+            weight = next(self.parameters(), None)
+            dtype = torch.get_default_dtype() if weight is None else weight.dtype
+        own = [cell for cell in self.cells if is_own(cell)]
+        found: dict[nn.Module, str] = dict(zip(own, compile_kernels(own, dtype), strict=True))
+        reasons = [found.get(cell, NO_STEP) for cell in self.cells]
+        return "\n".join(
+            f"cells.{k} ({type(cell).__name__}): "
+            + (f"reference: {reason}" if reason else f"c: it has a kernel for {dtype}")
+            for k, (cell, reason) in enumerate(zip(self.cells, reasons, strict=True))
+        )
 
     def init_hidden(self, batch_size: int | None = None) -> Any:
         """The first state, as ``hx`` takes it.

@@ -20,6 +20,13 @@ typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real
 #define LANES (VECTOR_BYTES / (int)sizeof(real))
 #define NR (2 * LANES)
 #define DOTS 8 /* sums that run side by side */
+/* Of a loop over the rows of a tile. Clang leaves one of twelve rows a loop, whose array of vectors
+   is in memory and not in registers; gcc unrolls it anyway. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL
+#endif
 
 int64_t panel_width(void) { return NR; }
 
@@ -30,18 +37,18 @@ static inline __attribute__((always_inline)) void tile(const int m, int64_t w, i
                                                        const real *panel, int add, real *c,
                                                        int64_t ldc) {
     vec s0[MR], s1[MR];
-    for (int i = 0; i < m; i++) s0[i] = s1[i] = (vec){0};
+    UNROLL for (int i = 0; i < m; i++) s0[i] = s1[i] = (vec){0};
     for (int64_t p = 0; p < k; p++) {
         const vec b0 = *(const loose *)(panel + p * NR);
         const vec b1 = *(const loose *)(panel + p * NR + LANES);
-        for (int i = 0; i < m; i++) {
+        UNROLL for (int i = 0; i < m; i++) {
             const real x = a[i * ai + p * ak];
             s0[i] += x * b0;
             s1[i] += x * b1;
         }
     }
     if (w == NR) {
-        for (int i = 0; i < m; i++) {
+        UNROLL for (int i = 0; i < m; i++) {
             loose *to = (loose *)(c + i * ldc), *next = (loose *)(c + i * ldc + LANES);
             if (add) {
                 s0[i] += *to;
@@ -52,7 +59,7 @@ static inline __attribute__((always_inline)) void tile(const int m, int64_t w, i
         }
         return;
     }
-    for (int i = 0; i < m; i++) { /* the last, narrower panel */
+    UNROLL for (int i = 0; i < m; i++) { /* the last, narrower panel */
         real part[NR];
         *(loose *)part = s0[i];
         *(loose *)(part + LANES) = s1[i];
@@ -93,14 +100,14 @@ static inline __attribute__((always_inline)) void dots(const int n, int64_t inne
                                                        const real *kernel, int add, real *c) {
     vec sums[DOTS];
     real rest[DOTS];
-    for (int q = 0; q < n; q++) sums[q] = (vec){0}, rest[q] = add ? c[q] : 0;
+    UNROLL for (int q = 0; q < n; q++) sums[q] = (vec){0}, rest[q] = add ? c[q] : 0;
     int64_t p = 0;
     for (; p + LANES <= inner; p += LANES)
-        for (int q = 0; q < n; q++)
+        UNROLL for (int q = 0; q < n; q++)
             sums[q] += *(const loose *)(a + p) * *(const loose *)(kernel + q * inner + p);
     for (; p < inner; p++)
-        for (int q = 0; q < n; q++) rest[q] += a[p] * kernel[q * inner + p];
-    for (int q = 0; q < n; q++) { /* halves onto halves: one after the other would take longer */
+        UNROLL for (int q = 0; q < n; q++) rest[q] += a[p] * kernel[q * inner + p];
+    UNROLL for (int q = 0; q < n; q++) { /* halves onto halves: one after the other would take longer */
         real part[LANES];
         *(loose *)part = sums[q];
         for (int half = LANES / 2; half; half /= 2)

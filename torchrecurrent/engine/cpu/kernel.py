@@ -15,6 +15,7 @@ from ..program.lower import lower
 from ..program.parameters import Parameters
 from ..program.plan import Plan
 from ..program.weight_gradients import weight_gradients
+from .cache import load
 from .emit import Real, Source, emit_c
 from .memory import fresh
 from .products import products
@@ -43,8 +44,6 @@ class Kernel:
     """A plan in one precision, compiled."""
 
     def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
-        from .cache import load  # its file locks do not exist on Windows
-
         self.plan = plan
         self.source: Source = emit_c(plan, REALS[dtype])
         with ThreadPoolExecutor(1) as pool:  # two compilers side by side, the first time

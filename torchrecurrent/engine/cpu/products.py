@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from .cache import load
 from .emit import Real
 from .math import source_file
 from .threads import share
@@ -28,8 +29,6 @@ class Products:
     """The functions of gemm.c in one precision."""
 
     def __init__(self, real: Real) -> None:
-        from .cache import load  # its file locks do not exist on Windows
-
         library = load(f"typedef {real} real;\n{source_file('call.h')}\n{source_file('gemm.c')}")
         library.panel_width.restype = ctypes.c_int64
         library.gradient_work.restype = ctypes.c_int64

@@ -36,6 +36,7 @@ __all__ = [
     "Cell",
     "backend",
     "choose",
+    "compiled_kind",
     "explain",
     "kernel_source",
     "key_while_compiling",
@@ -82,10 +83,11 @@ def backend(name: Backend) -> Iterator[None]:
 
     ``"c"`` is the kernel on the CPU, ``"triton"`` that on the GPU; either raises RuntimeError
     where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
-    kernels for the GPU have not run on one yet. With ``TRITON_INTERPRET=1`` in the environment
-    since before Triton was imported, ``"triton"`` runs on the CPU too, slowly. Outside any block
-    the environment variable ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and
-    :func:`torch.export.export` keep what was chosen when they traced.
+    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be asked for.
+    With ``TRITON_INTERPRET=1`` in the environment since before Triton was imported, ``"triton"``
+    runs on the CPU too, slowly. Outside any block the environment variable
+    ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
+    what was chosen when they traced.
 
     Raises:
         ValueError: an unknown name.
@@ -194,10 +196,16 @@ def kernel_source(
     raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
 
 
-def no_kernel(cell: BaseRecurrentCell) -> str:
-    """Why no kernel can run a cell, whatever the call; empty if one can."""
+def compiled_kind() -> Backend | None:
+    """The kernels that would run a call now; ``None``: the reference would."""
+    chosen = _current()
+    return None if chosen == "reference" or _no_system() else _kind(chosen)
+
+
+def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
+    """Why no kernel in C can run a cell, whatever the call; empty if one can."""
     try:
-        found = cell.no_kernel or fused(cell)
+        found = cell.no_kernel or _no_dtype(dtype) or fused(cell)
     except StepError as error:
         return str(error)
     return found if isinstance(found, str) else ""
@@ -230,16 +238,26 @@ def _no_device(device: torch.device) -> str:
     return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
 
 
+def _no_system() -> str:
+    """Why this system's kernels have to be asked for; empty if they haven't."""
+    if sys.platform != "win32" or _current() == "c":
+        return ""
+    return "on Windows the kernels have run without Python only; backend('c') chooses them"
+
+
+def _no_dtype(dtype: torch.dtype) -> str:
+    """Why no kernel takes a dtype; empty if one does."""
+    return "" if dtype in (*REALS, *NARROW) else f"there is no kernel for {dtype}"
+
+
 def _kernel_of(
     cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device, kind: Backend
 ) -> Fused | str:
     """What would run a cell by one kind of kernel, whatever the call, or why nothing does."""
     if cell.no_kernel:
         return cell.no_kernel
-    if sys.platform == "win32":
-        return "there are no kernels on Windows yet"
-    if dtype not in (*REALS, *NARROW):
-        return f"there is no kernel for {dtype}"
+    if reason := _no_system() or _no_dtype(dtype):
+        return reason
     if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason
     found = fused(cell)

@@ -1,0 +1,151 @@
+"""One call of a compiler: as a process group of its own, under a time limit, never by a shell.
+
+When it hangs, the whole group is killed. Whoever waits for it at a terminal is told so.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["CompilerError", "HangError", "call", "summary", "tell", "time_limit"]
+
+#: Seconds for one call of the compiler, as text.
+TIMEOUT_VARIABLE = "TORCHRECURRENT_COMPILE_TIMEOUT"
+
+_DEFAULT_LIMIT = 60.0
+#: Seconds after which a wait wants an explanation, and that.
+_PATIENCE = 2.0
+_WAITING = "compiling kernels, which are then kept for the next time"
+
+# No fork while a compiler is being started: the child would hold the pipe open that its parent
+# reads to the end, and may itself be waiting for the parent's lock on the cache.
+_starting = threading.RLock()
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_starting.acquire,
+        after_in_parent=_starting.release,
+        after_in_child=_starting.release,
+    )
+
+_told: set[str] = set()
+
+
+class CompilerError(RuntimeError):
+    """There is no C compiler, or it failed; the message is one sentence for the user."""
+
+
+class HangError(CompilerError):
+    """The compiler ran past the time limit and was killed."""
+
+
+def time_limit(default: float = _DEFAULT_LIMIT) -> float:
+    """Seconds that one call of the compiler may take: ``TORCHRECURRENT_COMPILE_TIMEOUT``, or 60.
+
+    Raises:
+        CompilerError: if the variable is not a positive number.
+    """
+    text = os.environ.get(TIMEOUT_VARIABLE)
+    if not text:
+        return default
+    with suppress(ValueError):
+        # The upper bound also turns inf down, which select() does not take.
+        if 0 < (seconds := float(text)) < 1e6:
+            return seconds
+    raise CompilerError(f"{TIMEOUT_VARIABLE} must be a number of seconds, got {text!r}")
+
+
+def tell(text: str) -> None:
+    """Say ``text`` to whoever sits at the terminal, once in a process; a log gets nothing."""
+    if text in _told:
+        return
+    _told.add(text)
+    with suppress(AttributeError, OSError, ValueError):  # there may be no stderr, or a closed one
+        if sys.stderr.isatty():
+            print(f"torchrecurrent: {text} ...", file=sys.stderr, flush=True)
+
+
+def call(
+    command: list[str],
+    seconds: float,
+    folder: Path | None,
+    extra: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` to its end, whatever that is.
+
+    Args:
+        command: the program and its arguments.
+        seconds: how long it may take.
+        folder: where it works and has its temporary files; ``None``: it compiles nothing.
+        extra: more variables for its environment.
+
+    Raises:
+        HangError: it took longer.
+        CompilerError: it cannot be started.
+    """
+    environment = {**os.environ, "LC_ALL": "C", **(extra or {})}  # messages as compile_c knows them
+    if folder is not None:
+        # What a killed compiler leaves goes with the folder.
+        environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+    try:
+        with _starting:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise CompilerError(f"{command[0]} cannot be started: {error.strerror}") from error
+    try:
+        output, errors = _finish(process, seconds, folder is not None)
+    except BaseException as error:  # also Ctrl-C, which does not reach the other group
+        _kill(process)
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        message = f"{command[0]} did not finish within {seconds:g} s and was stopped"
+        raise HangError(message) from None
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _finish(process: subprocess.Popen[str], seconds: float, compiles: bool) -> tuple[str, str]:
+    if compiles and seconds > _PATIENCE:
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=_PATIENCE)
+        tell(_WAITING)
+        seconds -= _PATIENCE
+    return process.communicate(timeout=seconds)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(OSError):  # gone already; macOS refuses where only zombies are left
+        if sys.platform == "win32":  # no groups; this ends what the process has started as well
+            tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+            subprocess.run(tree, capture_output=True, check=False)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    # With a limit: a process in an uninterruptible call does not end even now.
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=5)
+
+
+def summary(result: subprocess.CompletedProcess[str]) -> str:
+    """The first lines of what the compiler says, from the first error on."""
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    errors = (number for number, line in enumerate(lines) if "error" in line.lower())
+    first = next(errors, 0)
+    return " | ".join(lines[first : first + 3]) or f"exit status {result.returncode}"

@@ -1,0 +1,79 @@
+"""Keeps the directory of kernels below a size: those that were not used for longest go first.
+
+A kernel counts as used when a process loads it, which sets the time of its description. One that
+another process is loading stays; one that is loaded needs its file no more.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from .directory import CacheError, kernel_files
+from .locks import unused
+from .target import SUFFIX
+
+__all__ = ["SIZE_VARIABLE", "evict", "size_limit", "use"]
+
+SIZE_VARIABLE = "TORCHRECURRENT_CACHE_SIZE"
+
+#: In MB. A kernel has 50 to 200 kB, so there is room for thousands.
+_DEFAULT = 500.0
+
+
+def size_limit() -> int:
+    """Bytes that all kernels together may have: ``TORCHRECURRENT_CACHE_SIZE`` in MB, or 500 MB.
+
+    Raises:
+        CacheError: if the variable is not a positive number.
+    """
+    text = os.environ.get(SIZE_VARIABLE)
+    if not text:
+        return int(_DEFAULT * 1e6)
+    with suppress(ValueError):
+        if 0 < (size := float(text)) < 1e9:
+            return int(size * 1e6)
+    raise CacheError(f"{SIZE_VARIABLE} must be a number of MB, got {text!r}")
+
+
+def use(folder: Path, key: str) -> None:
+    """Note that a kernel is used now."""
+    with suppress(OSError):  # a disk that is only read keeps what it has
+        os.utime(folder / f"{key}.json")
+
+
+def evict(folder: Path, newest: str) -> None:
+    """Remove what was not used for longest, until the rest is within the limit.
+
+    Args:
+        folder: the directory.
+        newest: the key of the kernel that was just made, which stays.
+    """
+    sizes: dict[str, int] = {}
+    used: dict[str, float] = {}
+    for path in kernel_files(folder):
+        with suppress(OSError):  # another process may be at it too
+            found = path.stat()
+            sizes[path.stem] = sizes.get(path.stem, 0) + found.st_size
+            if path.suffix == ".json":
+                used[path.stem] = found.st_mtime
+    excess = sum(sizes.values()) - size_limit()
+    for key in sorted(used, key=used.__getitem__):
+        if excess <= 0:
+            return
+        if key != newest and _remove(folder, key):
+            excess -= sizes[key]
+
+
+def _remove(folder: Path, key: str) -> bool:
+    library = folder / f"{key}{SUFFIX}"
+    with unused(library) as free:
+        if free:
+            try:
+                # Without its description nobody looks at it; loaded, Windows keeps it there.
+                library.unlink()
+                library.with_suffix(".json").unlink(missing_ok=True)
+            except OSError:
+                return False
+        return free
