@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 #: As the package calls it, but for what belongs to one system.
 COMMON = tuple(flag for flag in FLAGS if flag not in (NATIVE, "-fPIC", "-shared"))
-LIMIT = 1500
+#: Seconds of one command; recording, the longest, takes a hundred.
+LIMIT = 600
 
 
 @dataclass(frozen=True)
