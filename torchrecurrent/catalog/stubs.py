@@ -28,6 +28,8 @@ import torch
 
 from ..activations import Activation
 from ..init import Initializer
+from ..layers.between import Merge
+from ..layers.initial import InitialState
 """
 #: Of what has a name, the name is written.
 NAMED = {Activation: "Activation", Initializer: "Initializer"}

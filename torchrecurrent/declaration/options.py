@@ -43,7 +43,18 @@ __all__ = [
 ]
 
 #: The options of a layer that its cells don't have.
-LAYER_OPTIONS = ("num_layers", "batch_first", "dropout", "bidirectional", "return_sequences")
+LAYER_OPTIONS = (
+    "num_layers",
+    "batch_first",
+    "dropout",
+    "bidirectional",
+    "return_sequences",
+    "merge",
+    "residual",
+    "layer_norm",
+    "initial_state",
+    "checkpoint_every",
+)
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 

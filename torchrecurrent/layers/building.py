@@ -15,6 +15,7 @@ from ..closest import did_you_mean
 from ..declaration.options import expected, too_many
 from ..foreign import output_size
 from ..fresh import fresh_copy
+from .between import merged_width
 from .given_cell import Maker, OneCell, given_cell, refuse_layer
 
 if TYPE_CHECKING:
@@ -29,8 +30,13 @@ CellLike = OneCell | Sequence[OneCell | tuple[OneCell, OneCell]]
 CellOption = bool | int | float | Activation | torch.dtype | torch.device | None
 
 
-def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object]) -> list[nn.Module]:
+def build_cells(
+    layer: Recurrent, cell: CellLike, options: Mapping[str, object]
+) -> tuple[list[nn.Module], list[int]]:
     """One cell for each layer and direction, in the order of torch's states.
+
+    Returns:
+        The cells; and how wide each layer's input is and, last, the output.
 
     Raises:
         TypeError: an option that the cell does not know, an instance where several cells
@@ -39,9 +45,10 @@ def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object])
     """
     stack = _stack(layer, cell)
     cells: list[nn.Module] = []
+    widths = [layer.input_size]
     copies: dict[nn.Module, nn.Module] = {}  # so that layers share what they share forwards
-    width = layer.input_size
     for directions in stack:
+        width = widths[-1]
         built = [
             one if isinstance(one, nn.Module) else _call(layer, one, width, options)
             for one in directions
@@ -55,8 +62,9 @@ def build_cells(layer: Recurrent, cell: CellLike, options: Mapping[str, object])
                 copies[forwards] = fresh_copy(forwards)
             built.append(copies[forwards])
         cells += built
-        width = sum(output_size(module, layer.hidden_size) for module in built)
-    return cells
+        found = [output_size(module, layer.hidden_size) for module in built]
+        widths.append(merged_width(layer.merge, found))
+    return cells, widths
 
 
 def _stack(layer: Recurrent, cell: CellLike) -> list[list[Maker]]:
@@ -131,9 +139,16 @@ def _options_of(layer: type[Recurrent]) -> list[str]:
     return [each.name for each in found if each.kind is not inspect.Parameter.VAR_KEYWORD]
 
 
-def options_by_name(init: Callable[P, None]) -> Callable[P, None]:
-    """Have the constructor of a layer refuse, under the layer's name, options by position."""
-    fields = list(inspect.signature(init).parameters.values())[1:]
+def options_by_name(
+    init: Callable[P, None], fields: Sequence[inspect.Parameter] = ()
+) -> Callable[P, None]:
+    """Have the constructor of a layer refuse, under the layer's name, options by position.
+
+    Args:
+        init: the constructor.
+        fields: what it takes; left out, its own signature says it.
+    """
+    fields = fields or list(inspect.signature(init).parameters.values())[1:]
     taken = [each for each in fields if each.kind is each.POSITIONAL_OR_KEYWORD]
     named = [each.name for each in fields if each.kind is each.KEYWORD_ONLY]
 
@@ -183,14 +198,31 @@ def check_layer_options(layer: Recurrent) -> None:
             "dropout should be a number in range [0, 1] representing the probability of an "
             f"element being zeroed, got {dropout!r}"
         )
-    for name in ("bias", "batch_first", "bidirectional", "return_sequences"):
+    for name in (
+        "bias",
+        "batch_first",
+        "bidirectional",
+        "return_sequences",
+        "residual",
+        "layer_norm",
+    ):
         value = getattr(layer, name)
         if not isinstance(value, bool):
             raise expected(name, "bool", value)
-    for name in ("input_size", "hidden_size", "num_layers", "proj_size"):
+    for name, known in (
+        ("merge", ("concat", "sum", "mean")),
+        ("initial_state", ("zeros", "learned")),
+    ):
+        if (value := getattr(layer, name)) not in known:
+            raise ValueError(f"{name} should be one of {', '.join(known)}, got {value!r}")
+    for name in ("input_size", "hidden_size", "num_layers", "proj_size", "checkpoint_every"):
         value = getattr(layer, name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise expected(name, "int", value)
+        if name == "checkpoint_every":
+            if value < 0:
+                raise ValueError(f"checkpoint_every must not be negative, got {value}")
+            continue
         if name == "proj_size":
             if value < 0:
                 raise ValueError(

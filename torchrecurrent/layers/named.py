@@ -5,14 +5,18 @@ from __future__ import annotations
 import inspect
 from typing import ClassVar
 
-import torch
-
 from ..cell import BaseRecurrentCell
 from .building import CellOption, options_by_name
 from .given_cell import refuse_layer
 from .recurrent import Recurrent
 
 __all__ = ["RecurrentLayer"]
+
+
+#: What a layer takes whatever its cell is.
+_OWN = dict(inspect.signature(Recurrent.__init__).parameters)
+for _name in ("self", "cell", "cell_options"):
+    del _OWN[_name]
 
 
 class RecurrentLayer(Recurrent):
@@ -36,41 +40,20 @@ class RecurrentLayer(Recurrent):
         """The class of the cells; what an override takes are options of the layer."""
         return cls.cell
 
-    @options_by_name
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        *,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        return_sequences: bool = True,
-        device: torch.device | str | int | None = None,
-        dtype: torch.dtype | None = None,
-        **cell_options: CellOption,
+        **options: CellOption,
     ) -> None:
         names = inspect.signature(type(self).variant).parameters
-        own = {name: cell_options.pop(name) for name in names if name in cell_options}
-        super().__init__(
-            type(self).variant(**own),
-            input_size,
-            hidden_size,
-            num_layers,
-            bias=bias,
-            batch_first=batch_first,
-            dropout=dropout,
-            bidirectional=bidirectional,
-            proj_size=proj_size,
-            return_sequences=return_sequences,
-            device=device,
-            dtype=dtype,
-            **cell_options,
-        )
-        self._cell_options = own | cell_options
+        own = {name: options.pop(name) for name in names if name in options}
+        cell = type(self).variant(**own)
+        super().__init__(cell, input_size, hidden_size, num_layers, **options)  # type: ignore[arg-type]
+        self._cell_options = own | self._cell_options
+
+    __init__ = options_by_name(__init__, list(_OWN.values()))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
@@ -80,8 +63,7 @@ def _layer_signature(
     layer: type[RecurrentLayer], cell: type[BaseRecurrentCell]
 ) -> inspect.Signature:
     """The layer's own arguments, then those of its cell."""
-    own = dict(inspect.signature(RecurrentLayer.__init__).parameters)
-    del own["self"], own["cell_options"]
+    own = {**_OWN}
     own |= inspect.signature(layer.variant).parameters
     options = {
         name: field.replace(kind=inspect.Parameter.KEYWORD_ONLY)

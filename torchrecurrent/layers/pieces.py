@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .sequence import Steps, checked_lengths, side_by_side
+from .sequence import Steps, checked_lengths
 
 __all__ = ["Marks", "Pieces"]
 
@@ -128,8 +128,8 @@ class Pieces(Steps):
             return self._laid_out(self.reversed().data, 1, 0)
         return self._laid_out(self.data, 0, -1)
 
-    def padded(self, parts: Sequence[Tensor], total_length: int) -> Tensor:
-        return side_by_side([self._laid_out(part, k) for k, part in enumerate(parts)])
+    def padded(self, data: Tensor, total_length: int, backward: bool = False) -> Tensor:
+        return self._laid_out(data, backward)
 
     def _laid_out(self, data: Tensor, backward: int, time: int | slice = slice(None)) -> Tensor:
         """The steps of all sequences, or one of each; a masked one has the output before it."""

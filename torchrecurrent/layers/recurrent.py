@@ -6,24 +6,27 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from ..cell import is_own
 from ..checks import check_input, check_placement, check_width
 from ..engine import NO_STEP, compile_kernels, explain, kernel_source, prepare, run_sequence
-from ..foreign import ForeignCell, output_size
+from ..foreign import ForeignCell
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from ..published import LayerNames
 from ..saved import rename_torch_keys
+from .between import Merge, add_input, add_input_apart, merged, norms, read_by_next
 from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
+from .checkpoints import run_in_pieces
+from .initial import InitialState, InitialStates
 from .pieces import Marks, Pieces
-from .sequence import Steps, side_by_side
+from .sequence import Steps
 from .states import Stateful, first_states, stack_states
 
 __all__ = ["Recurrent"]
@@ -31,7 +34,7 @@ __all__ = ["Recurrent"]
 Sequences = Tensor | PackedSequence
 
 
-class Recurrent(nn.Module, LayerNames, OwnForward):
+class Recurrent(InitialStates, LayerNames, OwnForward):
     r"""A stack of cells over a sequence.
 
     Args:
@@ -53,6 +56,15 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         proj_size: width of the projected output, for cells that have one (:class:`LSTMCell`).
         return_sequences: if ``False`` the output is that of the last step only, for each
             direction the last that it computed.
+        merge: what becomes of the outputs of two directions, in every layer: ``"concat"`` puts
+            them side by side, ``"sum"`` and ``"mean"`` add them.
+        residual: every layer but the first adds what it reads to its output.
+        layer_norm: what every layer but the first reads is normalised first
+            (:class:`torch.nn.LayerNorm`, in ``norms``), but for what ``residual`` adds.
+        initial_state: with ``"learned"`` a sequence without ``hx`` begins with parameters of the
+            layer, zero at first, one for each state, layer and direction.
+        checkpoint_every: in training only the states of every so many steps are kept, and the
+            steps between them are computed again in the backward pass; 0: all is kept.
         device: where the parameters are.
         dtype: what the parameters are.
         cell_options: passed on to the cells.
@@ -102,6 +114,11 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         bidirectional: bool = False,
         proj_size: int = 0,
         return_sequences: bool = True,
+        merge: Merge = "concat",
+        residual: bool = False,
+        layer_norm: bool = False,
+        initial_state: InitialState = "zeros",
+        checkpoint_every: int = 0,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
         **cell_options: CellOption,
@@ -118,12 +135,23 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.return_sequences = return_sequences
+        self.merge = merge
+        self.residual = residual
+        self.layer_norm = layer_norm
+        self.initial_state = initial_state
+        self.checkpoint_every = checkpoint_every
         self._cell_options = cell_options
         check_layer_options(self)
         options: dict[str, object] = {"bias": bias, "device": device, "dtype": dtype}
         if proj_size:
             options["proj_size"] = proj_size
-        self.cells = nn.ModuleList(build_cells(self, cell, options | cell_options))
+        cells, widths = build_cells(self, cell, options | cell_options)
+        self.cells = nn.ModuleList(cells)
+        #: The width of the output's last dimension, over all directions.
+        self.output_size = widths[-1]
+        self.norms = norms(self, widths, device, dtype)
+        if initial_state == "learned":
+            self._learn_initial_states(self._steppers(), self.num_directions, device, dtype)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
@@ -135,12 +163,6 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
     @property
     def num_directions(self) -> int:
         return 2 if self.bidirectional else 1
-
-    @property
-    def output_size(self) -> int:
-        """Width of the output's last dimension, over all directions."""
-        last = self.cells[-self.num_directions :]
-        return sum(output_size(cell, self.hidden_size) for cell in last)
 
     def _steppers(self) -> list[Any]:
         return [
@@ -173,16 +195,21 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         outputs: list[Steps] = []
+        passed = steps.data
         for layer in range(self.num_layers):
             if layer:
-                steps = self._between(steps, outputs)
+                output = merged(self.merge, _forward_in_time(outputs))
+                passed = add_input(self, layer - 1, passed, output)
+                steps = steps.with_data(read_by_next(self, layer - 1, passed))
             outputs = []
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
                 source = steps.reversed() if direction else steps
-                data, last = self._run_cell(k, source, self._begin(cells[k], source, states[k]))
+                first = self._begin(k, cells[k], source, states[k])
+                data, last = self._run_cell(k, source, first)
                 outputs.append(source.with_data(data))
                 final.append(tuple(map(source.end, last)))
+        outputs = add_input_apart(self, steps.with_data(passed), outputs)
         unbatched = batch_size is None
         h_n = stack_states(
             cells,
@@ -190,29 +217,22 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         )
         if self.return_sequences:
             return self._write(input, steps, outputs), h_n
-        output = side_by_side([each.last() for each in outputs])
+        output = merged(self.merge, [each.last() for each in outputs])
         return (output.squeeze(0) if unbatched else output), h_n
 
     def _run_untraced(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
         """Sizes that depend on data are beyond a tracer."""
         return torch.compiler.disable(self._run)(input, hx, marks)  # type: ignore[no-any-return]
 
-    def _between(self, steps: Steps, outputs: Sequence[Steps]) -> Steps:
-        """What a layer reads of the outputs of the one before it."""
-        data = side_by_side(_forward_in_time(outputs))
-        if self.dropout:
-            data = functional.dropout(data, self.dropout, self.training)
-        return steps.with_data(data)
-
     def _begin(
-        self, cell: Stateful, steps: Steps, states: tuple[Tensor, ...] | None
+        self, k: int, cell: Stateful, steps: Steps, states: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, ...] | None:
         """The first states of a cell, from those of the caller's sequences."""
         if states is None:
             return None
         if not isinstance(steps, Pieces):
             return tuple(steps.begin(state, None) for state in states)
-        initial = cell.initial_states((1,), steps.data)
+        initial = self._initial_states(k, cell, (1,), steps.data)
         if initial is None and steps.anew:
             raise ValueError(
                 "resets: expected None, since a cell doesn't tell with which state a sequence "
@@ -229,17 +249,34 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         """
         if steps.empty:
             return self._run_some(k, steps, states)
-        cell = self.cells[k]
-        if not is_own(cell):
-            return run_sequence(
-                ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states
+        cell, every = self.cells[k], self.checkpoint_every
+        watched = cell.per_sample if is_own(cell) else None
+        with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
+            if not every or not torch.is_grad_enabled() or len(steps) <= every:
+                return self._run_whole(cell, steps.data, steps.sizes, states)
+            first = states or self._initial_states(
+                k, self._steppers()[k], (steps.running,), steps.data
             )
+            if first is None:
+                raise ValueError(
+                    f"checkpoint_every: {type(cell).__name__} doesn't tell its first state; pass hx"
+                )
+            run = partial(self._run_whole, cell)
+            return run_in_pieces(run, every, steps.data, steps.sizes, first)
+
+    def _run_whole(
+        self,
+        cell: nn.Module,
+        data: Tensor,
+        sizes: Tensor | None,
+        states: tuple[Tensor, ...] | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if not is_own(cell):
+            return run_sequence(ForeignCell(cell, self.hidden_size), data, sizes, states)
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]
-        watched = cell.per_sample
-        with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
-            output, state = cell(steps.data, hx=hx, sequence=True, batch_sizes=steps.sizes)
+        output, state = cell(data, hx=hx, sequence=True, batch_sizes=sizes)
         return output, (state,) if isinstance(state, Tensor) else tuple(state)
 
     def _run_some(
@@ -292,9 +329,12 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         """The output laid out as the input was."""
         parts = _forward_in_time(outputs)
         if isinstance(input, PackedSequence):
-            return steps.with_data(side_by_side(parts)).to_packed()
+            return steps.with_data(merged(self.merge, parts)).to_packed()
         unbatched, time = input.dim() == 2, 1 if self.batch_first and input.dim() == 3 else 0
-        padded = steps.padded(parts, input.size(time))
+        length = input.size(time)
+        padded = merged(
+            self.merge, [steps.padded(part, length, bool(k)) for k, part in enumerate(parts)]
+        )
         if unbatched:
             return padded.squeeze(1)
         return padded.transpose(0, 1) if self.batch_first else padded
@@ -313,8 +353,10 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
     ) -> list[tuple[Tensor, ...] | None]:
         if hx is None:
             return [
-                None if is_own(cell) else cell.initial_states((steps.sequences,), steps.data)
-                for cell in cells
+                None
+                if is_own(cell) and not self._initial_names
+                else self._initial_states(k, cell, (steps.sequences,), steps.data)
+                for k, cell in enumerate(cells)
             ]
         return first_states(hx, cells, steps, batch_size, self._weight())
 
@@ -331,7 +373,10 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         steps, batch_size = self._read(input, Marks(lengths, mask, resets))
         cells = self._steppers()
         given = self._first_states(hx, cells, steps, batch_size)
-        states = [self._begin(cell, steps, each) for cell, each in zip(cells, given, strict=True)]
+        states = [
+            self._begin(k, cell, steps, each)
+            for k, (cell, each) in enumerate(zip(cells, given, strict=True))
+        ]
         return "\n".join(
             f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state)}"
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
@@ -386,10 +431,11 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
         weight = self._weight()
         like = torch.empty(0) if weight is None else weight
         cells = self._steppers()
-        states = [cell.initial_states(shape, like) for cell in cells]
-        if any(state is None for state in states):
+        states = [self._initial_states(k, cell, shape, like) for k, cell in enumerate(cells)]
+        known = [state for state in states if state is not None]
+        if len(known) < len(states):
             raise TypeError("init_hidden: the cell's states are not known; pass hx=None instead")
-        return stack_states(cells, states)
+        return stack_states(cells, known)
 
     def __prepare_scriptable__(self) -> NoReturn:
         refuse_scripting(self)
@@ -410,6 +456,11 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
                 ("dropout", 0.0),
                 ("bidirectional", False),
                 ("return_sequences", True),
+                ("merge", "concat"),
+                ("residual", False),
+                ("layer_norm", False),
+                ("initial_state", "zeros"),
+                ("checkpoint_every", 0),
             )
             if (value := getattr(self, name)) != default
         ]

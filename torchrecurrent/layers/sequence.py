@@ -72,6 +72,10 @@ class Steps:
             parts.insert(0, pad_packed_sequence(running, total_length=total_length)[0])
         return torch.cat(parts, 1)[:, self.unsorted_indices]
 
+    def __len__(self) -> int:
+        """The number of steps of the longest sequence."""
+        return len(self.data if self.sizes is None else self.sizes)
+
     @property
     def running(self) -> int:
         """How many sequences have a first step."""
@@ -128,9 +132,9 @@ class Steps:
         """A value at the end of each sequence ``(N, *)``, in our order, put in the caller's."""
         return rows if self.unsorted_indices is None else rows[self.unsorted_indices]
 
-    def padded(self, parts: Sequence[Tensor], total_length: int) -> Tensor:
-        """The outputs of all directions, as :meth:`to_padded`."""
-        return self.with_data(side_by_side(parts)).to_padded(total_length)
+    def padded(self, data: Tensor, total_length: int, backward: bool = False) -> Tensor:
+        """The outputs of a direction, in the order of time, as :meth:`to_padded`."""
+        return self.with_data(data).to_padded(total_length)
 
 
 def checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
