@@ -178,6 +178,44 @@ def test_cells_of_torch_are_computed_again() -> None:
     assert_same(list(ours.values()), list(gradients(layer, *layer(x)).values()))
 
 
+@pytest.mark.parametrize("lengths", [None, [7, 2, 5, 0]], ids=str)
+def test_only_some_results_have_gradients(lengths: list[int] | None) -> None:
+    layer = randomize(LSTM(3, 4, dtype=F64, checkpoint_every=2))
+    plain = LSTM(3, 4, dtype=F64)
+    plain.load_state_dict(layer.state_dict())
+    x = torch.randn(T, N, 3, dtype=F64)
+    for part in (0, 1, 2):
+        found = []
+        for each in (layer, plain):
+            output, (h, c) = each(x, lengths=lengths)
+            found.append(list(gradients(each, (output, h, c)[part]).values()))
+        assert_same(found[0], found[1])
+
+
+def test_randomness_and_autocast_are_the_same_again() -> None:
+    class Dropping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.RNNCell(3, 4)
+            self.seen: list[Tensor] = []
+
+        def forward(self, input: Tensor, state: Tensor | None = None) -> Tensor:
+            state = nn.functional.dropout(self.cell(input, state), 0.5)
+            self.seen.append(state.detach().clone())
+            return state
+
+    cell = Dropping()
+    layer = Recurrent(cell, 3, 4, checkpoint_every=2)
+    hx = torch.zeros(1, N, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, _ = layer(torch.randn(6, N, 3), hx)
+    before, cell.seen = cell.seen, []
+    output.sum().backward()
+    again = [cell.seen[k] for k in (4, 5, 2, 3, 0, 1)]  # the last piece comes first
+    assert_same(before, again, 0.0)
+    assert before[0].dtype == again[0].dtype
+
+
 def test_little_is_kept_of_steps_that_are_computed_again() -> None:
     """What autograd holds: input, output and a few states, rather than Z of all steps."""
     layer = BR(8, 64, checkpoint_every=10)

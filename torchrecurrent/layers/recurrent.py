@@ -64,7 +64,8 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         initial_state: with ``"learned"`` a sequence without ``hx`` begins with parameters of the
             layer, zero at first, one for each state, layer and direction.
         checkpoint_every: in training only the states of every so many steps are kept, and the
-            steps between them are computed again in the backward pass; 0: all is kept.
+            steps between them are computed again in the backward pass; 0: all is kept. Such a
+            layer has no second derivatives; under ``torch.compile`` all is kept.
         device: where the parameters are.
         dtype: what the parameters are.
         cell_options: passed on to the cells.
@@ -252,7 +253,8 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         cell, every = self.cells[k], self.checkpoint_every
         watched = cell.per_sample if is_own(cell) else None
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
-            if not every or not torch.is_grad_enabled() or len(steps) <= every:
+            again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+            if not again or len(steps) <= every:
                 return self._run_whole(cell, steps.data, steps.sizes, states)
             first = states or self._initial_states(
                 k, self._steppers()[k], (steps.running,), steps.data
@@ -262,7 +264,7 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
                     f"checkpoint_every: {type(cell).__name__} doesn't tell its first state; pass hx"
                 )
             run = partial(self._run_whole, cell)
-            return run_in_pieces(run, every, steps.data, steps.sizes, first)
+            return run_in_pieces(run, cell, every, steps.data, steps.sizes, first)
 
     def _run_whole(
         self,
