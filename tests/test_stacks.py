@@ -237,6 +237,41 @@ def test_little_is_kept_of_steps_that_are_computed_again() -> None:
     assert sizes[0] < sizes[1] / 4
 
 
+@pytest.mark.parametrize("given", [True, False], ids=["hx", "zeros"])
+def test_a_step_is_a_sequence_of_one(layer_class: type[RecurrentLayer], given: bool) -> None:
+    layer = make(layer_class, num_layers=2, initial_state="zeros" if given else "learned")
+    x = torch.randn(3, N, layer.input_size, dtype=F64)
+    expected, last = layer(x, layer.init_hidden(N) if given else None)
+    state = layer.init_hidden(N) if given else None
+    for t in range(3):
+        output, state = layer.step(x[t], state)
+        assert_same(output, expected[t])
+    assert_same(state, last)
+    one, state = layer.step(x[0, 0])
+    expected, last = layer(x[:1, 0])
+    assert_same(one, expected[0])
+    assert_same(state, last)
+
+
+def test_a_step_of_a_mixed_stack() -> None:
+    between: dict[str, Any] = {"residual": True, "layer_norm": True, "dtype": F64}
+    layer = randomize(Recurrent([nBRCell, nn.LSTMCell, nn.GRUCell], 4, 4, **between))
+    x = torch.randn(3, N, 4, dtype=F64)
+    expected, last = layer(x)
+    state = None
+    for t in range(3):
+        output, state = layer.step(x[t], state)
+        assert_same(output, expected[t])
+    assert_same(state, last)
+
+
+def test_what_has_no_step() -> None:
+    with pytest.raises(ValueError, match="step: a bidirectional layer reads each sequence from"):
+        LSTM(3, 4, bidirectional=True).step(torch.randn(2, 3))
+    with pytest.raises(ValueError, match="Expected input to be 1D or 2D, got 3D"):
+        LSTM(3, 4).step(torch.randn(1, 2, 3))
+
+
 def test_the_options_are_printed() -> None:
     layer = LSTM(3, 4, num_layers=2, residual=True, merge="sum", initial_state="learned")
     assert "merge=sum, residual=True, initial_state=learned" in repr(layer)

@@ -91,6 +91,10 @@ class ForeignCell:
             raise self._unexpected(result)
         return output, new
 
+    def step(self, input: Tensor, states: tuple[Tensor, ...] | None) -> tuple[Tensor, Any]:
+        """One step: the output and the states."""
+        return self.update(self.project(input), states, {})
+
     def _states(self, value: Any) -> tuple[Tensor, ...]:
         if isinstance(value, Tensor):
             return (value,)

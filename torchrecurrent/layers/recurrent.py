@@ -221,6 +221,47 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         output = merged(self.merge, [each.last() for each in outputs])
         return (output.squeeze(0) if unbatched else output), h_n
 
+    def step(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
+        """One time step of the whole stack, for data that come one after the other.
+
+        Args:
+            input: ``(N, I)``, or ``(I,)`` unbatched.
+            hx: the state before, as ``forward`` takes and returns it; default: as there.
+
+        Returns:
+            The output ``(N, output_size)``, and the state.
+
+        Raises:
+            TypeError: a state of the wrong kind.
+            ValueError: two directions, of which the second would need the end of the sequence;
+                a wrong rank, dtype or device.
+            RuntimeError: a wrong width or batch size.
+        """
+        if self.bidirectional:
+            raise ValueError(
+                "step: a bidirectional layer reads each sequence from its end too; it has no step"
+            )
+        check_input(type(self).__name__, input, (1, 2))
+        self._check(input)
+        rows = input if input.dim() == 2 else input.unsqueeze(0)
+        cells = self._steppers()
+        states = self._first_states(
+            hx, cells, Steps(rows.unsqueeze(0)), None if input.dim() == 1 else input.size(0)
+        )
+        passed, final = rows, []
+        for layer, (cell, first) in enumerate(zip(cells, states, strict=True)):
+            read = read_by_next(self, layer - 1, passed) if layer else passed
+            if isinstance(cell, ForeignCell):
+                output, last = cell.step(read, first)
+            else:
+                result = cell(read, first if first is None or len(first) > 1 else first[0])
+                shown, state = result if cell.signature.has_output else (None, result)
+                last = (state,) if isinstance(state, Tensor) else state
+                output = last[0] if shown is None else shown
+            passed = add_input(self, layer, passed, output)
+            final.append(last if input.dim() == 2 else tuple(row.squeeze(0) for row in last))
+        return (passed if input.dim() == 2 else passed.squeeze(0)), stack_states(cells, final)
+
     def _run_untraced(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
         """Sizes that depend on data are beyond a tracer."""
         return torch.compiler.disable(self._run)(input, hx, marks)  # type: ignore[no-any-return]
