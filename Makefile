@@ -10,7 +10,7 @@ OUT ?= build/studies
 SMALL := --set validation_size=1000 --set test_size=10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-zig cross lint types docs docs-test bench bench-all studies smoke clean
+.PHONY: help demo test test-zig cross lint types docs docs-test wheel bench bench-all studies smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -47,6 +47,16 @@ docs: $(VENV)/docs $(VENV)/studies ## build the site into docs/_build/html, warn
 docs-test: $(VENV)/docs $(VENV)/test ## try the built site in a browser (needs chromium)
 	$(BIN)/python -m pytest docs/tests
 
+# The wheel is tried where there is no checkout, the sdist by some of its own tests.
+wheel: $(VENV)/release $(VENV)/test ## build wheel and sdist into dist, check them, and try both by themselves
+	rm -rf dist build/wheel build/sdist && mkdir -p build/wheel build/sdist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(PIP) --no-deps --target build/wheel dist/*.whl
+	cd build && PYTHONPATH=wheel ../$(BIN)/python ../tests/wheel.py
+	tar -xzf dist/*.tar.gz -C build/sdist --strip-components 1
+	cd build/sdist && PYTHONPATH=. ../../$(BIN)/python -m pytest tests/test_imports.py tests/test_oracle.py tests/test_readme.py
+
 bench: $(VENV)/studies ## time the layers beside torch's and those of other packages; takes minutes
 	$(BIN)/python -m benchmarks.cpu
 
@@ -75,6 +85,6 @@ clean: ## remove what the other commands made
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/studies $(VENV)/test $(VENV)/docs $(VENV)/compiler: $(VENV)/%: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/studies $(VENV)/test $(VENV)/docs $(VENV)/compiler $(VENV)/release: $(VENV)/%: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[$*]'
 	@touch $@
