@@ -60,7 +60,7 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             them side by side, ``"sum"`` and ``"mean"`` add them.
         residual: every layer but the first adds what it reads to its output.
         layer_norm: what every layer but the first reads is normalised first
-            (:class:`torch.nn.LayerNorm`, in ``norms``), but for what ``residual`` adds.
+            (``torch.nn.LayerNorm``, in ``norms``), but for what ``residual`` adds.
         initial_state: with ``"learned"`` a sequence without ``hx`` begins with parameters of the
             layer, zero at first, one for each state, layer and direction.
         checkpoint_every: in training only the states of every so many steps are kept, and the
