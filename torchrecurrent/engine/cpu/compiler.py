@@ -146,7 +146,7 @@ def _is_there(name: str) -> bool:
 
 def _ask(words: list[str], limit: float) -> Compiler:
     found = shutil.which(words[0])
-    # Not resolved further: what is behind the link may tell by its name what to do, as ccache does.
+    # Links are not resolved: a program such as ccache acts by the name it is called with.
     path, arguments = os.path.abspath(found or words[0]), tuple(words[1:])
     command = [path, *arguments, "--version"]
     if zig.is_zig(path, arguments):  # it needs a folder even to print its version

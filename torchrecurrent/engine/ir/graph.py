@@ -62,8 +62,7 @@ class Graph:
         return self._add(Node("number", value=float(value)))
 
     def op(self, op: str, *args: int) -> int:
-        """Return the node of an operation; operations on numbers or with a neutral one are folded.
-        """
+        """Return the node of an operation; some on numbers, or with a factor 1, are folded."""
         numbers = [self.nodes[a].value if self.nodes[a].op == "number" else None for a in args]
         match op, numbers:
             case "mul", [1.0, _]:
