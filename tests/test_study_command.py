@@ -84,7 +84,7 @@ def test_all_are_the_layers_of_the_package(
     assert main([*running.split(), *ALONE, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "Left out: copy first input, T = 5, IntersectionRNN, seed 0: cell: could not" in said
-    assert f"{len(cells()) - 1} runs: 0 over" in said
+    assert f"{len(cells()) - 1} runs: 0 finished" in said
     for name in ("torchrecurrent.LSTM", "torchrecurrent.GRU", "BR", "nBR", "URLSTM", "LiGRU"):
         assert f"1 x 8, {name}: 1 runs, 4 s" in said
 

@@ -12,9 +12,9 @@ __all__ = ["ATR", "ATRCell"]
 class ATRCell(BaseRecurrentCell, citation="zhang2018simplifying", family="additive"):
     r"""Addition-subtraction twin-gated recurrent cell [zhang2018simplifying]_.
 
-    The sum and the difference of the same two products are the input and the forget gate, so there
-    is one kernel each for input and state. The state is a gated sum of projected inputs, so each
-    input's contribution can be read off. Use it where a GRU is too heavy.
+    Sum and difference of the same two products are the input and the forget gate: one kernel each
+    for input and state. The state is a gated sum of projected inputs, so each input's contribution
+    can be read off. Use it where a GRU is too heavy.
 
     .. math::
         p_t &= W x_t + b, \qquad q_t = U h_{t-1} + d \\

@@ -45,10 +45,9 @@ def lecun_tanh(input: Tensor) -> Tensor:
 class CfCCell(BaseRecurrentCell, citation="hasani2022closed", family="ODE"):
     r"""Closed-form continuous-time cell, CfC [hasani2022closed]_.
 
-    An approximation in closed form of a liquid network, a differential equation whose time
-    constants depend on its input, after a time :math:`\Delta t`: an immediate and a final value,
-    and a gate between them that depends on the time. Use it for control and for physical signals,
-    where the network has to be small.
+    A closed-form approximation of a liquid network, a differential equation whose time constants
+    depend on its input: an immediate and a final value, and a gate between them that depends on
+    the time :math:`\Delta t`. Use it for control and physical signals, if it has to be small.
 
     .. math::
         z_t &= \phi(W x_t + b + U h_{t-1} + d) \\

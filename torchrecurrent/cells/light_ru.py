@@ -22,10 +22,9 @@ class LightRUCell(BaseRecurrentCell, citation="ye2024light", family="additive"):
 
     The paper calls it LRU, which is also the name of the linear recurrent unit.
 
-    Sources: the paper's list of parameters, and its cell as in
-    lucidrains/light-recurrent-unit-pytorch; no code by the authors was found, and its
-    initialisation could not be checked. Its candidate has no bias :math:`b_h`; here it starts at
-    zero.
+    Sources: the paper's list of parameters, and lucidrains/light-recurrent-unit-pytorch; no code by
+    the authors was found, and the initialisation could not be checked. The paper's candidate has
+    no bias :math:`b_h`; here it starts at zero.
     """
 
     @staticmethod

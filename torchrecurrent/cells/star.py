@@ -13,17 +13,15 @@ __all__ = ["STAR", "STARCell"]
 class STARCell(BaseRecurrentCell, citation="turkoglu2021gating", family="one-gate"):
     r"""Stackable recurrent cell [turkoglu2021gating]_.
 
-    It has one gate, and its state is squashed once more, so that gradients keep their size down a
-    stack and back in time. Use it for deep stacks; at I = H it has three eighths of an LSTM's
-    weights.
+    One gate, and a state squashed once more, so that gradients keep their size down a stack and
+    back in time. Use it for deep stacks; at I = H it has three eighths of an LSTM's weights.
 
     .. math::
         z_t &= \tanh(W_z x_t + b_z), \qquad k_t = W_k x_t + b_k + U_k h_{t-1} + d_k \\
         h_t &= \tanh((1 - \sigma(k_t)) \odot h_{t-1} + \sigma(k_t + \beta) \odot z_t)
 
     Args:
-        beta: :math:`\beta`, by which more is added than forgotten: 0 in the paper, 1 in the
-            authors' code.
+        beta: :math:`\beta`, to add more than is forgotten: 0 in the paper, 1 in the authors' code.
         t_max: T, the longest initial time scale: the bias of k is :math:`-\log u`,
             where :math:`u \sim U(1, T)`, so that a unit forgets in about 1 + u steps; if 1,
             ``bias_init`` decides. The authors' 784 is the length of their sequences.
