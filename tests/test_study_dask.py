@@ -63,7 +63,7 @@ def address() -> Iterator[str]:
 
 
 def outcomes(out: Path) -> dict[str, Any]:
-    """Of each run all that it wrote but its times."""
+    """All that each run wrote, except its times."""
     found: dict[str, Any] = {}
     for path in sorted(out.rglob("result.json")):
         result = json.loads(path.read_text())

@@ -22,9 +22,9 @@ class STARCell(BaseRecurrentCell, citation="turkoglu2021gating", family="one-gat
 
     Args:
         beta: :math:`\beta`, to add more than is forgotten: 0 in the paper, 1 in the authors' code.
-        t_max: T, the longest initial time scale: the bias of k is :math:`-\log u`,
-            where :math:`u \sim U(1, T)`, so that a unit forgets in about 1 + u steps; if 1,
-            ``bias_init`` decides. The authors' 784 is the length of their sequences.
+        t_max: T, the longest initial time scale: the bias of k is :math:`-\log u`, where
+            :math:`u \sim U(1, T)`, so that a unit forgets in about 1 + u steps; if 1, ``bias_init``
+            decides. The authors' 784 is the length of their sequences.
 
     Sources: the authors' repository 0zgur0/STAR_Network, ``star.py``, whose gate is :math:`-k_t`;
     their later ms-convSTAR has the paper's equation, and a gate bias of one.

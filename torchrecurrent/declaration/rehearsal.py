@@ -23,7 +23,7 @@ __all__ = ["rehearse"]
 
 
 class Dependence(IntEnum):
-    """What a value of a step depends on, in increasing order."""
+    """The dependence of a value in a step, from the least to the most."""
 
     #: Numbers that are the same for all units: constants, learned scalars.
     NUMBER = 0
