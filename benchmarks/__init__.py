@@ -1,1 +1,1 @@
-"""Timings beside what a user would pick instead: ``make bench`` and ``make bench-all``."""
+"""Compares times with those of the alternatives: ``make bench`` and ``make bench-all``."""

@@ -1,4 +1,4 @@
-"""Times the training of every cell beside nn.LSTM and its own in 0.2.5: ``make bench-all``."""
+"""Times the training of every cell, nn.LSTM and the cell in 0.2.5: ``make bench-all``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OLD = "0.2.5"
 
 @dataclass(frozen=True)
 class Compared:
-    """Milliseconds of a training step; ``None``: there is none."""
+    """Milliseconds of a training step; ``None`` if not measured."""
 
     shape: Shape
     cell: str
@@ -46,7 +46,7 @@ class Compared:
 
 
 def measure(shape: Shape, old: dict[str, ModuleType], repeats: int) -> list[Compared]:
-    """All cells at one shape, interleaved."""
+    """Measure all cells at one shape, interleaved."""
     steps, batch, width, hidden = shape
     torch.manual_seed(0)
     x = torch.randn(steps, batch, width)
@@ -93,7 +93,7 @@ def _training_only(row: Row) -> Row:
 
 
 def summary(found: Sequence[Compared]) -> list[str]:
-    """The mean over the cells that 0.2.5 has, and those that are slower than there."""
+    """Return the mean over the cells that 0.2.5 has, and the cells that are slower than there."""
     ratios = {each.cell: each.over_old for each in found}
     known = {cell: ratio for cell, ratio in ratios.items() if ratio is not None}
     if not known:
@@ -124,7 +124,7 @@ def body(found: Sequence[Compared]) -> list[list[str]]:
 
 
 def write(found: Sequence[Compared], about: dict[str, str | int], out: Path) -> list[Path]:
-    """JSON, CSV and Markdown, by the suffix of ``out``."""
+    """Write JSON, CSV and Markdown, with the suffix of ``out`` replaced."""
     out.parent.mkdir(parents=True, exist_ok=True)
     records = [
         asdict(each) | {"over_lstm": each.over_lstm, "over_old": each.over_old} for each in found
@@ -144,7 +144,7 @@ def write(found: Sequence[Compared], about: dict[str, str | int], out: Path) -> 
 
 
 def by_cell(found: Sequence[Compared]) -> list[list[str]]:
-    """One row a cell, the shapes side by side, as the documentation shows it."""
+    """Return one row per cell, with the shapes side by side, for the documentation."""
     shapes = list(dict.fromkeys(each.shape for each in found))
     head = [["ms", "/ nn.LSTM", "/ 0.2.5"] for _ in shapes]
     rows: dict[str, list[str]] = {}
@@ -173,7 +173,7 @@ def main() -> None:
     found: list[Compared] = []
     for shape in SHAPES[:2]:
         own = measure(shape, {k: v for k, v in modules.items() if k == OLD}, options.repeats)
-        # The notes have no room in a column of their own.
+        # There is no room for a column of notes.
         numbers = [row[:-1] for row in body(own)]
         name = f"{title(shape)}; nn.LSTM: {own[0].lstm:.2f} ms"
         console.print(table(name, HEAD[:-1], numbers))

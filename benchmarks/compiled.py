@@ -34,7 +34,7 @@ class CompileTime:
 
 @contextmanager
 def fresh_cache() -> Iterator[None]:
-    """Nothing that an earlier run has compiled is found within this block."""
+    """Hide everything that an earlier run has compiled within this block."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(name)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -48,9 +48,9 @@ def fresh_cache() -> Iterator[None]:
 
 
 def compiled_rows(x: Tensor, hidden: int) -> tuple[list[Row], list[CompileTime], dict[str, str]]:
-    """Rows that are compiled already; how long that took; and why a row is not among them.
+    """Return compiled rows, the time that took, and why rows are missing.
 
-    To be called, and the rows to be run, within :func:`fresh_cache`.
+    Call it, and run the rows, within :func:`fresh_cache`.
     """
     rows: list[Row] = []
     times: list[CompileTime] = []
@@ -64,7 +64,7 @@ def compiled_rows(x: Tensor, hidden: int) -> tuple[list[Row], list[CompileTime],
                 start = time.perf_counter()
                 call()
                 times.append(CompileTime(cell, kind, time.perf_counter() - start))
-        except Exception as error:  # no compiler, for one
+        except Exception as error:  # such as a missing compiler
             failed[row.name] = f"{type(error).__name__}: {error}".splitlines()[0]
         else:
             rows.append(row)
@@ -75,7 +75,7 @@ def _compiled(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     compiled = torch.compile(layer, dynamic=False, fullgraph=True)
 
     def run(x: Tensor) -> Tensor:
-        with backend("reference"):  # not its kernel; what is chosen while tracing is kept
+        with backend("reference"):  # not its kernel; the choice while tracing is kept
             output: Tensor = compiled(x)[0]
         return output
 

@@ -1,4 +1,4 @@
-"""Times layers on the CPU beside what a user would pick instead: ``make bench``."""
+"""Times layers and their alternatives on the CPU: ``make bench``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .timing import interleave
 def measure(
     shape: Shape, modules: dict[str, ModuleType], repeats: int, *, with_compile: bool
 ) -> tuple[AtShape, list[CompileTime]]:
-    """All rows at one shape, and how long torch.compile took, if it is wanted."""
+    """Measure all rows at one shape, and optionally the time that torch.compile took."""
     steps, batch, width, hidden = shape
     torch.manual_seed(0)
     x = torch.randn(steps, batch, width)

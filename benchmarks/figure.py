@@ -1,6 +1,6 @@
-"""Training times over nn.LSTM's, a panel a shape.
+"""Draws training times relative to nn.LSTM's, with a panel for each shape.
 
-``python -m benchmarks.figure build/bench.json`` draws a run's figure again.
+``python -m benchmarks.figure build/bench.json`` redraws the figure of a run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-#: Okabe and Ito's colours, which the colour-blind tell apart.
+#: Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = {
     "ours": "#0072B2",
     "torch": "#000000",
@@ -40,7 +40,7 @@ LABELS = {
 
 
 def draw(shapes: Sequence[AtShape], path: Path) -> list[Path]:
-    """Draw what was measured at each shape.
+    """Draw the measurements at each shape.
 
     Args:
         shapes: one for each panel.
@@ -91,7 +91,7 @@ def _draw_panel(axis: Axes, found: AtShape, names: Sequence[str]) -> None:
         if ratio is None:
             axis.text(1.05, place, "not timed", color="0.5", va="center", fontsize=7)
             continue
-        # From 1, not from the axis's end, which is no number that anyone measured.
+        # From 1, not from the end of the axis, which is not a measurement.
         axis.barh(place, ratio - 1, left=1, height=0.72, color=COLOURS.get(sources[name], PEER))
         axis.annotate(
             f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}",
@@ -105,7 +105,7 @@ def _draw_panel(axis: Axes, found: AtShape, names: Sequence[str]) -> None:
         )
     axis.axvline(1, color="0.2", linestyle="--", linewidth=1)
     floor = found.ratio(FLOOR, "nn.LSTM", "train")
-    # Each on the side away from the other.
+    # Each name on the side away from the other.
     _name_line(axis, 1, "nn.LSTM", "0.2", -1.0, left=floor is not None and floor > 1)
     if floor is not None:
         axis.axvline(floor, color="#009E73", linestyle="--", linewidth=1)

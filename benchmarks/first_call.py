@@ -1,7 +1,7 @@
-"""How long the first training step of a new process takes: compiled now, or found in the cache.
+"""Times the first training step of a new process, with the kernel compiled or from the cache.
 
-Each is measured in a process of its own, after its imports. The step is tiny, and torch has
-run one before, so what is left is what the kernel costs before it runs for the first time.
+Each is measured in a separate process, after its imports. The step is tiny, and torch has
+run one before, so the rest is the cost of the kernel before it runs for the first time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FirstCall:
 
 
 def measure(repeats: int) -> list[FirstCall]:
-    """Of a cell never seen, and of one that another process has compiled."""
+    """Measure a cell whose kernel is new, and one that another process has compiled."""
     found = []
     for cell in CELLS:
         cold, warm = [], []

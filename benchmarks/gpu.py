@@ -1,7 +1,7 @@
 """Checks and times the GPU's kernels: ``python -m benchmarks.gpu``, on a machine with a GPU.
 
-Every cell is checked against float64 first. Then layers are timed beside cuDNN, the reference loop,
-flashrnn where it is installed, and the least time that the measured rates of this GPU allow.
+Every cell is checked against float64 first. Then layers are compared with cuDNN, the reference
+loop, flashrnn if it is installed, and the least time that the measured rates of this GPU allow.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DENSE = ("nBR", "MGU", "URLSTM")
 
 @dataclass(frozen=True)
 class Target:
-    """A quotient, what it must be and what is aimed at."""
+    """A quotient, the value that it must have and the one that is aimed at."""
 
     what: str
     must: float
@@ -48,7 +48,7 @@ class Target:
 
 
 def targets(times: dict[str, float], bandwidth: dict[str, float]) -> list[Target]:
-    """Of one shape and dtype."""
+    """Return the targets for one shape and dtype."""
 
     def over(name: str, base: str) -> float | None:
         first, second = times.get(f"{name} train"), times.get(f"{base} train")
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not torch.cuda.is_available():
         print("benchmarks.gpu needs a GPU that torch can use, and there is none", file=sys.stderr)
         return 2
-    # The same for everybody: by default torch lets cuDNN use TF32 and its products not.
+    # The same for all: by default torch allows TF32 in cuDNN but not in its own products.
     torch.backends.cuda.matmul.allow_tf32 = chosen.tf32
     torch.backends.cudnn.allow_tf32 = chosen.tf32
     console = Console()
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(console: Console) -> tuple[dict[str, dict[str, float]], bool]:
-    """By dtype and cell the error over the loop's, and whether one is too large."""
+    """Return the error over the loop's, by dtype and cell, and whether one is too large."""
     found, wrong = {}, False
     for dtype in DTYPES:
         ratios = gpu_check.all_cells(dtype, torch.device("cuda"))

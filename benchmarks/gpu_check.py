@@ -1,4 +1,4 @@
-"""Whether every cell's kernel on the GPU is as accurate as the reference loop in the same dtype."""
+"""Checks that each cell's GPU kernel is as accurate as the reference loop in the same dtype."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["LIMIT", "SHAPE", "all_cells", "ratio"]
 
 #: T, N, I, H: no multiple of a tile, and long enough for a CUDA graph.
 SHAPE = (33, 7, 24, 40)
-#: As tests/test_accuracy.py, which says why the median of several draws decides.
+#: As in tests/test_accuracy.py, which explains why the median of several draws decides.
 LIMIT, DRAWS = 3.0, 9
 CALLS = 3  # of which the second is captured and the third replayed
 
 
 def all_cells(dtype: torch.dtype, device: torch.device) -> dict[str, float]:
-    """By cell: the largest error of a result or gradient, over the loop's."""
+    """Return for each cell the largest error of a result or gradient, over the loop's."""
     found = {}
     for name, cell in cells().items():
         draws = [ratio(cell, dtype, device, 0)]
@@ -40,12 +40,12 @@ def ratio(
     seed: int,
     shape: tuple[int, int, int, int] = SHAPE,
 ) -> float:
-    """The kernel's largest error against float64, over the loop's or four roundings."""
+    """Return the kernel's largest error against float64, over the loop's or four roundings."""
     torch.manual_seed(seed)
     steps, batch, width, hidden = shape
     try:
         cell = kind(width, hidden, dtype=dtype, device=device)
-    except ValueError:  # as wide as its input
+    except ValueError:  # it has to be as wide as its input
         cell = kind(hidden, hidden, dtype=dtype, device=device)
     with torch.no_grad():
         for parameter in cell.parameters():
@@ -67,7 +67,7 @@ def ratio(
 
 
 def _results(cell: Any, x: Tensor, path: Backend) -> list[Tensor]:
-    """Output, last states and all gradients."""
+    """Return output, last states and all gradients."""
     leaf = x.clone().requires_grad_()
     cell.zero_grad(set_to_none=True)
     with backend(path):

@@ -1,4 +1,4 @@
-"""Times on the GPU, and the least time that the bytes and products of a cell allow."""
+"""Measures times on the GPU, and the least time that the bytes and products of a cell allow."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OURS: dict[str, Callable[..., nn.Module]] = {
 
 @dataclass(frozen=True)
 class Ceilings:
-    """What this GPU does at best, measured."""
+    """The best measured rates of this GPU."""
 
     bytes_per_second: float  # read and written by a large copy
     flops_per_second: Mapping[torch.dtype, float]  # of a large product
@@ -54,7 +54,7 @@ def milliseconds(call: Call) -> float:
 def interleave(
     calls: Mapping[str, Call], repeats: int, slow: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Median milliseconds; a slow call takes part in a quarter of the rounds."""
+    """Return median milliseconds; a slow call takes part in a quarter of the rounds."""
     for name, call in calls.items():  # compiles; captures; replays
         for _ in range(1 if name in slow else 4):
             call()
@@ -63,7 +63,7 @@ def interleave(
     order = random.Random(0)
     for turn in range(repeats):
         due = [name for name in calls if name not in slow or turn % 4 == 0]
-        order.shuffle(due)  # nobody always follows the same neighbour
+        order.shuffle(due)  # so that no call always follows the same one
         for name in due:
             times[name].append(milliseconds(calls[name]))
     return {name: statistics.median(values) for name, values in times.items()}
@@ -83,7 +83,7 @@ def ceilings(repeats: int = 20) -> Ceilings:
 
 
 def rows(shape: Shape, dtype: torch.dtype) -> tuple[dict[str, Call], list[str]]:
-    """What is timed, forward and training, and the names of the slow ones."""
+    """Return the calls to time, forward and training, and the names of the slow ones."""
     steps, batch, width, hidden = shape
     x = torch.randn(steps, batch, width, device="cuda").to(dtype)
     calls: dict[str, Call] = {}
@@ -118,9 +118,9 @@ def _pair(name: str, module: nn.Module, x: Tensor, path: Any) -> dict[str, Call]
 
 
 def _flashrnn(shape: Shape, dtype: torch.dtype) -> dict[str, Call]:
-    """Its LSTM with one head, after the same projection of the input; bfloat16 only.
+    """Return flashrnn's LSTM with one head, after the same projection of the input; bfloat16 only.
 
-    Both of its backends for a head of this width; one that refuses is left out.
+    It has two backends for a head of this width; one that refuses is left out.
     """
     if dtype != torch.bfloat16:
         return {}
@@ -152,7 +152,7 @@ def _flashrnn(shape: Shape, dtype: torch.dtype) -> dict[str, Call]:
 
         try:
             train()
-        except Exception as error:  # of a peer, at a size that it does not take
+        except Exception as error:  # from a peer, at a size that it does not support
             print(f"flashrnn, {path}: {type(error).__name__}: {error}".splitlines()[0])
             continue
         calls |= {f"flashrnn LSTM, {path} forward": forward, f"flashrnn LSTM, {path} train": train}
@@ -160,7 +160,7 @@ def _flashrnn(shape: Shape, dtype: torch.dtype) -> dict[str, Call]:
 
 
 def floors(shape: Shape, dtype: torch.dtype, limits: Ceilings) -> dict[str, float]:
-    """Milliseconds that no version beats: the larger of bytes and products at the best rates.
+    """Return a lower bound in milliseconds: bytes or products at the best rates.
 
     Forward reads the input and writes the output, and everything else stays on the chip;
     training also reads both again and writes the input's gradient, and multiplies three times
@@ -191,7 +191,7 @@ def plan_of(layer: Any) -> Plan:
 
 
 def _weights(plan: Plan, width: int) -> int:
-    """How many numbers a row is multiplied with in a step."""
+    """Return the number of weights that a row is multiplied with in a step."""
     total = plan.units(list(plan.columns.values())[: plan.inputs]) * width
     for product in plan.products:
         inner = plan.widths[plan.states[product.state]]
@@ -203,10 +203,10 @@ def _weights(plan: Plan, width: int) -> int:
 
 
 def kernels_alone(name: str, shape: Shape, dtype: torch.dtype, limits: Ceilings) -> float:
-    """The bandwidth of an elementwise cell's two loops over that of a copy.
+    """Return the bandwidth of an elementwise cell's two loops over that of a copy.
 
-    The bytes are what they have to move: Z and the states forward; Z, the states, the output's
-    gradient and dZ backward.
+    They have to move these bytes: Z and the states forward; Z, the states, the output's gradient
+    and dZ backward.
     """
     steps, batch, width, hidden = shape
     layer: Any = OURS[name](width, hidden, device="cuda", dtype=dtype)

@@ -1,4 +1,4 @@
-"""What the numbers were measured with."""
+"""Describes the machine and the versions of a measurement."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sentence(about: dict[str, str | int]) -> str:
 
 
 def _cpu() -> str:
-    """The processor's name; ``platform.processor()`` is often empty on Linux."""
+    """Return the processor's name; ``platform.processor()`` is often empty on Linux."""
     path = Path("/proc/cpuinfo")
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)

@@ -1,12 +1,12 @@
-"""The peak memory of a training step, with the kernel and with the reference loop.
+"""Measures the peak memory of a training step, with the kernel and with the reference loop.
 
-Each is measured in a process of its own: the most that was resident during the step (VmHWM of
-Linux, set back just before) over what was resident when weights and input were there and a tiny
-step had loaded all that a step needs. Not ``ru_maxrss``: it begins at the parent's peak.
+Each is measured in a separate process: the peak of resident memory during the step (Linux's VmHWM,
+reset just before) minus the resident memory once weights and input exist and a tiny step has
+loaded all that a step needs. ``ru_maxrss`` is not used: it begins at the parent's peak.
 
-The reference loop's thousands of tensors leave holes in glibc's heap, how many differs from run to
-run by half. So this is a median, and beside it stands what the tensors themselves need: there
-every tensor has pages of its own, which go when it goes.
+The reference loop's thousands of tensors leave holes in glibc's heap, whose size varies by half
+between runs. So this is a median, and beside it is the memory of the tensors themselves, measured
+with separate pages for each tensor, which are freed with it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = ["SHAPE", "Peak", "measure"]
 
 CELLS = ("LSTM", "BR")
 SHAPE = (1000, 64, 256, 512)
-#: glibc maps what is larger by itself, and gives it back to the system when it is freed.
+#: glibc maps larger blocks separately, and returns them to the system when they are freed.
 PAGES_EACH = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
 @dataclass(frozen=True)
 class Peak:
-    """Megabytes (10^6 bytes) that a training step needs at most; "live" is without holes."""
+    """Peak megabytes (10^6 bytes) of a training step; "live" is without holes."""
 
     cell: str
     ours: float
@@ -57,10 +57,10 @@ class Peak:
 
 
 def measure(repeats: int) -> list[Peak]:
-    """Of the cells' kernels and of their reference loops; nothing where there is no /proc.
+    """Measure the cells' kernels and reference loops; return nothing without /proc.
 
     Args:
-        repeats: of how many the median is taken.
+        repeats: the number of measurements of which the median is taken.
     """
     if not Path("/proc/self/status").exists():
         return []

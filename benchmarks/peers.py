@@ -1,8 +1,8 @@
-"""The packages that a user would pick instead, each installed in a folder of its own.
+"""The alternative packages, each installed in a separate folder.
 
 ``torchrecurrent`` 0.2.5 has the import name of this package. So a peer is imported with its
 folder in front of all others, and leaves nothing in ``sys.modules``: both can then be used in
-one process. One that can't be had is shown as "not installed", and the benchmark goes on.
+one process. One that can't be installed is shown as "not installed", and the benchmark goes on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Peer:
 
     @property
     def name(self) -> str:
-        """As the tables call it."""
+        """Its name in the tables."""
         return self.version if self.package == "torchrecurrent" else self.package
 
     @property
@@ -51,7 +51,7 @@ PEERS = (
 
 
 def load_all() -> tuple[dict[str, ModuleType], dict[str, str]]:
-    """The peers' modules by name, and of every peer what to say about it."""
+    """Return the peers' modules by name, and a note on every peer."""
     modules: dict[str, ModuleType] = {}
     notes: dict[str, str] = {}
     for peer in PEERS:
@@ -60,14 +60,14 @@ def load_all() -> tuple[dict[str, ModuleType], dict[str, str]]:
             _install(peer)
             modules[peer.name] = _import_apart(peer)
             notes[label] = peer.about
-        except Exception as error:  # whatever it is, the benchmark goes on
+        except Exception as error:  # the benchmark goes on after any error
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
             notes[label] = f"not installed: {reason}"
     return modules, notes
 
 
 def layers(cell: str, modules: Mapping[str, ModuleType]) -> dict[str, Factory]:
-    """By the peer's name, what makes its layer of one of our cells."""
+    """Return the factory of a cell's layer for each peer that has it, by the peer's name."""
     found: dict[str, Factory] = {}
     for name, module in modules.items():
         if name == "brc":
@@ -92,7 +92,7 @@ class _StartedFactory:
 
 
 class _Started(nn.Module):
-    """Gives brc's layers the first state that they ask their caller for."""
+    """Gives brc's layers the first state that they require."""
 
     def __init__(self, stack: Any) -> None:
         super().__init__()
@@ -104,8 +104,8 @@ class _Started(nn.Module):
 
 
 def _install(peer: Peer) -> None:
-    """Without its dependencies: torch is here, and one peer would have another."""
-    if list(peer.folder.glob("*.dist-info")):  # pip moves it in after all else
+    """Install a peer without its dependencies: one of them requires another version of torch."""
+    if list(peer.folder.glob("*.dist-info")):  # pip moves it in last
         return
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--upgrade", "--target", str(peer.folder)]
@@ -117,7 +117,7 @@ def _install(peer: Peer) -> None:
 
 
 def _import_apart(peer: Peer) -> ModuleType:
-    """Import a peer, and leave ``sys.modules`` and ``sys.path`` as they were."""
+    """Import a peer without changing ``sys.modules`` and ``sys.path``."""
     top = peer.module.partition(".")[0]
     ours = _taken(top)
     path = sys.path[:]
@@ -135,6 +135,6 @@ def _import_apart(peer: Peer) -> ModuleType:
 
 
 def _taken(top: str) -> dict[str, ModuleType]:
-    """The modules of a package, which ``sys.modules`` has no longer."""
+    """Remove the modules of a package from ``sys.modules``, and return them."""
     names = [name for name in sys.modules if name == top or name.startswith(f"{top}.")]
     return {name: sys.modules.pop(name) for name in names}

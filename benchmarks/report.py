@@ -1,4 +1,4 @@
-"""Results as tables: on the terminal, and in Markdown to be pasted in a page."""
+"""Writes results as tables: on the terminal, and in Markdown to paste into a page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ backward loop and of the weights' gradients. It is no bound where torch.mm is sl
 
 
 def at_shape(found: AtShape) -> tuple[str, list[str], list[Row]]:
-    """Title, head and rows of the table of one shape."""
+    """Return title, head and rows of the table of one shape."""
     head = ["layer"]
     for kind in KINDS:
         head += [f"{kind}, ms", "/ nn.LSTM"]
@@ -40,7 +40,7 @@ def at_shape(found: AtShape) -> tuple[str, list[str], list[Row]]:
 
 
 def show(results: Results, console: Console) -> None:
-    """Everything but the tables of the shapes, which are shown when they are there."""
+    """Show everything except the tables of the shapes, which are shown once measured."""
     for name, head, body in _parts(results):
         console.print(table(name, head, body))
     console.print(NOTES.replace("\n", " "))
@@ -59,7 +59,7 @@ def table(name: str, head: Sequence[str], body: Sequence[Row]) -> Table:
 
 
 def markdown(results: Results) -> str:
-    """All tables, the shapes' beside each other."""
+    """Return all tables, with the shapes side by side."""
     lines = [f"Measured on {sentence(results.about)}.", ""]
     shapes = [", ".join(map(str, each.shape)) for each in results.shapes]
     names = list(dict.fromkeys(row.name for each in results.shapes for row in each.rows))
@@ -75,7 +75,7 @@ def markdown(results: Results) -> str:
 
 
 def _parts(results: Results) -> Iterator[tuple[str, list[str], list[Row]]]:
-    """The tables beside those of the shapes."""
+    """Yield the tables other than those of the shapes."""
     if results.compile_seconds:
         yield (
             f"torch.compile of the plain loop, T = {results.shapes[0].shape[0]}",
@@ -135,7 +135,7 @@ def _both(found: AtShape, name: str) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits are more than repeats agree on."""
+    """Write three digits, which is more than repeats agree on."""
     if value is None:
         return ""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""All that a run has measured, and its JSON."""
+"""All measurements of a run, and their JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AtShape", "Results", "read", "write"]
 
 @dataclass(frozen=True)
 class AtShape:
-    """The rows of one shape, and why some are not among them."""
+    """The rows of one shape, and why some are missing."""
 
     shape: Shape
     rows: list[Timed]
@@ -34,7 +34,7 @@ class AtShape:
 
 @dataclass
 class Results:
-    """What ``make bench`` has measured; a part that was left out is empty."""
+    """The measurements of ``make bench``; a part that was left out is empty."""
 
     about: dict[str, str | int]
     peers: dict[str, str]
@@ -54,7 +54,7 @@ def write(results: Results, path: Path) -> None:
 
 
 def read(path: Path) -> Results:
-    """What :func:`write` has written."""
+    """Read the results that :func:`write` wrote."""
     data = json.loads(path.read_text(encoding="utf-8"))
     data["shapes"] = [
         AtShape(tuple(each["shape"]), [Timed(**row) for row in each["rows"]], each["failed"])

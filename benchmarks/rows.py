@@ -1,4 +1,4 @@
-"""What is timed at every shape."""
+"""The rows that are timed at every shape."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Shape = tuple[int, int, int, int]
 #: Time steps, batch size, width of the input, width of the state.
 SHAPES: list[Shape] = [(100, 32, 64, 128), (300, 100, 2, 100), (128, 64, 256, 512)]
 SHAPES += [(1000, 1, 64, 128)]
-#: Those of torch, each above the cell of ours that it is.
+#: torch's layers, each above the same cell of ours.
 TORCH: dict[str, peers.Factory] = {"LSTM": nn.LSTM, "GRU": nn.GRU}
 OURS: dict[str, peers.Factory] = {
     "LSTM": tr.LSTM,
@@ -35,9 +35,9 @@ OURS: dict[str, peers.Factory] = {
     "LEM": tr.LEM,
     "coRNN": tr.coRNN,
 }
-#: Also timed without a kernel, to show what the kernel brings.
+#: Also timed without a kernel, to show the kernel's effect.
 LOOPS = ("LSTM", "BR")
-#: Beside nn.LSTM: what is left of it without a cell.
+#: Beside nn.LSTM: its products without a cell.
 FLOOR = "LSTM's products alone"
 
 
@@ -46,7 +46,7 @@ def title(shape: Shape) -> str:
 
 
 def rows(x: Tensor, hidden: int, modules: Mapping[str, ModuleType]) -> list[Row]:
-    """All but those that torch.compile makes.
+    """Return all rows except those of torch.compile.
 
     Args:
         x: the input, ``(T, N, I)``.
@@ -65,7 +65,7 @@ def rows(x: Tensor, hidden: int, modules: Mapping[str, ModuleType]) -> list[Row]
             found.append(layer_row(cell, "plain loop", layer, x, run=run, slow=True))
         for peer, make_theirs in peers.layers(cell, modules).items():
             theirs = make_theirs(width, hidden)
-            # TorchScript goes on optimising for a few calls.
+            # TorchScript keeps optimising for a few calls.
             warm_up = 4 if peer == "brc" else 2
             found.append(layer_row(cell, peer, theirs, x, slow=True, warm_up=warm_up))
     return [*found, _products(x, hidden)]
@@ -81,7 +81,7 @@ def _looped(layer: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def _products(x: Tensor, hidden: int) -> Row:
-    """An LSTM's matrix products and nothing else, in a plain loop over ``torch.mm``."""
+    """Return a row of only an LSTM's matrix products, in a plain loop over ``torch.mm``."""
     steps, batch, width = x.shape
     flat = x.flatten(0, 1)
     w_ih, w_hh = torch.randn(width, 4 * hidden), torch.randn(hidden, 4 * hidden)

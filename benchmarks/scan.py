@@ -1,8 +1,8 @@
-"""Would a parallel scan beat the loop, for a cell that is linear in its state?
+"""Compares a parallel scan with the loop, for a cell that is linear in its state.
 
 ``python -m benchmarks.scan`` times the T-RNN, h' = f h + (1 - f) z, at N = 1: the fused kernel,
-which takes one step after the other, beside two scans in torch. The chunked one runs all chunks
-side by side, step by step, and then carries the state from chunk to chunk; the doubling one
+which takes one step after the other, and two scans in torch. The chunked one runs all chunks
+side by side, step by step, and then passes the state from chunk to chunk; the doubling one
 (Hillis and Steele) takes log T passes over everything.
 """
 
@@ -25,7 +25,7 @@ LENGTHS = (256, 1024, 4096, 16384)
 
 
 def coefficients(cell: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """a and b of h' = a h + b, ``(T, H)``, for all steps at once."""
+    """Return a and b of h' = a h + b, ``(T, H)``, for all steps at once."""
     (projected,) = cell.project(x[:, 0])
     z, f = projected.chunk(2, -1)
     f = torch.sigmoid(f)
@@ -33,7 +33,7 @@ def coefficients(cell: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def chunked(a: Tensor, b: Tensor) -> Tensor:
-    """All states, by chunks of about the square root of T."""
+    """Return all states, computed in chunks of about the square root of T."""
     steps, width = a.shape
     length = 1 << max(1, (steps.bit_length() - 1) // 2)
     a, b = a.view(-1, length, width), b.view(-1, length, width)
@@ -49,7 +49,7 @@ def chunked(a: Tensor, b: Tensor) -> Tensor:
 
 
 def doubling(a: Tensor, b: Tensor) -> Tensor:
-    """All states, in log T passes."""
+    """Return all states, computed in log T passes."""
     reach = 1
     while reach < len(a):
         b = torch.cat([b[:reach], b[reach:] + a[reach:] * b[:-reach]])

@@ -1,4 +1,4 @@
-"""One time step of one sequence, its state fed back: what a control loop would do."""
+"""Times one time step of one sequence with its state fed back, as in a control loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Step:
 
 
 def measure(repeats: int) -> list[Step]:
-    """Layers at T = 1 and cells called by themselves, interleaved, without gradients."""
+    """Measure layers at T = 1 and single cells, interleaved, without gradients."""
     _, batch, width, hidden = SHAPE
     x = torch.randn(batch, width)
     sequence = x.unsqueeze(0)

@@ -1,7 +1,7 @@
-"""What the engine was asked to reach, and whether it does on this machine.
+"""The engine's performance targets, and whether it reaches them on this machine.
 
-A target has a number that it must reach and one that it aims at. No test depends on them: they
-are about one processor, when it is quiet.
+A target has a number that must be reached and one that is aimed at. No test depends on them: they
+are for one processor without other load.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Target:
-    """Numbers that are to be no greater than others, one for each shape or a single one."""
+    """Numbers that should not exceed others, one for each shape or a single one."""
 
     what: str
     must: Numbers
@@ -49,13 +49,13 @@ class Target:
 
     @property
     def found(self) -> str:
-        """What was measured, to read."""
+        """The measurements as text."""
         digits = 3 if self.unit else 2
         shown = ("?" if value is None else f"{value:.{digits}f}" for value in self.measured)
         return ", ".join(shown) + self._suffix
 
     def limits(self, values: Numbers) -> str:
-        """Numbers that this target has, to read."""
+        """Return the limits as text."""
         return ", ".join(f"{value:g}" for value in values) + self._suffix
 
     @property
@@ -64,7 +64,7 @@ class Target:
 
 
 def targets(results: Results) -> list[Target]:
-    """All of them, with "?" for what was not measured."""
+    """Return all targets, with "?" for missing measurements."""
     found: list[Target] = []
     for cell in ("BR", "IndRNN", "LSTM diagonal"):
         what = f"{cell}: train / nn.LSTM"
@@ -97,7 +97,7 @@ def targets(results: Results) -> list[Target]:
 
 
 def _others(results: Results) -> Iterator[Target]:
-    """Of what is not the time of a sequence."""
+    """Yield the targets that do not concern the time of a sequence."""
     calls = {each.cell: each for each in results.first_call}
     peaks = {each.cell: each for each in results.memory}
     steps = {each.name: each.microseconds for each in results.streaming}

@@ -1,4 +1,4 @@
-"""Times many calls in one process, interleaved, so that a disturbance meets all of them."""
+"""Times many calls in one process, interleaved, so that a disturbance affects all of them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """What is timed as one row of a table."""
+    """The calls that are timed as one row of a table."""
 
     cell: str
     #: "ours", "torch", a peer's name, or how else the cell is run.
     source: str
-    #: By kind.
+    #: The calls by kind.
     calls: Mapping[str, Call]
     #: Called before every call, and not timed.
     reset: Call = _nothing
@@ -76,7 +76,7 @@ def layer_row(
     slow: bool = False,
     warm_up: int = 2,
 ) -> Row:
-    """Of a layer, called as ``layer(x)[0]`` unless ``run`` says otherwise."""
+    """Return the row of a layer, called as ``layer(x)[0]`` or by ``run``."""
 
     def output(value: Tensor) -> Tensor:
         result: Tensor = layer(value)[0]
@@ -104,11 +104,11 @@ def interleave(
 
     Args:
         rows: what to time.
-        repeats: so many rounds; the slow rows take part in a third of them, at least 3.
+        repeats: the number of rounds; slow rows take part in a third of them, at least 3.
         title: shown beside the progress.
 
     Returns:
-        The rows' medians, and why a row is not among them.
+        The rows' medians, and why rows are missing.
     """
     failed: dict[str, str] = {}
     for row in track(rows, description=f"{title}, first calls", transient=True):
@@ -117,7 +117,7 @@ def interleave(
                 for _ in range(row.warm_up):
                     row.reset()
                     call()
-        except Exception as error:  # of a peer, at an input that it does not take
+        except Exception as error:  # from a peer, with an input that it does not support
             failed[row.name] = f"{type(error).__name__}: {error}".splitlines()[0]
     rows = [row for row in rows if row.name not in failed]
     times: dict[tuple[str, str], list[float]] = {
@@ -135,7 +135,7 @@ def interleave(
                 for kind in row.calls
                 if not row.slow or turn * few % repeats < few
             ]
-            order.shuffle(due)  # nobody always follows the same neighbour
+            order.shuffle(due)  # so that no row always follows the same one
             for row, kind in due:
                 row.reset()
                 start = time.perf_counter()

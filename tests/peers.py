@@ -1,4 +1,4 @@
-"""What other packages compute, in NumPy and under their parameters' names, from their source.
+"""Computations of other packages, in NumPy and with their parameters' names, from their source.
 
 Each function takes a state dict, an input ``(T, N, I)`` and the first states, and returns the
 outputs and the last states. The ``*_weights`` draw state dicts of the same names and shapes.
@@ -27,7 +27,7 @@ def sigmoid(a: Array) -> Array:
 
 
 def below(state: State, prefix: str) -> State:
-    """What lies under a prefix, without it."""
+    """The entries under a prefix, without it."""
     return {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
 
 

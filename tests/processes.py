@@ -66,7 +66,7 @@ def interrupt_this() -> None:
 
 
 def at_terminal(command: list[str], environment: dict[str, str]) -> tuple[str, str]:
-    """What a process says on the terminal that is its stderr, and what it prints elsewhere."""
+    """The text that a process writes to the terminal that is its stderr, and its other output."""
     ours, theirs = pty.openpty()
     said = bytearray()
 

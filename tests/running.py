@@ -29,6 +29,6 @@ def result(cell: str, seed: int, score: float | None, task: Task | None = None) 
 
 
 def inputs_of(batch: Batch) -> Tensor:
-    """Of sequences of one length."""
+    """The inputs of a batch of sequences of one length."""
     assert isinstance(batch.inputs, Tensor)
     return batch.inputs

@@ -54,7 +54,7 @@ def reals(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def refusals(kind: type[BaseRecurrentCell]) -> dict[str, str]:
-    """What the reference loop, the choice of a kernel, a single step and ``explain`` say."""
+    """The errors of the reference loop, the choice of a kernel, a single step and ``explain``."""
     cell = make(kind, dtype=torch.float32)
     layer = Recurrent(cell, cell.input_size, cell.hidden_size)
     input = torch.randn(3, 2, cell.input_size)
@@ -77,7 +77,7 @@ def refusals(kind: type[BaseRecurrentCell]) -> dict[str, str]:
 
 
 def results_of(kind: type[BaseRecurrentCell]) -> tuple[str, ...]:
-    """What a step returns, in words."""
+    """The results of a step, in words."""
     output = ["the output"] * kind.signature.has_output
     states = [argument.name for argument in kind.signature.states]
     states = states[: len(states) - kind.signature.has_delay]

@@ -89,7 +89,7 @@ def ratios(
     path: Backend = "c",
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Of every result, the kernel's error over the loop's."""
+    """The kernel's error over the loop's, for every result."""
     torch.manual_seed(seed)
     layer = build(layer_class, width, dtype=dtype).to(device)
     exact = build(layer_class, width, dtype=torch.float64).to(device)

@@ -39,7 +39,7 @@ MGU_KEYS = ["zhou2016minimal"]
 
 
 def keys(text: str) -> list[str]:
-    """Of the entries, in their order."""
+    """The keys of the entries, in their order."""
     return re.findall(r"^@\w+\{(\w+),$", text, re.MULTILINE)
 
 

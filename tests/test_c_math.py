@@ -122,7 +122,7 @@ class Kernels:
 
     @cached_property
     def report(self) -> str:
-        """What the compiler said; waits for its end."""
+        """The compiler's messages; waits for its end."""
         text: str = self.process.communicate(timeout=60)[1]
         assert self.process.returncode == 0, text
         return text
@@ -205,7 +205,7 @@ def test_error(name: str, kernels: Kernels) -> None:
 
 @pytest.mark.parametrize("exponent", [0.25, -0.7, 1.7, 5, -11, 100.5])
 def test_error_of_pow(exponent: float, kernels: Kernels) -> None:
-    """Of exp 1 and the last product 0.5; and of the logarithm's own error so many times as |p|."""
+    """It is 1 of exp, 0.5 of the last product, and |p| times the logarithm's own error."""
     x = np.ascontiguousarray(_grid(kernels.real)[::5])
     p = np.full_like(x, exponent)
     wide: Any = np.float64 if kernels.real == "float" else np.longdouble

@@ -96,7 +96,7 @@ class Sandbox:
             )
 
     def run(self, script: str = ONCE, *around: str, **changes: str) -> str:
-        """What a process says: the answer is 42.0; warnings come after it."""
+        """The output of a process: the answer 42.0, then warnings."""
         output, errors = self.start(script, *around, **changes).communicate(timeout=30)
         return output + errors
 

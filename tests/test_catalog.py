@@ -63,7 +63,7 @@ def test_what_is_said_of_the_sizes_of_families() -> None:
 
 
 def test_the_family_without_matrices_has_none_at_the_state() -> None:
-    """What input-gated cells multiply with a matrix is an input."""
+    """Input-gated cells multiply only inputs with a matrix."""
     for cell in cells().values():
         made = cell(4, 4)
         reads_state = any(

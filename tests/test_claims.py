@@ -40,7 +40,7 @@ def parameters(module: torch.nn.Module) -> int:
 
 
 def fixed_points(a: float, c: float) -> list[float]:
-    """Where a BRC unit ends up without input, from starts all over (-1, 1)."""
+    """The states at which a BRC unit ends up without input, from starts all over (-1, 1)."""
     cell = BRCell(1, 1, dtype=torch.float64)
     with torch.no_grad():
         for parameter in cell.parameters():

@@ -27,7 +27,7 @@ F64 = torch.float64
 
 
 def jacobian(function: Any, *states: Tensor) -> Tensor:
-    """Of all new states by all old ones, as one matrix."""
+    """The Jacobian of all new states by all old ones, as one matrix."""
     stacked = torch.cat(states)
     sizes = [len(state) for state in states]
 

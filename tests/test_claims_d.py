@@ -70,7 +70,7 @@ def test_the_recurrent_kernel_is_antisymmetric_but_for_the_diffusion(
 
 
 def test_an_antisymmetric_network_neither_explodes_nor_forgets_over_1000_steps() -> None:
-    """Of h + epsilon A h the norm never shrinks, and grows by at most sqrt(1 + epsilon^2 |A|^2).
+    """The norm of h + epsilon A h never shrinks, and grows by at most sqrt(1 + epsilon^2 |A|^2).
 
     An unconstrained kernel with an eigenvalue of 1 would grow by e^10.
     """
@@ -100,7 +100,7 @@ def test_the_gate_of_an_antisymmetric_cell_sees_the_recurrent_bias_and_can_stop_
 
 
 def test_an_atr_state_is_a_sum_of_inputs_weighted_between_zero_and_one() -> None:
-    """Where all projected inputs are positive, the state is too, and below their sum."""
+    """If all projected inputs are positive, so is the state, and it is below their sum."""
     cell = randomize(ATRCell(3, 4, dtype=torch.float64))
     with torch.no_grad():
         cell.get_parameter("weight_ih").abs_()

@@ -115,7 +115,7 @@ def test_a_closed_sru_hands_on_its_input() -> None:
 
 
 def test_the_units_of_an_sru_never_meet() -> None:
-    """What waits for the step before is elementwise; the matrices see the input alone."""
+    """Only elementwise operations wait for the step before; the matrices see the input alone."""
     cell = randomize(SRUCell(3, 5, dtype=F64))
     x = normal(3)
     jacobian = torch.autograd.functional.jacobian(lambda c: cell(x, c)[1], normal(5))

@@ -38,7 +38,7 @@ def normal(*shape: int) -> Tensor:
 
 
 def constant_gates(decay: float, recurrence: float) -> RGLRU:
-    """Of an RG-LRU: W is zero, the input gate is open, the other has a bias."""
+    """Set up an RG-LRU: W is zero, the input gate is open, the other has a bias."""
     layer = RGLRU(4, 4, dtype=F64)
     cell: Any = layer.cells[0]
     with torch.no_grad():
@@ -232,7 +232,7 @@ def test_cfc_goes_from_one_answer_to_the_other_as_time_passes() -> None:
 def test_layer_normalisation_does_not_see_the_scale_or_the_mean_of_a_kernel(
     cell_class: Callable[..., Any],
 ) -> None:
-    """Of table 1 of the paper: invariant to both for a kernel as a whole; not to one unit's."""
+    """As in the paper's table 1: invariant to both for the whole kernel, not for one unit's."""
     cell = randomize(cell_class(3, 4, layer_norm_eps=0.0, dtype=F64))
     x, states = normal(5, 3), tuple(normal(5, 4) for _ in cell.state_names)
     hx = states if len(states) > 1 else states[0]

@@ -81,7 +81,7 @@ def draw(*shape: int) -> NDArray[np.float64]:
 
 
 def checkpoint(page: str) -> dict[str, Tensor]:
-    """What the reader of a page would have saved."""
+    """The checkpoints that the reader of a page would have saved."""
     weights: peers.State = {}
     if page == "brc":
         weights = peers.brc_weights("BRC", 128, 256, 3, True, draw)

@@ -34,7 +34,7 @@ from .test_engine import results
 
 
 def pair(number: Tensor) -> Any:
-    """What a step gets for a number: of a real one itself."""
+    """The argument that a step gets for a number: a real one is passed itself."""
     return Complex(number.real, number.imag) if number.is_complex() else number
 
 

@@ -1,4 +1,4 @@
-"""What every cell owes its users, whatever its mathematics, beside :mod:`torchrecurrent.testing`.
+"""Guarantees of every cell, whatever its equations, besides :mod:`torchrecurrent.testing`.
 
 That every cell passes the published checks is tested in ``test_testing.py``; here are options,
 dtypes and uses that only cells of this package promise.

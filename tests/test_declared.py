@@ -1,4 +1,4 @@
-"""What a cell declares is what can be measured, and what its page prints is what it computes."""
+"""Declarations of a cell agree with measurements, and its printed equations with its results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .making import HIDDEN, input_for, make, states_for, tensors
 
 
 def jacobian(cell: Any, input: Tensor, states: list[Tensor]) -> Tensor:
-    """Of the first new state with respect to the first state."""
+    """The Jacobian of the first new state with respect to the first state."""
 
     def first(state: Tensor) -> Tensor:
         rest = (state, *states[1:])
@@ -90,7 +90,7 @@ def together(*values: Tensor, epsilon: float) -> Tensor | tuple[Tensor, ...]:
 
 
 def linear(weight: Tensor) -> Any:
-    """What a weight's symbol means: a matrix is applied to what follows it."""
+    """The meaning of a weight's symbol: a matrix is applied to the factor after it."""
     return weight if weight.dim() == 1 else lambda value: weight @ value.to(weight.dtype)
 
 

@@ -1,4 +1,4 @@
-"""What a declaration says of itself is added to the docstring of its cell."""
+"""The facts that follow from a cell's declaration are added to its docstring."""
 
 from __future__ import annotations
 

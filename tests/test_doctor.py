@@ -158,7 +158,7 @@ def test_a_broken_kernel(
     capsys: Capture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of diagonal cells only: the others are still checked."""
+    """Only diagonal cells fail: the others are still checked."""
     real = run_sequence
 
     def broken(cell: Any, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -46,7 +46,7 @@ def fill(box: Sandbox, count: int) -> list[str]:
 
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What this process has loaded: the next load is one from the directory."""
+    """Forget what this process has loaded, so that the next load is from the directory."""
     monkeypatch.setattr(cache, "_libraries", {})
 
 

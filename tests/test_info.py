@@ -1,4 +1,4 @@
-"""What ``cell_info`` says of a cell is what can be measured."""
+"""The facts that ``cell_info`` returns agree with measurements."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def draw(cell: Any, size: float) -> list[Tensor]:
 
 
 def jacobians(cell: Any, input: Tensor, states: list[Tensor]) -> list[list[Tensor]]:
-    """Of each new state with respect to each state, of the first sequence."""
+    """The Jacobian of each new state with respect to each state, for the first sequence."""
     found = torch.autograd.functional.jacobian(
         lambda *values: new_states(cell, input, list(values)), tuple(states)
     )

@@ -1,4 +1,4 @@
-"""What a class declares that its arguments begin with."""
+"""The first values that a class declares for its arguments."""
 
 from __future__ import annotations
 

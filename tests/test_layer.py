@@ -1,4 +1,4 @@
-"""What the layer adds to torch's: any cell, mixed stacks, lengths, the last output alone."""
+"""Additions of the layer to torch's: any cell, mixed stacks, lengths, only the last output."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def declared(buffers: Buffers) -> Iterator[Buffer]:
 
 
 def facts(apart: bool) -> dict[str, tuple[set[str], set[str]]]:
-    """Of the buffers of all cells, by kind: which rows they have, and how long they live."""
+    """The rows and lifetimes of the buffers of all cells, by kind."""
     found: dict[str, tuple[set[str], set[str]]] = {}
     for name in list_cells():
         plan = make_plan(make(getattr(torchrecurrent, name), device="meta"))

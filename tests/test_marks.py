@@ -102,7 +102,7 @@ def test_resets_cut_all_layers_and_directions(options: dict[str, Any]) -> None:
     zeros = layer.init_hidden(1)
 
     def first(k: int) -> tuple[Tensor, ...]:
-        """Of piece k."""
+        """The first state of piece k."""
         states = [each.clone() for each in zeros]
         directions = layer.num_directions
         for mine, given in zip(states, hx, strict=True):

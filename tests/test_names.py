@@ -57,7 +57,7 @@ class KeywordsCell(BaseRecurrentCell):
 
 
 class OwnCell(BaseRecurrentCell):
-    """What the engine calls its own values."""
+    """The engine's names for its own values."""
 
     vector_kernel_init: Initializer = "uniform"
     cell_kernel_init: Initializer = "uniform"

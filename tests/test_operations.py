@@ -152,7 +152,7 @@ def _points(dtype: torch.dtype, few: bool) -> tuple[Tensor, ...]:
 
 @cache
 def _results(group: Any, path: Backend, dtype: torch.dtype, few: bool) -> dict[str, list[Tensor]]:
-    """Of each call of a group its points, its value, and its gradients of x, h and s."""
+    """The points, the value, and the gradients of x, h and s for each call of a group."""
     start = int(group.__name__.removeprefix("Group"))
     calls = EVERY[start : start + GROUP]
     layer = Recurrent(group, WIDTH, WIDTH, dtype=dtype)

@@ -1,4 +1,4 @@
-"""What torchrecurrent 0.2.5 published stays: names, shapes, order of blocks, keywords, methods."""
+"""The interface of torchrecurrent 0.2.5 stays: names, shapes, block order, keywords, methods."""
 
 from __future__ import annotations
 

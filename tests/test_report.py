@@ -1,4 +1,4 @@
-"""What the studies report, and the demo from end to end."""
+"""The reports of the studies, and the demo from end to end."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from .making import HIDDEN, make
 
 
 def message(kind: type[Exception], call: Callable[..., Any], *args: Any, **options: Any) -> str:
-    """What a call is refused with."""
+    """The error with which a call is refused."""
     with pytest.raises(kind) as caught:
         call(*args, **options)
     return str(caught.value)
@@ -57,7 +57,7 @@ A_LAYER = "is a layer, which runs over a whole sequence by itself; expected"
 
 
 def layers_for(due: str, kind: Callable[..., nn.Module]) -> list[Any]:
-    """What can be given in the place of a cell: the class, an instance, a factory."""
+    """The forms in which a cell can be given: the class, an instance, a factory."""
     return [kind] if due == "cell of a class" else [kind, kind(4, 4), partial(kind, num_layers=2)]
 
 

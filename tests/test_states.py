@@ -103,7 +103,7 @@ def test_none_in_the_state_of_a_layer_is_zeros(
 
 
 def square(layer_class: type[RecurrentLayer]) -> Any:
-    """Of two layers and directions; of one direction if the cell is as wide as its input."""
+    """Make two layers and directions, or one direction if input and state must be equally wide."""
     try:
         return make(layer_class, 2, bidirectional=True)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What depends on parameters alone is computed once, before the loop over time."""
+"""Values that depend on parameters alone are computed once, before the loop over time."""
 
 from __future__ import annotations
 

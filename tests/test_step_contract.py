@@ -139,7 +139,7 @@ def test_a_tensor_from_outside_depends_on_no_input() -> None:
 
 
 def test_a_step_that_a_stand_in_cannot_take_part_in_is_left_to_tensors() -> None:
-    """What goes wrong with stand-ins need not go wrong with tensors."""
+    """A step that fails on stand-ins need not fail on tensors."""
 
     def step(h: State, n: Gate) -> Tensor:
         first, second = torch.chunk(torch.cat([h, n], -1), 2, -1)

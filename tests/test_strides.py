@@ -1,4 +1,4 @@
-"""What a kernel is given may lie anywhere in memory, and it counts rows in 64 bits."""
+"""The arguments of a kernel may lie anywhere in memory, and it counts rows in 64 bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATHS: tuple[Backend, ...] = ("c", "reference")
 
 @pytest.fixture(params=LAYERS, ids=lambda layer: layer.__name__)
 def layer(request: pytest.FixtureRequest) -> Any:
-    """Of each cell that has a kernel."""
+    """A layer of each cell that has a kernel."""
     return build(request.param, WIDTH, dtype=torch.float64)
 
 
@@ -125,7 +125,7 @@ KINDS = ["transposed", "strided", "inside", "all rows the same"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_that_are_views(layer: Any, kind: str) -> None:
-    """What stands in for a parameter, as in ``functional_call``; the gradient goes to its base."""
+    """A replacement of a parameter, as in ``functional_call``; the gradient goes to its base."""
     input = input_for(layer, STEPS, BATCH)
     views = {name: view_of(value.detach(), kind) for name, value in layer.named_parameters()}
     weights = {name: weight for name, (_, weight) in views.items()}
@@ -166,7 +166,7 @@ SMALL = re.compile(
 
 
 def narrow_numbers(source: str) -> list[str]:
-    """What emitted code may count rows or units with in fewer than 64 bits."""
+    """The variables of emitted code that may count rows or units in fewer than 64 bits."""
     code = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
     # Before this line are the functions of one number.
     _, include, loops = code.rpartition("#include <stdint.h>")

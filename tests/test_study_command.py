@@ -40,7 +40,7 @@ def test_smoke_from_the_run_to_the_figures(
 
     before = files(tmp_path)
     assert main([*running, "--out", str(tmp_path)]) == 0
-    assert f"{runs} over, 0 begun, 0 new" in capsys.readouterr().out
+    assert f"{runs} finished, 0 started, 0 new" in capsys.readouterr().out
     assert files(tmp_path) == before
 
     assert main(["study", "report", "--out", str(tmp_path)]) == 0
@@ -59,7 +59,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     running = "study run copy-first --preset smoke --cells LSTM,bias=False MGU --seeds 2-4"
     assert main([*running.split(), *ALONE, "--dry-run", "--out", str(tmp_path / "new")]) == 0
     said = capsys.readouterr().out
-    assert "6 runs: 0 over, 0 begun, 6 new; 1 at a time." in said
+    assert "6 runs: 0 finished, 0 started, 6 new; 1 at a time." in said
     assert "LSTM,bias=False: 3 runs, " in said
     assert " minutes on 1 free cores." in said
     assert list(tmp_path.iterdir()) == []
@@ -84,7 +84,7 @@ def test_all_are_the_layers_of_the_package(
     assert main([*running.split(), *ALONE, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "Left out: copy first input, T = 5, IntersectionRNN, seed 0: cell: could not" in said
-    assert f"{len(cells()) - 1} runs: 0 over" in said
+    assert f"{len(cells()) - 1} runs: 0 finished" in said
     for name in ("torchrecurrent.LSTM", "torchrecurrent.GRU", "BR", "nBR", "URLSTM", "LiGRU"):
         assert f"1 x 8, {name}: 1 runs, 4 s" in said
 

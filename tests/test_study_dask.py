@@ -63,7 +63,7 @@ def address() -> Iterator[str]:
 
 
 def outcomes(out: Path) -> dict[str, Any]:
-    """Of each run all that it wrote but its times."""
+    """All that each run wrote, except its times."""
     found: dict[str, Any] = {}
     for path in sorted(out.rglob("result.json")):
         result = json.loads(path.read_text())
@@ -84,7 +84,7 @@ def test_the_same_bits_as_in_processes_of_this_machine(
     monkeypatch.chdir(tmp_path)  # the workers stay where they are
     assert main([*SMOKE, "--out", "there", "--dask", address]) == 0
     told = capsys.readouterr()
-    assert "8 runs: 0 over, 0 begun, 8 new; 2 at a time." in told.out
+    assert "8 runs: 0 finished, 0 started, 8 new; 2 at a time." in told.out
     assert "8/8 copy first input" in told.out
     assert not told.err
     assert main([*SMOKE, "--out", "here", "--jobs", "1"]) == 0
@@ -92,7 +92,7 @@ def test_the_same_bits_as_in_processes_of_this_machine(
     assert len(here) == 8
     assert there == here
     assert main([*SMOKE, "--out", "there", "--dask", address, "--jobs", "1"]) == 0
-    assert "8 over, 0 begun, 0 new; 1 at a time." in capsys.readouterr().out
+    assert "8 finished, 0 started, 0 new; 1 at a time." in capsys.readouterr().out
 
 
 def running(dask_worker: Worker) -> int:

@@ -15,7 +15,7 @@ from .running import inputs_of
 
 
 def marked(values: Tensor, marks: Tensor) -> list[list[float]]:
-    """Of each sequence, in order, the values that are marked."""
+    """The marked values of each sequence, in order."""
     return [v[m].tolist() for v, m in zip(values.T, marks.T, strict=True)]
 
 

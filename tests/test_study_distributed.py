@@ -116,7 +116,7 @@ def trained(
 
 
 def work(rank: int, folder: Path) -> None:
-    """What each of two processes does; the tests look at what it leaves in ``folder``."""
+    """The work of each of two processes; the tests read the files that it leaves in ``folder``."""
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     store = dist.FileStore(str(folder / "meeting"), SIZE)  # type: ignore[attr-defined]
@@ -160,7 +160,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> dict[str, Any]:
-    """What one process finds, and the states it leaves in the folder."""
+    """The results of one process, and the states it leaves in the folder."""
     torch.set_default_dtype(torch.float64)
     try:
         found = {name: trained(CONFIGS[name], folder / f"{name} by one") for name in CONFIGS}
@@ -177,7 +177,7 @@ def alone(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def together(alone: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
-    """What each of two processes finds."""
+    """The results of each of two processes."""
     processes = start_processes(work, args=(folder,), nprocs=SIZE, join=False, start_method="spawn")
     try:
         until = time.monotonic() + SECONDS

@@ -35,7 +35,7 @@ def inputs_of(batch: Batch) -> Tensor:
 
 
 def images_of(batch: Batch) -> set[bytes]:
-    """Of a batch without blanks."""
+    """The images of a batch without blanks."""
     return {each.numpy().tobytes() for each in inputs_of(batch).transpose(0, 1).contiguous()}
 
 

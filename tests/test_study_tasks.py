@@ -168,7 +168,7 @@ def test_memoryless_answers_score_the_baseline(form: Any) -> None:
 
 
 def number(bits: Tensor) -> list[int]:
-    """Of bits from the lowest, ``(L + 1, N)``."""
+    """The numbers with the given bits from the lowest, ``(L + 1, N)``."""
     return [sum(int(bit) << place for place, bit in enumerate(row)) for row in bits.T.tolist()]
 
 
@@ -187,7 +187,7 @@ def test_the_sum_in_python_integers(length: int) -> None:
 
 
 def test_short_pairs_are_all_there() -> None:
-    """Of L bits there are (L - 1) 2 ** (L - 2) pairs."""
+    """There are (L - 1) 2 ** (L - 2) pairs with L bits."""
     batch = pairs(torch.Generator().manual_seed(0), 5, 2000, held_out=False)
     assert len(rows(batch)) == 4 * 2**3
 

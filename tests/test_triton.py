@@ -170,7 +170,7 @@ def test_autocast_narrows_nothing() -> None:
 @pytest.mark.parametrize("layer_class", [BR, MGU, IntersectionRNN])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_the_operator_is_well_formed(layer_class: type[RecurrentLayer], dtype: torch.dtype) -> None:
-    """What torch.compile sees: schema, gradient and fake tensors, as torch checks them."""
+    """Schema, gradient and fake tensors pass torch's checks for torch.compile."""
     layer = layer_class(4, 4, dtype=dtype, device=DEVICE)
     (cell,) = layer.cells
     assert isinstance(cell, BaseRecurrentCell)

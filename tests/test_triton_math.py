@@ -70,7 +70,7 @@ def values_of(name: str, x: Tensor, *others: Tensor) -> Tensor:
 
 
 def points(dtype: torch.dtype) -> Tensor:
-    """Of every size, where no result is a denormal, and exp does not overflow."""
+    """Points of every size for which no result is a denormal and exp does not overflow."""
     spread = [torch.randn(3000, dtype=dtype) * size for size in (1e-3, 0.1, 0.5, 1, 5, 20)]
     return torch.cat([*spread, torch.linspace(-80, 88, 2000, dtype=dtype)]).clamp(-80, 88)
 

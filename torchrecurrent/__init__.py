@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.3.0.dev0"
 
-#: Where each name comes from: modules are imported when something of them is used.
+#: The module of each name; a module is imported when one of its names is first used.
 _modules = {
     "BaseRecurrentCell": "cell",
     "CellInfo": "catalog.info",

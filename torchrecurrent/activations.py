@@ -15,11 +15,11 @@ Activation = str | Callable[[Tensor], Tensor]
 
 
 def identity(input: Tensor) -> Tensor:
-    """The input."""
+    """Return the input."""
     return input
 
 
-#: The activations that have a name.
+#: The activations by name.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": identity,
     "tanh": torch.tanh,
@@ -36,10 +36,10 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def resolve_activation(name: str, value: Activation) -> Callable[[Tensor], Tensor]:
-    """The function that an option's value stands for.
+    """Return the function that an option's value stands for.
 
     Args:
-        name: the option, for the error's text.
+        name: the option, for the error message.
         value: a name from :data:`ACTIVATIONS` or a callable.
 
     Raises:

@@ -67,8 +67,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
             is normalised over the units of all gates of its kind, as in [ba2016layer]_, and
             multiplied by a learned vector; refused by a cell whose step has no such products.
         layer_norm_eps: added to the variance wherever the cell normalises.
-        device: where the parameters are.
-        dtype: what the parameters are.
+        device: device of the parameters.
+        dtype: dtype of the parameters.
 
     Inputs: input, hx
         - **input**: ``(N, I)``, or ``(I,)`` unbatched.
@@ -143,12 +143,12 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
     @property
     def output_size(self) -> int:
-        """Width of the output, and of the first state where that is the output."""
+        """Width of the output, and of the first state if that is the output."""
         return self.hidden_size
 
     @property
     def skip_size(self) -> int:
-        """Rows of what brings the input to the state's width; 0, the identity, if it is so wide."""
+        """Rows of the map from the input to the state's width; 0, the identity, if equal."""
         return 0 if self.input_size == self.hidden_size else self.hidden_size
 
     @property
@@ -162,7 +162,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """The states by their names in ``step``, a delay line last."""
+        """Names of the states as in ``step``, a delay line last."""
         return tuple(argument.name for argument in self.signature.states)
 
     @property
@@ -193,7 +193,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         return width // self.num_heads
 
     def check_options(self) -> None:
-        """Raise ValueError where options do not fit each other; for subclasses to extend."""
+        """Raise ValueError if options do not fit together; for subclasses to extend."""
 
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
         def empty(*shape: int) -> nn.Parameter:
@@ -217,14 +217,14 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         initialize(self)
 
     def block(self, parameter: str, argument: str) -> Tensor:
-        """The rows of a stacked parameter that belong to one argument of the step.
+        """Return the rows of a stacked parameter that belong to one argument of the step.
 
         >>> from torchrecurrent import LSTMCell
         >>> LSTMCell(3, 5).block("weight_ih", "f").shape
         torch.Size([5, 3])
 
         Raises:
-            KeyError: there is no such parameter or no such block in it.
+            KeyError: if there is no such parameter, or no such block in it.
         """
         for weight in self.layout.stacks:
             find = self.layout.bias_block if parameter == weight.bias else self.layout.block
@@ -236,19 +236,19 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         raise KeyError(f"{type(self).__name__} has no block {argument!r} in {parameter!r}")
 
     def recurrent_kernel(self) -> Tensor | None:
-        """The matrix or vector that multiplies the state; override it to constrain it."""
+        """Return the matrix or vector that multiplies the state; override it to constrain it."""
         return getattr(self, RECURRENT.name, None)
 
     def effective_parameters(self) -> EffectiveParameters:
-        """The effective parameters, computed once a sequence."""
+        """Return the effective parameters, computed once per sequence."""
         return {**self._values(), RECURRENT.name: self.recurrent_kernel()}
 
     def _values(self) -> EffectiveParameters:
-        # By attribute: a parametrization or torch.func.functional_call may stand in for it.
+        # By attribute: a parametrization or torch.func.functional_call may replace it.
         return {name: getattr(self, name) for name in self._names}
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
-        """All that a step needs of the input, for any number of time steps at once.
+        """Return all that a step needs of the input, for any number of time steps at once.
 
         Args:
             input: ``(*, I)``.
@@ -261,12 +261,12 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         states: tuple[Tensor, ...] | None,
         parameters: EffectiveParameters,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One time step on what :meth:`project` made of its input.
+        """Run one time step, given the projections of its input by :meth:`project`.
 
         Args:
             inputs: the projections, each ``(N, *)``.
             states: the states, each ``(N, width)``; ``None``: zeros.
-            parameters: what :meth:`effective_parameters` returned for this sequence.
+            parameters: the result of :meth:`effective_parameters` for this sequence.
 
         Returns:
             The output ``(N, output_size)`` and the new states.
@@ -276,14 +276,14 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         return update(self, inputs, states, parameters)
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...]:
-        """The states before the first step: zeros of ``(*shape, width)``."""
+        """Return the states before the first step: zeros of ``(*shape, width)``."""
         return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
 
     def init_hidden(self, batch_size: int | None = None) -> Tensor | tuple[Tensor, ...]:
-        """The state before the first step, in the form that :meth:`forward` takes.
+        """Return the state before the first step, in the form that :meth:`forward` takes.
 
         Args:
-            batch_size: N; left out, the state of an unbatched input.
+            batch_size: N; if omitted, the state is that of an unbatched input.
         """
         shape = () if batch_size is None else (batch_size,)
         return _unwrapped(self.initial_states(shape, next(self.parameters())))
@@ -296,22 +296,22 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         sequence: bool = False,
         batch_sizes: Tensor | None = None,
     ) -> Any:
-        """One step: the new state, or ``(output, state)`` where they differ.
+        """Run one step; return the new state, or ``(output, state)`` if they differ.
 
         Args:
             input: ``(N, I)``, or ``(I,)`` unbatched.
             hx: the state before, or ``None`` for zeros.
-            sequence: ``input`` is a whole sequence ``(T, N, I)``, as a layer hands it to each of
-                its cells; the output is ``(output, state)``, with the output ``(T, N, *)`` of all
+            sequence: ``input`` is a whole sequence ``(T, N, I)``, as a layer passes it to each of
+                its cells; the result is ``(output, state)``, with the output ``(T, N, *)`` of all
                 steps and the state after the last.
-            batch_sizes: with ``sequence``, how many sequences run at each step; the input and
-                the output are then laid out as :class:`~torch.nn.utils.rnn.PackedSequence` has
-                them.
+            batch_sizes: with ``sequence``, the number of sequences that run at each step; the
+                input and the output are then laid out as in
+                :class:`~torch.nn.utils.rnn.PackedSequence`.
         """
         if is_symbolic(input):
             return as_leaf(self, input, hx, sequence=sequence, batch_sizes=batch_sizes)
         rows = self._check_input(input, sequence, batch_sizes)
-        weight = next(iter(self._parameters.values()), None)  # quicker than parameters()
+        weight = next(iter(self._parameters.values()), None)  # faster than parameters()
         check_placement("input", input, weight)
         if hx is None:
             states = self.initial_states(rows, input)
@@ -333,7 +333,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     def _check_input(
         self, input: Tensor, sequence: bool, batch_sizes: Tensor | None
     ) -> tuple[int, ...]:
-        """The shape of the batch: ``(N,)``, or ``()`` of an unbatched step."""
+        """Check the input; return the shape of the batch: ``(N,)``, or ``()`` if unbatched."""
         ranks = (2,) if batch_sizes is not None else (3,) if sequence else (1, 2)
         check_input(type(self).__name__, input, ranks)
         check_width(input, self.input_size)
@@ -349,7 +349,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         states: tuple[Tensor, ...],
         rows: tuple[int, ...],
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """A sequence or a step with the gradients of each sample by itself."""
+        """Run a sequence or a step with separate gradients for each sample."""
         if batch_sizes is not None or input.dim() == 3:
             return watched.run(self, input, batch_sizes, states)
         lead = rows or (1,)
@@ -360,7 +360,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """As every module's; opacus makes itself known by it.
+        """Register a hook, as for any module; opacus is recognised by its hook.
 
         :meta private:
         """
@@ -379,7 +379,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
 
 def _why_no_kernel(kind: type[BaseRecurrentCell]) -> str:
-    """Why the step is not all that a class of cells does; empty if it is."""
+    """Return why a class of cells does more than its step; empty if it does not."""
     for name in ("forward", "update", "project"):
         if _overrides(kind, name):
             return f"{kind.__name__} overrides {name}"
@@ -393,22 +393,22 @@ def _overrides(kind: type[BaseRecurrentCell], name: str) -> bool:
 
 
 def is_own(module: nn.Module) -> TypeGuard[BaseRecurrentCell]:
-    """Whether a cell can be handed whole sequences: one of ours whose ``forward`` is ours."""
+    """Whether a cell takes whole sequences: it is one of ours and so is its ``forward``."""
     return isinstance(module, BaseRecurrentCell) and module.takes_sequences
 
 
 def _state_tuple(names: Sequence[str]) -> Callable[..., Any]:
-    """The kind of tuple in which a layer's cell hands on its states, each under its name."""
+    """Return the named tuple type in which a layer's cell passes on its states."""
     kind = namedtuple("State", names)  # type: ignore[misc]
 
     def clone(self: Any) -> Any:
         return kind(*(state.clone() for state in self))
 
-    # As a tensor has it: captum clones whatever a module returns besides its output.
+    # Like a tensor's: captum clones whatever a module returns besides its output.
     kind.clone = clone  # type: ignore[attr-defined]
     return kind
 
 
 def _unwrapped(states: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-    """A single state by itself, as torch's cells take and return it."""
+    """Return a single state without its tuple, as torch's cells take and return it."""
     return states[0] if len(states) == 1 else states

@@ -1,4 +1,4 @@
-"""What an argument of a call must be; torch's words where torch has them."""
+"""Checks of a call's arguments, worded as in torch.nn where torch has the same check."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def is_tensors(value: object) -> TypeGuard[Sequence[Tensor]]:
 
 
 def _may_be_states(value: object) -> TypeGuard[Sequence[Tensor | None]]:
-    """The same, or ``None`` for some of the tensors."""
+    """Whether ``value`` is a tuple or list of tensors, or ``None`` for some of them."""
     return isinstance(value, tuple | list) and all(
         item is None or isinstance(item, Tensor) for item in value
     )
 
 
 def check_input(owner: str, input: Any, ranks: Sequence[int], wanted: str = "a Tensor") -> None:
-    """Check what was given as the input of a cell or a layer.
+    """Check the input of a cell or a layer.
 
     Args:
-        owner: name of its class.
-        input: what was given; what stands in for a tensor, as a tracer's proxy does, is one.
-        ranks: how many dimensions it may have.
-        wanted: what it may be.
+        owner: name of the cell's or layer's class.
+        input: the given value; stand-ins for a tensor, such as a tracer's proxy, are accepted.
+        ranks: the numbers of dimensions that it may have.
+        wanted: the kinds of input accepted, for the error message.
 
     Raises:
-        TypeError: it is no tensor.
-        ValueError: it has another number of dimensions.
+        TypeError: if it is not a tensor.
+        ValueError: if it has another number of dimensions.
     """
     if not isinstance(input, Tensor) and not is_tensor_like(input):
         raise TypeError(f"{owner}: input should be {wanted}, got: {_what_is(input)}")
@@ -54,7 +54,7 @@ def check_input(owner: str, input: Any, ranks: Sequence[int], wanted: str = "a T
 
 
 def _what_is(value: object) -> str:
-    """The kind of something that is no tensor, and how to make one of it."""
+    """Describe a value that is not a tensor, and how to make one of it."""
     if value is None:
         return "None"
     if is_tensors(value) and value:
@@ -77,14 +77,14 @@ _has_autocast = cache(torch.amp.is_autocast_available)
 
 
 def is_autocast(device: torch.device) -> bool:
-    """Whether autocast is on for a device; a device that has none is no error."""
-    # torch.compile of torch 2.11 can't trace the question whether a device has it.
+    """Whether autocast is on for a device; ``False`` for a device without autocast."""
+    # torch.compile of torch 2.11 can't trace the query whether a device has it.
     known = torch.compiler.is_compiling() or _has_autocast(device.type)
     return device.type != "meta" and known and torch.is_autocast_enabled(device.type)
 
 
 def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
-    """Raise ValueError unless ``value`` is dense, with dtype and device of the weight ``like``.
+    """Raise ValueError unless ``value`` is dense, with the dtype and device of the weight ``like``.
 
     Under autocast its dtype may differ.
     """
@@ -110,10 +110,10 @@ def check_placement(name: str, value: Tensor, like: Tensor | None) -> None:
 
 
 def check_state_kind(hx: object, names: Sequence[str]) -> tuple[Tensor | None, ...]:
-    """The states in ``hx`` as a tuple; ``None`` in a tuple is left in its place.
+    """Return the states in ``hx`` as a tuple; ``None`` in a tuple is kept.
 
     Raises:
-        TypeError: a single tensor where several states are due, or the reverse.
+        TypeError: for a single tensor where several states are expected, or the reverse.
     """
     if len(names) == 1 and isinstance(hx, Tensor):
         return (hx,)
@@ -134,20 +134,20 @@ def check_cell_states(
     hx: object,
     weight: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """The states given to a cell, with zeros in place of ``None``.
+    """Return the states given to a cell, with zeros in place of ``None``.
 
     Args:
-        names: what the states are called.
-        widths: of the states.
-        input: beside which they have to lie.
+        names: names of the states.
+        widths: widths of the states.
+        input: the input, whose device they have to share.
         rows: the shape of the batch, ``(N,)`` or ``()``.
-        hx: what was given.
-        weight: a parameter; dtype and device have to agree with it.
+        hx: the given states.
+        weight: a parameter, whose dtype and device they have to share.
 
     Raises:
-        TypeError: a wrong number of states.
-        ValueError: a wrong rank, dtype or device.
-        RuntimeError: a wrong width or batch size.
+        TypeError: for a wrong number of states.
+        ValueError: for a wrong rank, dtype or device.
+        RuntimeError: for a wrong width or batch size.
     """
     given = check_state_kind(hx, names)
     states: list[Tensor] = []

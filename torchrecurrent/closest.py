@@ -1,4 +1,4 @@
-"""The known name that is closest to an unknown one."""
+"""Finds the known names that are closest to an unknown one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from difflib import get_close_matches
 
 __all__ = ["closest", "did_you_mean", "unknown_attribute"]
 
-#: How alike two names have to be, from 0 to 1: ``batchfirst`` and ``batch_first`` are by 0.95,
-#: ``forget_bias`` and ``recurrent_bias``, which mean different things, by 0.64.
+#: The least similarity of two names, from 0 to 1: it is 0.95 for ``batchfirst`` and
+#: ``batch_first``, and 0.64 for ``forget_bias`` and ``recurrent_bias``, whose meanings differ.
 _ALIKE = 0.7
 
 
 def closest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
-    """Those of ``known`` that are most like ``name``, at most ``count``, the best first.
+    """Return at most ``count`` of the names in ``known`` most like ``name``, the best first.
 
-    Upper and lower case make a difference only where something is alike as it is written.
+    Case is ignored unless a name is similar as it is written.
     """
     names = list(known)
     if found := get_close_matches(name, names, count, _ALIKE):
@@ -27,23 +27,23 @@ def closest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What to say behind an unknown name, in brackets; empty if no known one is like it."""
+    """Return a suggestion to add after an unknown name, in brackets; empty if there is none."""
     return "".join(f" (did you mean {found!r}?)" for found in closest(name, known))
 
 
 def unknown_attribute(module: str, name: str, known: Iterable[str]) -> Exception:
-    """What a module's ``__getattr__`` raises.
+    """Return the exception for a module's ``__getattr__`` to raise.
 
     It is an AttributeError, or an ImportError within ``from module import name``: there Python
     puts a sentence of its own in the place of an AttributeError's.
 
     Args:
         module: name of the module.
-        name: what was asked of it.
-        known: its public names. One that ``name`` would be without a C too many, as other
-            packages write ``BRC`` for the layer of the ``BRCell``, comes first.
+        name: the requested name.
+        known: its public names. The one that equals ``name`` without its final C comes first:
+            other packages write ``BRC`` for the layer of the ``BRCell``.
     """
-    # Of two that differ in case the paper's, which begins with a small letter, comes first.
+    # Of two names that differ in case the paper's, which begins in lower case, comes first.
     names = sorted(known, reverse=True)
     without = [name.removesuffix("C"), f"{name.removesuffix('CCell')}Cell"]
     found = [each for each in without if each in names] or closest(name, names)

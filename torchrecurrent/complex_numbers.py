@@ -1,8 +1,8 @@
-"""Complex numbers as pairs of real ones: tensors, or what stands for them while a step is traced.
+"""Complex numbers as pairs of real ones: tensors, or their stand-ins while a step is traced.
 
-torch's own complex tensors have no float16 or bfloat16 and no kernel here. A step that asks for
-``ComplexState`` and its like (:ref:`roles`) is written as its paper is, and everything
-else sees two real arguments.
+torch's own complex tensors have no float16 or bfloat16 and no kernel here. A step with arguments
+such as ``ComplexState`` (:ref:`roles`) is written as in its paper, and everything else sees two
+real arguments.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Complex", "ComplexMap", "polar"]
 
 @dataclass(frozen=True, eq=False)
 class Complex:
-    """A complex number, or a vector of them; sums and products with others and with real ones."""
+    """A complex number or a vector of them, with sums and products, also with real numbers."""
 
     real: Any
     imag: Any
@@ -31,7 +31,7 @@ class Complex:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """What a tensor before an operator asks: the operator from the other side."""
+        """Handle an operator whose left operand is a tensor, by the reflected operator."""
         one, other = args if len(args) == 2 else (None, None)
         if isinstance(other, Complex) and function in (Tensor.add, Tensor.__add__):
             return other.__radd__(one)
@@ -73,13 +73,13 @@ class Complex:
 
 
 def polar(modulus: Any, angle: Any) -> Complex:
-    r"""The number :math:`r e^{i \phi}`."""
+    r"""Return the number :math:`r e^{i \phi}`."""
     return Complex(modulus * cos(angle), modulus * sin(angle))
 
 
-@dataclass  # not frozen: torch.compile of torch 2.11 could not make one
+@dataclass  # not frozen: torch.compile of torch 2.11 can't make a frozen one
 class ComplexMap:
-    """A complex matrix. Of what it makes of a number the part that is asked for is computed."""
+    """A complex matrix. Only the requested part of its product with a number is computed."""
 
     matrix: Complex
 

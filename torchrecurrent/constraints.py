@@ -1,4 +1,4 @@
-"""Recurrent kernels made of free parameters, so that training keeps a property of theirs."""
+"""Recurrent kernels as functions of free parameters, which keep a property during training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["antisymmetric"]
 
 
 def antisymmetric(weight: Tensor | None, gamma: float, beta: float = 1.0) -> Tensor:
-    """``V - V.T - gamma * I`` of each diagonal block; a vector has blocks of one unit.
+    """Return ``V - V.T - gamma * I`` for each diagonal block; a vector has blocks of one unit.
 
     With ``beta`` below 1 it is ``(1 - beta) (V + V.T) + beta (V - V.T) - gamma * I``.
     """

@@ -1,7 +1,7 @@
-"""The equations of a cell as its code has them: a walk over the syntax tree of ``step``.
+"""Prints the equations of a cell from its code: a walk over the syntax tree of ``step``.
 
 A product argument is printed as its definition where the step first uses it; a name that
-is assigned gets the time index t, a state before that t - 1.
+is assigned gets the time index t, a state before its assignment t - 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["latex"]
 
 
 def latex(cell: type[BaseRecurrentCell]) -> list[str]:
-    r"""The equations of ``cell``, one line of LaTeX each, with ``&`` before the ``=``.
+    r"""Return the equations of ``cell``, one line of LaTeX each, with ``&`` before the ``=``.
 
     >>> from torchrecurrent import RNNCell
     >>> from torchrecurrent.equations import latex
@@ -34,7 +34,7 @@ def latex(cell: type[BaseRecurrentCell]) -> list[str]:
     ['h_{t} &= \\phi(W_{n} x_{t} + b_{n} + U_{n} h_{t-1} + d_{n})']
 
     Raises:
-        TypeError: the step uses syntax that has no rule here.
+        TypeError: if the step uses syntax that has no rule here.
     """
     source = textwrap.dedent(inspect.getsource(cell.step))
     function = next(node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
@@ -44,25 +44,25 @@ def latex(cell: type[BaseRecurrentCell]) -> list[str]:
 class _Walk:
     def __init__(self, cell: type[BaseRecurrentCell], body: Sequence[ast.stmt]) -> None:
         self.cell = cell
-        #: Of a complex argument that of its parts, which is printed alike.
+        #: For each complex argument, the role of its parts, which is printed alike.
         self.roles = {argument.name: argument.role.printed for argument in cell.signature.written}
         self.integrator = INTEGRATORS[cell.integration]
         self.diagonal = cell.recurrence == "diagonal"
         self.states = [n for n, role in self.roles.items() if isinstance(role, roles.StateRole)]
         found = inspect.getclosurevars(cell.step)
-        #: What the names of others stand for.
+        #: The values of names from outside the step.
         self.names = {**found.builtins, **found.globals, **found.nonlocals}
-        #: What each name of the step stands for now.
+        #: The present term of each name of the step.
         self.terms = {name: self.first(name) for name in self.roles}
         products = {
             n: role for n, role in self.roles.items() if isinstance(role, roles.ProductRole)
         }
         self.lines = self.integrator.lines(self, products)
-        #: Of a name that a loop over layers assigns, the number of its latest value.
+        #: For each name that a loop over layers assigns, the number of its latest value.
         self.layers: dict[str, int] = {}
-        #: Of a loop's variable, the argument and the layer that it stands for.
+        #: For each variable of a loop, the argument and the layer that it stands for.
         self.maps: dict[str, tuple[str, int]] = {}
-        #: Of maps with several results, that which is printed.
+        #: The result that is printed, of maps with several.
         self.result = ""
         for loop in (node for node in body if isinstance(node, ast.For)):
             names = [node for node in ast.walk(loop) if isinstance(node, ast.Name)]
@@ -73,11 +73,11 @@ class _Walk:
             self._statement(statement)
 
     def first(self, name: str) -> Term:
-        """What an argument is before the step assigns to it."""
+        """An argument before the step assigns to it."""
         return self.roles[name].term(self, name)
 
     def product(self, name: str, role: roles.ProductRole) -> Term:
-        """An argument that is a product, as the cell integrates its parts by default."""
+        """A product argument, as the cell integrates its parts by default."""
         return self.integrator.term(self, name, role)
 
     def biased(self, weight: roles.Weight) -> bool:
@@ -141,7 +141,7 @@ class _Walk:
                 raise self._unknown(statement)
 
     def _loop(self, loop: ast.For) -> tuple[dict[str, str], range]:
-        """The argument that each variable of a loop over maps stands for, and the layers."""
+        """Return the argument that each variable of a loop over maps stands for, and the layers."""
         targets, sources = [loop.target], [loop.iter]
         match loop:
             case ast.For(target=ast.Tuple(elts=targets), iter=ast.Call(args=sources)):
@@ -155,7 +155,7 @@ class _Walk:
         raise self._unknown(loop)
 
     def _results(self, node: ast.expr) -> list[str]:
-        """The results of the maps in an expression, where they have several."""
+        """Return the results of the maps in an expression, if they have several."""
         for each in ast.walk(node):
             if isinstance(each, ast.Name) and isinstance(self.roles.get(each.id), roles.MapRole):
                 prefix = len(each.id)
@@ -209,11 +209,11 @@ class _Walk:
         raise self._unknown(node)
 
     def _is_argument(self, name: str) -> bool:
-        """Whether it is an argument of the step, or a variable of a loop over layers."""
+        """Whether a name is an argument of the step or a variable of a loop over layers."""
         return name in self.maps or name in self.roles
 
     def _resolved(self, node: ast.expr) -> object:
-        """What a name from outside of the step stands for, with dots or without."""
+        """Return the value of a name from outside the step, with or without dots."""
         match node:
             case ast.Name(id=name) if name not in self.terms:
                 return self.names.get(name)
@@ -230,7 +230,7 @@ class _Walk:
         kwargs: Mapping[str, ast.expr] = MappingProxyType({}),
         method: bool = False,
     ) -> Term:
-        """A call of a function that torch has, or an operator of Python."""
+        """Print a call of one of torch's functions, or an operator of Python."""
         row = FUNCTIONS.get(name or "")
         if row is None:
             raise self._unknown(node)
@@ -244,14 +244,14 @@ class _Walk:
         return Term(printed(row, values), row.binds, all(each.scalar for each in given))
 
     def _value(self, node: ast.expr) -> object:
-        """An argument of a function: a term, or one of Python's constants that are no numbers."""
+        """Return an argument of a function: a term, or a Python constant that is not a number."""
         match node:
             case ast.Constant(value=(bool() | str() | None) as value):
                 return value
         return self._expression(node)
 
     def _call(self, node: ast.expr, name: str, arguments: Sequence[Term]) -> Term:
-        """A call of an argument."""
+        """Print a call of an argument."""
         source, layer = self.maps.get(name, (name, ""))
         term = self.roles[source].call(self, f"{source}{layer}{self.result}", arguments)
         if term is None:

@@ -12,17 +12,17 @@ from .engine import NO_STEP, EffectiveParameters
 
 __all__ = ["ForeignCell", "output_size", "state_names"]
 
-#: How many states the cells of torch have, so that a given state can be checked.
+#: The number of states of torch's cells, so that a given state can be checked.
 _TORCH_STATES = {nn.RNNCell: ("h",), nn.GRUCell: ("h",), nn.LSTMCell: ("h", "c")}
 
 
 def output_size(module: nn.Module, hidden_size: int) -> int:
-    """Width of the output of a cell of any kind, in a layer of this ``hidden_size``."""
+    """Return the width of the output of any cell in a layer of this ``hidden_size``."""
     return int(getattr(module, "output_size", getattr(module, "hidden_size", hidden_size)))
 
 
 def state_names(module: nn.Module) -> tuple[str, ...] | None:
-    """The states of a cell of any kind; ``None``: unknown before it has run."""
+    """Return the names of any cell's states; ``None`` if unknown before it has run."""
     declared: Any = getattr(module, "state_names", None)
     if declared is not None and hasattr(module, "state_widths"):
         return tuple(declared)
@@ -30,13 +30,13 @@ def state_names(module: nn.Module) -> tuple[str, ...] | None:
 
 
 class ForeignCell:
-    """What the loop asks of a cell, asked of a module that is not one of ours.
+    """Adapts a module that is not one of our cells to the loop.
 
-    The module is called as ``module(input, state)``: ``state`` is ``None`` at first (or what
-    its ``init_hidden(batch_size)`` gives, if it has that), then what it returned. It returns
-    the new state, a tensor or a tuple whose first tensor is the output; or ``(output,
-    state)`` with ``state`` a tuple. Its ``state_names`` and ``state_widths``, if it has both,
-    say what a given state has to be.
+    The module is called as ``module(input, state)``: ``state`` is ``None`` at first (or the
+    result of its ``init_hidden(batch_size)``, if it has that method), then the state that it
+    returned. It returns the new state, a tensor or a tuple whose first tensor is the output; or
+    ``(output, state)`` with ``state`` a tuple. A given state is checked against its
+    ``state_names`` and ``state_widths``, if it has both.
     """
 
     def __init__(self, module: nn.Module, hidden_size: int) -> None:
@@ -55,7 +55,7 @@ class ForeignCell:
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """None that are known."""
+        """No shapes, since none are known."""
         return {}
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Initialises a module of any kind anew, or a copy of it."""
+"""Reinitialises a module of any kind, or a copy of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["fresh_copy", "reset"]
 
 
 def fresh_copy(module: nn.Module) -> nn.Module:
-    """A copy of ``module`` with parameters of its own, initialised anew.
+    """Return a copy of ``module`` with its own, newly initialised parameters.
 
     Raises:
-        TypeError: it has parameters that can't be initialised anew.
+        TypeError: if it has parameters that can't be reinitialised.
     """
     twin = copy.deepcopy(module)
     reset(twin)
@@ -21,10 +21,10 @@ def fresh_copy(module: nn.Module) -> nn.Module:
 
 
 def reset(module: nn.Module) -> None:
-    """Initialise every parameter anew, by the module's ``reset_parameters`` or its parts'.
+    """Reinitialise every parameter by the ``reset_parameters`` of the module or its parts.
 
     Raises:
-        TypeError: a part has parameters and no such method.
+        TypeError: if a part has parameters and no such method.
     """
     own = getattr(module, "reset_parameters", None)
     if own is not None:

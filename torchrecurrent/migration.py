@@ -1,4 +1,4 @@
-"""Weights that were trained with other packages.
+"""Converts weights that were trained with other packages.
 
 Each function takes a state dict of one package and returns one that a layer or cell of this
 package loads, with the same outputs. Keys that belong to no recurrent cell stay as they are, so
@@ -8,7 +8,8 @@ that the state dict of a whole model may be given:
 
     layer.load_state_dict(from_brc(torch.load("brc.pt", weights_only=True)))
 
-Those of :mod:`torch.nn` and of torchrecurrent 0.2.5 need none: ``load_state_dict`` takes them.
+State dicts of :mod:`torch.nn` and of torchrecurrent 0.2.5 need no conversion: ``load_state_dict``
+takes them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["from_brc", "from_brc_pytorch", "from_ur_lstm_torch"]
 
 
 def from_brc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of brc 0.1.2, as the layers and cells here load it.
+    """Convert a state dict of brc 0.1.2 for the layers and cells here.
 
     Args:
         state_dict: of a ``StackedRNN``, an ``RNNModel``, a cell, or a model with any of them. Its
@@ -33,7 +34,7 @@ def from_brc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Returns:
         The same numbers with kernels transposed, and the one bias as ``bias_ih`` beside a
-        ``bias_hh`` of zeros, which a layer without such a bias drops.
+        ``bias_hh`` of zeros, which a layer without that bias drops.
 
     Raises:
         ValueError: there is no cell of that package in it, or part of one, or a wrong shape.
@@ -42,7 +43,7 @@ def from_brc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_brc_pytorch(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of brc-pytorch 0.1.3, as the layers and cells here load it.
+    """Convert a state dict of brc-pytorch 0.1.3 for the layers and cells here.
 
     Args:
         state_dict: of a ``MultiLayerBase``, of a cell, or of a model with either. Its
@@ -66,7 +67,7 @@ def from_brc_pytorch(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_ur_lstm_torch(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of ur-lstm-torch 0.0.2, as the layers and cells here load it.
+    """Convert a state dict of ur-lstm-torch 0.0.2 for the layers and cells here.
 
     Args:
         state_dict: of a ``URLSTM``, a ``URLSTMCell``, or a model with either, for
@@ -97,7 +98,7 @@ class _Cell:
         return self.prefix + name in self.parameters
 
     def take(self, name: str, *shape: int | None) -> Tensor:
-        """One parameter; ``None`` in its shape is any number, no shape at all is any shape."""
+        """Return one parameter; ``None`` in its shape allows any number, no shape any shape."""
         key = self.prefix + name
         if key not in self.parameters:
             raise ValueError(
@@ -125,7 +126,7 @@ def _convert(
     place: str,
     convert: Callable[[_Cell], dict[str, Tensor]],
 ) -> dict[str, Tensor]:
-    """Convert each cell; ``place`` finds what is ``cells.<number>.`` here.
+    """Convert each cell; ``place`` finds its prefix ``cells.<number>.`` here.
 
     The last part of ``example``, a key, is the name of a parameter that marks a cell.
     """
@@ -159,7 +160,7 @@ def _brc(cell: _Cell) -> dict[str, Tensor]:
     weight_hh = hw.T if hw.dim() == 2 else hw
     has_bias = cell.has("bias")
     bias = cell.take("bias", gates * size) if has_bias else hw.new_zeros(gates * size)
-    if before_product:  # its update gate says how much is new, ours how much is kept: z is 1 - i
+    if before_product:  # its update gate is the share of the new state, ours of the old: z is 1 - i
         weight_hh = torch.cat([weight_hh, cell.take("rw", size, size).T])
         weight_ih, weight_hh, bias = (
             torch.cat([reset, -update, candidate])

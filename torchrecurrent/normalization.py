@@ -1,4 +1,4 @@
-"""Layer normalisation, made of averages and of what an elementwise step has anyway."""
+"""Layer normalisation, composed of averages and elementwise operations."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["Normalize", "average", "normalizer"]
 
 
 class Normalize(Protocol):
-    """Subtracts the mean of all units of all values, and divides by their standard deviation."""
+    """Subtracts the mean of all units of all values and divides by their standard deviation."""
 
     def __call__(self, *values: Tensor) -> tuple[Tensor, ...]: ...
 
 
 def average(value: Tensor) -> Tensor:
-    """The mean over the units, for each of them the same number."""
+    """Return the mean over the units, the same number for each."""
     return value.mean(-1, keepdim=True).expand_as(value)
 
 
 def normalizer(average: Callable[[Any], Any], epsilon: Any) -> Normalize:
-    """Layer normalisation, given how to average over the units.
+    """Return layer normalisation by means of a function that averages over the units.
 
     Args:
-        average: maps a value, a tensor or what stands for one, to another of the same shape.
-        epsilon: a number, or what stands for one, that is added to the variance.
+        average: maps a value, a tensor or a stand-in for one, to another of the same shape.
+        epsilon: a number, or a stand-in for one, that is added to the variance.
     """
 
     def normalize(*values: Tensor) -> tuple[Tensor, ...]:

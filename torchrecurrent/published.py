@@ -1,4 +1,4 @@
-"""Methods under the names that other layers and earlier versions have for them."""
+"""Methods under the names that torch's layers and earlier versions give them."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ class _Initialised(Protocol):
 
 class _Names:
     def init_weights(self: _Initialised) -> None:
-        """Initialise every parameter anew: another name of ``reset_parameters``."""
+        """Reinitialise every parameter: another name of ``reset_parameters``."""
         self.reset_parameters()
 
 
 class CellNames(_Names):
-    """What a cell also had in torchrecurrent before 0.3, over what it has here."""
+    """Members of a cell that torchrecurrent had before 0.3, in terms of the present ones."""
 
     def uses_double_state(self: _Named) -> bool:
-        """Whether the state is a pair, as ``(h, c)`` is: ``len(state_names) == 2``."""
+        """Whether the state is a pair such as ``(h, c)``: ``len(state_names) == 2``."""
         return len(self.state_names) == 2
 
 
 class LayerNames(_Names):
-    """The same for a layer, and what :class:`torch.nn.LSTM` has."""
+    """The same for a layer, and methods of :class:`torch.nn.LSTM`."""
 
     cells: nn.ModuleList
 
     def reset_parameters(self) -> None:
-        """Initialise every cell anew."""
+        """Reinitialise every cell."""
         for cell in self.cells:
             reset(cell)
 
@@ -49,10 +49,10 @@ class LayerNames(_Names):
         """Do nothing; :class:`torch.nn.LSTM` has it for cuDNN."""
 
     def uses_double_state(self) -> bool:
-        """Whether the state of every cell is a pair, so that the layer's is one as well.
+        """Whether the state of every cell, and so the layer's, is a pair.
 
         Raises:
-            TypeError: a module whose states are not known before it has run.
+            TypeError: for a module whose states are not known before it has run.
         """
         counts = []
         for cell in self.cells:

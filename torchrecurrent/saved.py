@@ -18,10 +18,10 @@ _TORCH_KEY = re.compile(
 
 
 def drop_buffers(cell: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
-    """Forget the buffers of earlier versions that are no part of a cell here.
+    """Drop the buffers of earlier versions that are not part of a cell here.
 
-    They are the zeros that stand for a disabled bias, which here is absent, and ``t_ones``,
-    the one of :math:`1 - c_t`. With any other value one stays, and fails a strict load:
+    They are the zeros in place of a disabled bias, which is absent here, and ``t_ones``,
+    the one of :math:`1 - c_t`. A buffer with any other value is kept and fails a strict load:
     dropping it would change what the cell computes.
     """
     names = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
@@ -35,9 +35,9 @@ def drop_buffers(cell: nn.Module, state_dict: dict[str, Any], prefix: str) -> No
 
 
 def adopt_constants(cell: BaseRecurrentCell, state_dict: dict[str, Any], prefix: str) -> None:
-    """Make options of the instance of what 0.2.5 trained and the paper holds constant.
+    """Set options of the instance to numbers that 0.2.5 trained and the paper holds constant.
 
-    So the cell goes on computing what was saved, and the number is trained no further.
+    So the cell computes the same as the saved one, and the numbers are no longer trained.
     """
     for name in set(cell.signature.constants) & set(cell.option_names):
         value = state_dict.get(prefix + name)
@@ -47,7 +47,7 @@ def adopt_constants(cell: BaseRecurrentCell, state_dict: dict[str, Any], prefix:
 
 
 def rename_torch_keys(state_dict: dict[str, Any], prefix: str, num_directions: int) -> None:
-    """Name the parameters of :class:`torch.nn.LSTM` and its like as our layers do.
+    """Rename the parameters of torch's layers, such as :class:`torch.nn.LSTM`, to our names.
 
     ``weight_ih_l1_reverse`` is ``cells.3.weight_ih`` in a bidirectional layer.
     """

@@ -1,4 +1,4 @@
-"""A piece of LaTeX, and how a name of a step is written."""
+"""Pieces of LaTeX, and the LaTeX of a step's names."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _GREEK = re.compile(
 
 @dataclass(frozen=True)
 class Term:
-    """A piece of LaTeX, how tightly it binds (3: an atom), and whether it is a mere number."""
+    """A piece of LaTeX, how tightly it binds (3: an atom), and whether it is only a number."""
 
     text: str
     strength: int = 3
     scalar: bool = False
 
     def __format__(self, strength: str) -> str:
-        """In brackets, if it binds less tightly than ``strength``."""
+        """The LaTeX, in brackets if it binds less tightly than ``strength``."""
         return self.text if self.strength >= int(strength or 0) else f"({self.text})"
 
 
 def symbol(name: str, time: str = "") -> str:
-    """``g_y`` at time ``t`` is ``g_{y,t}``; ``gamma`` is a Greek letter."""
+    """Write a name: ``g_y`` at time ``t`` is ``g_{y,t}``; ``gamma`` is a Greek letter."""
     if name == "dt":
         return r"\Delta t"
     base, _, subscript = re.sub(r"(?<=[A-Za-z])(?=\d+$)", "_", name).partition("_")

@@ -1,4 +1,4 @@
-"""How the functions and operators of a step are printed."""
+"""Prints the functions and operators of a step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .engine import Operation
 
 __all__ = ["OPERATORS", "printed", "torch_name"]
 
-#: What Python's operators are as functions.
+#: Python's operators as functions.
 OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "add",
     ast.Sub: "sub",
@@ -33,14 +33,14 @@ OPERATORS: dict[type[ast.AST], str] = {
 
 
 def torch_name(function: object) -> str | None:
-    """What torch or Python calls a function; None if it is none of theirs."""
+    """Return the name of a function of torch or Python; None for any other."""
     module = getattr(function, "__module__", None) or "builtins"
     found = getattr(function, "__name__", None)
     return found if module.partition(".")[0] in ("builtins", "torch") else None
 
 
 def printed(row: Operation, values: Mapping[str, Any]) -> str:
-    """A call; of options only those up to the last that is not torch's default."""
+    """Print a call, with the options up to the last that is not at torch's default."""
     if callable(row.latex):
         return row.latex(*values.values())
     defaults = {name: each.default for name, each in row.signature.parameters.items()}
@@ -55,7 +55,7 @@ def printed(row: Operation, values: Mapping[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    """A term, or a number or word that is an option of a function."""
+    """Print a term, or a number or word that is an option of a function."""
     match value:
         case str():
             return rf"\mathrm{{{value}}}"

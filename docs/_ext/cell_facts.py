@@ -1,4 +1,4 @@
-"""What a cell's page says beside its docstring, read from an instance of the cell.
+"""The content of a cell's page besides its docstring, read from an instance of the cell.
 
 The instance is built with distinctive sizes, so that each number in its layout can be
 told for what it is: I, H, or the option that it was given as.
@@ -126,7 +126,7 @@ class Symbolic:
         return _named(value)
 
     def _declared(self) -> dict[tuple[str, str], str]:
-        """What the class declares of a block's first values; {} is its option's initialiser."""
+        """The class's declaration of a block's first values; {} is its option's initialiser."""
         biases = [weight.bias for weight in self.cell.layout.stacks]
         declared: dict[tuple[str, str], str] = {}
         for start in starts(self.cell):

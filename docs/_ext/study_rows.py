@@ -1,4 +1,4 @@
-"""What the published studies say of a cell, beside LSTM and GRU on the same data."""
+"""The results of a cell in the published studies, beside LSTM and GRU on the same data."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class System:
         return _outcome(command, self.folder, caches)[0]
 
     def run(self) -> tuple[str, str]:
-        """What went wrong, and what the driver says."""
+        """Run the driver; return the error and the driver's messages."""
         program = str(self.folder / ("driver.exe" if self.runner[0] == "wine" else "driver"))
         prefix = {"WINEPREFIX": str(FOLDER / "wine"), "WINEDEBUG": "-all", "DISPLAY": ""}
         calls = str(FOLDER / f"{self.kernels}.calls")

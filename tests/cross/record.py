@@ -70,7 +70,7 @@ def table() -> str:
 
 
 def _turns() -> dict[str, torch.dtype]:
-    """Of each cell the precision in which it is tried, in turn."""
+    """The precision in which each cell is tried, in turn."""
     dtypes = (torch.float32, torch.float64)
     return {name: dtypes[k % 2] for k, name in enumerate(cells())}
 

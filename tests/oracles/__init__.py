@@ -42,7 +42,7 @@ def oracle(name: str) -> Oracle:
 
 
 def _file_of(name: str) -> str:
-    """Where the oracle of a cell belongs: the file name of the module that has the cell."""
+    """The place of a cell's oracle: the file name of the cell's module."""
     cells = Path(__file__).parents[2] / "torchrecurrent" / "cells"
     for file in sorted(cells.glob("*.py")):
         if f"class {name}(" in file.read_text(encoding="utf-8"):

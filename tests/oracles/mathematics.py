@@ -1,4 +1,4 @@
-"""What the oracles share."""
+"""Functions that the oracles share."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def DSGUCell(p: Params, x: Vector, h: Vector) -> Step:
 
 
 def gates(p: Params, x: Vector, h: Vector) -> tuple[Vector, Vector]:
-    """What the units share: the state scaled by the input's gate, and the update gate."""
+    """The common part of the units: the state scaled by the input's gate, and the update gate."""
     W_g, W_z = split(p["weight_ih"], 2)
     U_g, U_z = split(p["weight_hh"], 2)
     b_g, b_z = biases(p, "bias_ih", 2)

@@ -1,4 +1,4 @@
-"""The cells of this package, and what is known of each."""
+"""The cells of this package, with facts about each."""
 
 from .listing import FAMILIES, cells, find_cell, layer_of, list_cells, names_of
 

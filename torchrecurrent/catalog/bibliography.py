@@ -13,26 +13,26 @@ from ..layers.wrappers import FastSlow, Multiplicative
 
 __all__ = ["cite", "entries", "field"]
 
-#: What refs.bib keeps to: an entry starts and ends at the start of a line.
+#: In refs.bib an entry starts and ends at the start of a line.
 _ENTRY = re.compile(r"^@\w+\{(?P<key>\w+),\n.*?^\}$", re.MULTILINE | re.DOTALL)
 
 
 @cache
 def entries() -> dict[str, str]:
-    """Every entry of the package's bibliography, as written there, by its key."""
+    """Return every entry of the package's bibliography, as written there, by its key."""
     text = (resources.files(__package__) / "refs.bib").read_text(encoding="utf-8")
     return {match["key"]: match[0] for match in _ENTRY.finditer(text)}
 
 
 def field(entry: str, name: str) -> str:
-    """A field of an entry as plain text on one line; empty if it has none."""
+    """Return a field of an entry as plain text on one line; empty if there is none."""
     found = re.search(rf"^  {name} *= \{{(.*?)\}},$", entry, re.MULTILINE | re.DOTALL)
     text = " ".join(found[1].split()) if found else ""
     return re.sub(r"[{}]", "", text).replace("--", "\N{EN DASH}")
 
 
 def cite(model: nn.Module) -> str:
-    """The BibTeX of the papers that a model uses, each once, in the order of use.
+    """Return the BibTeX of the papers that a model uses, each once, in the order of use.
 
     Those are the papers of every cell of this package in ``model``, with its options, and of the
     wrappers around them; a cell without a citation adds nothing. For one whose citation is not in
@@ -46,7 +46,7 @@ def cite(model: nn.Module) -> str:
         model: any module.
 
     Raises:
-        TypeError: ``model`` is no module.
+        TypeError: if ``model`` is not a module.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model should be of type torch.nn.Module, got: {type(model).__name__}")

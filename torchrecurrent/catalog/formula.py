@@ -1,4 +1,4 @@
-"""A cell's number of parameters as a formula in the width I of its input and H of its state."""
+"""A cell's number of parameters as a formula in the widths I of its input and H of its state."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..cell import BaseRecurrentCell
 
 __all__ = ["count", "parameter_formula", "without_values"]
 
-#: Cells are laid out at multiples of these, for those that have several heads by default; some
-#: of 1, 2 and 3 input units, and 1, 2 and 3 hidden ones, so that the widths never are equal.
+#: Cells are laid out at multiples of these, since some have several heads by default: at some
+#: pairs of 1, 2 and 3 input units and 1, 2 and 3 hidden ones, whose widths are never equal.
 _INPUT, _HIDDEN = 8, 40
 
 
 def without_values(
     cell: type[BaseRecurrentCell], input_size: int, hidden_size: int
 ) -> BaseRecurrentCell:
-    """A cell with its default options, whose parameters have shapes only; with I = H if it must.
+    """Make a cell with default options, whose parameters have shapes only; with I = H if required.
 
     Raises:
-        TypeError: its constructor needs more than the sizes.
-        ValueError: its constructor takes neither these sizes nor I = H.
+        TypeError: if its constructor needs more than the sizes.
+        ValueError: if its constructor takes neither these sizes nor I = H.
     """
     try:
         return cell(input_size, hidden_size, device="meta")
@@ -31,7 +31,7 @@ def without_values(
 
 
 def count(cell: type[BaseRecurrentCell], input_size: int, hidden_size: int) -> int:
-    """The number of parameters that a cell lays out at some size.
+    """Return the number of a cell's parameters at some size.
 
     Raises:
         TypeError, ValueError: as :func:`without_values`.
@@ -41,11 +41,11 @@ def count(cell: type[BaseRecurrentCell], input_size: int, hidden_size: int) -> i
 
 
 def parameter_formula(cell: type[BaseRecurrentCell]) -> str:
-    """The number of parameters in terms of I and H; of H alone where the two have to be equal.
+    """Return the number of parameters in terms of I and H; of H alone if the two must be equal.
 
-    It follows from six layouts, which determine a polynomial of the second degree, and is tried
-    at a seventh; in none of them is I = H, unless it has to be, since a cell may need a map less
-    then. Empty if the numbers are no such polynomial with whole coefficients.
+    It follows from six layouts, which determine a polynomial of the second degree, and is checked
+    at a seventh; in none of them is I = H, unless it must be, since a cell may then need one map
+    fewer. Empty if the numbers are not such a polynomial with integer coefficients.
     """
     found = _polynomial(lambda inputs, units: count(cell, inputs * _INPUT, units * _HIDDEN))
     sizes = {"I": 7 * _INPUT, "H": 4 * _HIDDEN}
@@ -64,7 +64,7 @@ def parameter_formula(cell: type[BaseRecurrentCell]) -> str:
 
 
 def _polynomial(at: Callable[[int, int], int]) -> dict[str, Fraction]:
-    """The coefficients by their terms, from second and first differences."""
+    """Return the coefficients by their terms, from second and first differences."""
     one, more_inputs, more_units = at(1, 1), at(2, 1), at(1, 2)
     ii = Fraction(at(3, 1) - 2 * more_inputs + one, 2 * _INPUT**2)
     hh = Fraction(at(1, 3) - 2 * more_units + one, 2 * _HIDDEN**2)

@@ -1,4 +1,4 @@
-"""What is known of a cell without running it: its paper, its states, its size, its recurrence."""
+"""Facts about a cell without running it: its paper, states, size and recurrence."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ __all__ = ["CellInfo", "cell_info"]
 
 @dataclass(frozen=True)
 class CellInfo:
-    """What is known of a cell with its default options.
+    """Facts about a cell with its default options.
 
     Attributes:
-        name: of its class.
+        name: name of its class.
         layer: name of the class that runs it over a sequence; ``None``: :class:`Recurrent` does.
         family: one of :data:`torchrecurrent.catalog.listing.FAMILIES`.
-        year: of the paper; ``None`` if the package's bibliography does not have it.
+        year: year of the paper; ``None`` if it is not in the package's bibliography.
         citation: the paper's key in the bibliography.
-        title: the paper's; ``None`` as ``year``.
-        states: their names, the first of which is the output unless the cell has one apart.
-        parameters: how many, as a formula in I, the input's width, and H, the state's, where the
-            two differ if they may; empty where they are no polynomial of the second degree.
+        title: title of the paper; ``None`` if it is not in the package's bibliography.
+        states: names of the states; the first is the output unless the cell has a separate one.
+        parameters: their number as a formula in I, the width of the input, and H, that of the
+            state, where the two differ if they may; empty if it is not a polynomial of the second
+            degree.
         recurrence: ``elementwise``: a unit sees the past of no other, and no weight multiplies the
             state; ``diagonal``: likewise, but weights do, one for each unit; ``dense``: matrices
-            do. ``two-stage``, ``three-stage``: that many matrix products follow each other in a
-            step. ``linear``: the new state is linear in the old one, whatever the input is. For
-            a step that can't be traced, as its class declares it.
+            do. ``two-stage``, ``three-stage``: a step has that many successive matrix products.
+            ``linear``: the new state is linear in the old one, whatever the input is. If the
+            step can't be traced, its class declares the kind.
         fused: whether one compiled kernel can run a whole sequence on the CPU.
-        not_fused_because: empty if one can.
+        not_fused_because: the reason why not; empty if one can.
     """
 
     name: str
@@ -51,19 +52,19 @@ class CellInfo:
 
 
 def cell_info(cell: str | type[BaseRecurrentCell] | type[RecurrentLayer]) -> CellInfo:
-    """What is known of a cell.
+    """Return the facts about a cell.
 
     >>> from torchrecurrent import cell_info
     >>> cell_info("GRU").parameters
     '3H(I+H+2)'
 
     Args:
-        cell: a name from :func:`list_cells`, or that of its layer, in upper or lower case; or a
-            class of cells, also one of your own, or of layers.
+        cell: a name from :func:`list_cells` or the name of its layer, in upper or lower case; or
+            a class of cells, including your own, or of layers.
 
     Raises:
-        ValueError: there is no cell of that name.
-        TypeError: ``cell`` is neither a name nor such a class.
+        ValueError: if there is no cell of that name.
+        TypeError: if ``cell`` is neither a name nor such a class.
     """
     kind = _class_of(cell)
     example = without_values(kind, 8, 8)

@@ -1,4 +1,4 @@
-"""The cells of this package, the layer and the family of each."""
+"""The cells of this package, with the layer and the family of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..layers.named import RecurrentLayer
 
 __all__ = ["FAMILIES", "cells", "find_cell", "layer_of", "list_cells", "names_of"]
 
-#: What the cells of each family have in common, and when to take one.
+#: What the cells of each family have in common, and when to use one.
 FAMILIES: dict[str, str] = {
     "LSTM-like": (
         "A cell state beside the output, which gates write to, keep and show. The first thing to "
@@ -59,12 +59,12 @@ FAMILIES: dict[str, str] = {
 
 
 def _exported() -> list[object]:
-    """All that the modules of the cells export; this imports them."""
+    """Return all exports of the cells' modules, which this imports."""
     return [getattr(_cells, name) for name in _cells.__all__]
 
 
 def cells() -> dict[str, type[BaseRecurrentCell]]:
-    """Every cell class of this package by its name, aliases left out, in alphabetical order."""
+    """Return every cell class of this package by name, without aliases, in alphabetical order."""
     found = {
         value.__name__: value
         for value in _exported()
@@ -74,10 +74,10 @@ def cells() -> dict[str, type[BaseRecurrentCell]]:
 
 
 def layer_of(cell: type[BaseRecurrentCell]) -> type[RecurrentLayer]:
-    """The layer class of one of this package's cells.
+    """Return the layer class of one of this package's cells.
 
     Raises:
-        LookupError: the cell has none.
+        LookupError: if the cell has none.
     """
     for value in _exported():
         if isinstance(value, type) and issubclass(value, RecurrentLayer) and value.cell is cell:
@@ -89,14 +89,14 @@ def layer_of(cell: type[BaseRecurrentCell]) -> type[RecurrentLayer]:
 
 
 def find_cell(argument: str, name: str) -> type[BaseRecurrentCell]:
-    """The cell of this package that has a name, or whose layer has it, in upper or lower case.
+    """Return the cell of this package with a name, or with a layer of that name, in any case.
 
     Args:
-        argument: what the name was given for, for the error's text.
+        argument: the argument that the name was given for, for the error message.
         name: such as ``"LSTM"`` or ``"LSTMCell"``.
 
     Raises:
-        ValueError: there is no cell of that name.
+        ValueError: if there is no cell of that name.
     """
     known = {each: cell for cell in cells().values() for each in names_of(cell)}
     found = next((known[each] for each in known if each.lower() == name.lower()), None)
@@ -110,21 +110,21 @@ def find_cell(argument: str, name: str) -> type[BaseRecurrentCell]:
 
 
 def list_cells(pattern: str = "*") -> list[str]:
-    """The names of the cells of this package, in alphabetical order.
+    """Return the names of this package's cells, in alphabetical order.
 
     >>> from torchrecurrent import list_cells
     >>> list_cells("*mut*")
     ['MUT1Cell', 'MUT2Cell', 'MUT3Cell']
 
     Args:
-        pattern: what the name of the cell or of its layer looks like, in upper or lower case,
+        pattern: a pattern for the name of the cell or of its layer, in upper or lower case,
             with ``*`` for any characters, ``?`` for one and ``[ab]`` for one of several.
 
     Returns:
-        The names, none if no cell fits.
+        The names, none if no cell matches.
 
     Raises:
-        TypeError: ``pattern`` is no string.
+        TypeError: if ``pattern`` is not a string.
     """
     if not isinstance(pattern, str):
         raise TypeError(f"pattern should be of type str, got: {type(pattern).__name__}")
@@ -136,5 +136,5 @@ def list_cells(pattern: str = "*") -> list[str]:
 
 
 def names_of(cell: type[BaseRecurrentCell]) -> tuple[str, str]:
-    """Of a cell of this package and of its layer."""
+    """Return the names of a cell of this package and of its layer."""
     return cell.__name__, layer_of(cell).__name__

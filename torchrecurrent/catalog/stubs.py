@@ -1,7 +1,7 @@
 """Writes ``cells/__init__.pyi``, so that type checkers see the cells that are found at run time.
 
-A layer's constructor is written out there with the options of its cell, which in the code it
-takes as ``**cell_options``. Run it as ``python -m torchrecurrent.catalog.stubs``; ``make test`` and
+There a layer's constructor lists the options of its cell, which the code takes as
+``**cell_options``. Run it as ``python -m torchrecurrent.catalog.stubs``; ``make test`` and
 ``make types`` do.
 """
 
@@ -31,12 +31,12 @@ from ..init import Initializer
 from ..layers.between import Merge
 from ..layers.initial import InitialState
 """
-#: Of what has a name, the name is written.
+#: Defaults that are written by their names.
 NAMED = {Activation: "Activation", Initializer: "Initializer"}
 
 
 def stub() -> str:
-    """The text of the stub."""
+    """Return the text of the stub."""
     imports: list[str] = []
     layers: list[str] = []
     aliases: list[str] = []
@@ -56,7 +56,7 @@ def stub() -> str:
 
 
 def _layer(layer: type[RecurrentLayer]) -> str:
-    """On two lines, however long."""
+    """Write a layer's class on two lines, however long."""
     arguments = ["self"]
     for parameter in inspect.signature(layer).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY and "*" not in arguments:
@@ -75,12 +75,12 @@ def _annotation(parameter: inspect.Parameter) -> str:
 
 
 def _default(parameter: inspect.Parameter) -> str:
-    """As it is written, of what can be written."""
+    """Return the default as source text, if it can be written."""
     return "..." if callable(parameter.default) else repr(parameter.default)
 
 
 def main() -> None:
-    """Write the stub, if it changed."""
+    """Write the stub if it has changed."""
     text = stub()
     if not PATH.exists() or PATH.read_text(encoding="utf-8") != text:
         PATH.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The cells: one module a paper. Every module here is found by itself, and imported when used."""
+"""The cells: one module for each paper, found automatically and imported when used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXPORTED = re.compile(rb"^__all__ = (\[.*?\])$", re.MULTILINE | re.DOTALL)
 
 
 def _exported(module: str) -> list[str]:
-    """What a module of this package exports: read, where it can be, rather than imported."""
+    """Return the exports of a module, read from its text if possible, rather than imported."""
     source = pkgutil.get_data(__name__, f"{module}.py")
     found = None if source is None else _EXPORTED.search(source)
     if found is None:

@@ -27,16 +27,16 @@ class AntisymmetricRNNCell(BaseRecurrentCell, citation="chang2019antisymmetricrn
         U &= V - V^\top - \gamma I \\
         h_t &= h_{t-1} + \epsilon\, \phi(W x_t + b + U h_{t-1} + d)
 
-    The parameter ``weight_hh`` is V. An antisymmetric matrix has a zero diagonal, so of a diagonal
-    recurrence only :math:`-\gamma` is left.
+    The parameter ``weight_hh`` is V. An antisymmetric matrix has a zero diagonal, so a diagonal
+    recurrence is reduced to :math:`-\gamma`.
 
     Args:
         epsilon: step size :math:`\epsilon`; the paper tries 0.01, 0.1 and 1.
-        gamma: diffusion :math:`\gamma`, which damps what the Euler step would let grow.
+        gamma: diffusion :math:`\gamma`, which damps the growth due to the Euler step.
 
-    Sources: the paper's experimental details as a reproducibility study quotes them, where the
-    variance of V is scaled by a factor tuned from 0 to 256; no code of the authors' was found.
-    Step and diffusion are those that erichson/LipschitzRNN, ``models.py``, compares with.
+    Sources: the paper's experimental details as quoted in a reproducibility study, where the
+    variance of V is scaled by a factor tuned from 0 to 256; no code by the authors was found.
+    Step and diffusion are those of the baseline in erichson/LipschitzRNN, ``models.py``.
     """
 
     nonlinearity: Activation = "tanh"
@@ -61,8 +61,8 @@ class GatedAntisymmetricRNNCell(
 ):
     r"""Antisymmetric recurrent cell with an input gate [chang2019antisymmetricrnn]_.
 
-    The step of :class:`AntisymmetricRNNCell`, each unit's size decided by a gate. Gate and
-    candidate share one recurrent kernel, which keeps the Jacobian's eigenvalues where they were;
+    The step of :class:`AntisymmetricRNNCell`, with a gate that scales each unit's update. Gate and
+    candidate share one recurrent kernel, which leaves the Jacobian's eigenvalues where they were;
     the gate lets the cell ignore an input.
 
     .. math::
@@ -74,7 +74,7 @@ class GatedAntisymmetricRNNCell(
         epsilon: step size :math:`\epsilon`; the paper tries 0.01, 0.1 and 1.
         gamma: diffusion :math:`\gamma`.
 
-    Sources: as of :class:`AntisymmetricRNNCell`.
+    Sources: as for :class:`AntisymmetricRNNCell`.
     """
 
     epsilon: float = 0.01

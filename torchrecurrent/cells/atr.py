@@ -13,8 +13,8 @@ class ATRCell(BaseRecurrentCell, citation="zhang2018simplifying", family="additi
     r"""Addition-subtraction twin-gated recurrent cell [zhang2018simplifying]_.
 
     Sum and difference of the same two products are the input and the forget gate: one kernel each
-    for input and state. The state is a gated sum of projected inputs, so what each input
-    contributes can be read off. Use it where a GRU is too heavy.
+    for input and state. The state is a gated sum of projected inputs, so each input's contribution
+    can be read off. Use it where a GRU is too heavy.
 
     .. math::
         p_t &= W x_t + b, \qquad q_t = U h_{t-1} + d \\
@@ -22,7 +22,7 @@ class ATRCell(BaseRecurrentCell, citation="zhang2018simplifying", family="additi
         h_t &= i_t \odot p_t + f_t \odot h_{t-1}
 
     Sources: code that seems to be the first author's, bzhangGo/zero, where p has no bias, as with
-    ``bias=False, recurrent_bias=True``. What the paper begins with could not be checked.
+    ``bias=False, recurrent_bias=True``. The paper's initialisation could not be checked.
     """
 
     @staticmethod

@@ -13,9 +13,9 @@ __all__ = ["BR", "NBR", "BRCell", "NBRCell", "nBR", "nBRCell"]
 class BRCell(BaseRecurrentCell, citation="vecoven2021bio", family="bistable"):
     r"""Bistable recurrent cell [vecoven2021bio]_.
 
-    Each unit looks only at itself and can latch: where :math:`a_t > 1` it has two stable points, so
-    it holds a value for as long as nothing pushes it over. Use it where one fact must survive a
-    long, noisy sequence.
+    Each unit sees only itself and can latch: where :math:`a_t > 1` it has two stable points, so
+    it holds a value until an input pushes it to the other one. Use it where one fact must survive
+    a long, noisy sequence.
 
     .. math::
         a_t &= 1 + \tanh(W_a x_t + b_a + w_a \odot h_{t-1} + d_a) \\
@@ -50,7 +50,7 @@ class nBRCell(BRCell):
         c_t &= \sigma(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
         h_t &= c_t \odot h_{t-1} + (1 - c_t) \odot \tanh(W_h x_t + b_h + a_t \odot h_{t-1})
 
-    Sources: as of :class:`BRCell`. The authors' code drew the recurrent kernels orthogonal in 2020
+    Sources: as for :class:`BRCell`. The authors' code drew the recurrent kernels orthogonal in 2020
     and Xavier-uniform since January 2021.
     """
 

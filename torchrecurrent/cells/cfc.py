@@ -38,17 +38,16 @@ Head = Annotated[Function, MapRole(Weight("weight_head", "bias_head", "head_"), 
 
 
 def lecun_tanh(input: Tensor) -> Tensor:
-    """1.7159 tanh(0.666 x), which is about the identity at -1, 0 and 1."""
+    """Return 1.7159 tanh(0.666 x), which is about the identity at -1, 0 and 1."""
     return 1.7159 * tanh(0.666 * input)
 
 
 class CfCCell(BaseRecurrentCell, citation="hasani2022closed", family="ODE"):
     r"""Closed-form continuous-time cell, CfC [hasani2022closed]_.
 
-    What a liquid network, a differential equation whose time constants depend on its input, would
-    come to after a time :math:`\Delta t`, in closed form: two answers, the one that holds at once
-    and the one that it tends to, and a gate between them that knows the time. Use it for control
-    and for physical signals, where a small network has to do.
+    A closed-form approximation of a liquid network, a differential equation whose time constants
+    depend on its input: an immediate and a final value, and a gate between them that depends on
+    the time :math:`\Delta t`. Use it for control and physical signals, if it has to be small.
 
     .. math::
         z_t &= \phi(W x_t + b + U h_{t-1} + d) \\
@@ -59,12 +58,12 @@ class CfCCell(BaseRecurrentCell, citation="hasani2022closed", family="ODE"):
     Args:
         dt: the time :math:`\Delta t` between two steps, the same for all.
         backbone_units: width K of z; 0, the default: that of the state. The authors take 128.
-        backbone_layers: how many layers make z; those after the first are D.
+        backbone_layers: the number of layers that compute z; those after the first are D.
         nonlinearity: :math:`\phi`; the default is 1.7159 tanh(0.666 a).
 
     Sources: the authors' repository mlech26l/ncps, ``ncps/torch/cfc_cell.py``, where W and U are
-    one matrix and biases are as torch's linear maps'. Of its three modes this is the default; a
-    time for each step, sparse wirings and dropout are not here.
+    one matrix and biases are those of torch's linear maps. This is the default of its three modes;
+    a time for each step, sparse wirings and dropout are not included.
     """
 
     dt: float = 1.0

@@ -13,16 +13,16 @@ __all__ = ["CFN", "CFNCell"]
 class CFNCell(BaseRecurrentCell, citation="laurent2017recurrent", family="additive"):
     r"""Chaos-free network [laurent2017recurrent]_.
 
-    The candidate sees the input alone, so without input the state can only shrink, where that of an
-    LSTM may wander chaotically. Use it where you want to know what the state can do.
+    The candidate sees the input alone, so without input the state can only shrink, while that of
+    an LSTM may wander chaotically. Use it where the state's dynamics must be predictable.
 
     .. math::
         \theta_t &= \sigma(W_\theta x_t + b_\theta + U_\theta h_{t-1} + d_\theta) \\
         \eta_t &= \sigma(W_\eta x_t + b_\eta + U_\eta h_{t-1} + d_\eta) \\
         h_t &= \theta_t \odot \tanh h_{t-1} + \eta_t \odot \tanh(W_h x_t + b_h)
 
-    Sources: the paper's cell and initialisation as an independent port to TensorFlow has them; no
-    code of the authors' was found. Its candidate has no bias :math:`b_h`; here it starts at zero.
+    Sources: the paper's cell and initialisation as in an independent port to TensorFlow; no code
+    by the authors was found. The paper's candidate has no bias :math:`b_h`; here it starts at zero.
     """
 
     theta_bias: float = 1.0

@@ -12,9 +12,9 @@ __all__ = ["CIFGLSTM", "CIFGLSTMCell"]
 class CIFGLSTMCell(BaseRecurrentCell, citation="greff2017lstm", family="LSTM-like"):
     r"""LSTM with coupled input and forget gates, CIFG [greff2017lstm]_.
 
-    What is written takes the place of what is forgotten, so one gate and a quarter of the
-    parameters are saved, and the cell state stays an average. The study that named it found no
-    significant loss; use it where an LSTM is good and a little too large.
+    New content replaces exactly what is forgotten, which saves one gate and a quarter of the
+    parameters, and the cell state stays an average. The study that named it found no significant
+    loss; use it where an LSTM works well but is a little too large.
 
     .. math::
         f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \quad\text{and so}\quad o_t \\

@@ -15,14 +15,14 @@ class FastRNNCell(BaseRecurrentCell, citation="kusupati2018fastgrnn", family="si
     r"""Recurrent cell with a weighted residual connection [kusupati2018fastgrnn]_.
 
     Two learned numbers weigh the candidate and the old state; near 0 and 1 they keep the gradient
-    well-conditioned over long sequences. For devices on which a gate costs too much.
+    well-conditioned over long sequences. Use it on devices where a gate costs too much.
 
     .. math::
         \tilde h_t &= \phi(W x_t + b + U h_{t-1} + d) \\
         h_t &= \sigma(\alpha)\, \tilde h_t + \sigma(\beta)\, h_{t-1}
 
     Sources: the authors' repository microsoft/EdgeML, ``pytorch/edgeml_pytorch/graph/rnn.py``,
-    in which a state at first changes slowly. Its kernels of low rank are not here.
+    in which a state at first changes slowly. Its low-rank kernels are not included.
     """
 
     nonlinearity: Activation = "tanh"
@@ -43,8 +43,8 @@ class FastRNN(RecurrentLayer, cell=FastRNNCell): ...
 class FastGRNNCell(BaseRecurrentCell, citation="kusupati2018fastgrnn", family="one-gate"):
     r"""Gated recurrent cell whose gate shares the candidate's kernels [kusupati2018fastgrnn]_.
 
-    A gate for the price of a bias: it has the parameters of a simple recurrent cell, one vector and
-    two numbers more. For models that must fit into kilobytes.
+    The gate costs only a bias: the cell has the parameters of a simple recurrent cell plus one
+    vector and two numbers. Use it for models that must fit into kilobytes.
 
     .. math::
         n_t &= W x_t + U h_{t-1} \\
@@ -53,7 +53,7 @@ class FastGRNNCell(BaseRecurrentCell, citation="kusupati2018fastgrnn", family="o
 
     Each of :math:`b_z` and :math:`b_h` is the sum of its rows of ``bias_ih`` and ``bias_hh``.
 
-    Sources: as of :class:`FastRNNCell`.
+    Sources: as for :class:`FastRNNCell`.
     """
 
     gate_nonlinearity: Activation = "sigmoid"

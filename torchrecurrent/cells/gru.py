@@ -13,8 +13,8 @@ __all__ = ["GRU", "GRUCell", "GRUResetBefore", "GRUResetBeforeCell"]
 class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     r"""Gated recurrent unit [cho2014learning]_, reset after the recurrent product.
 
-    The cell of :class:`torch.nn.GRUCell` and cuDNN, parameter for parameter. One product a step, so
-    it is the faster of the two; see :class:`GRUResetBeforeCell`.
+    The cell of :class:`torch.nn.GRUCell` and cuDNN, parameter for parameter. With one product per
+    step it is faster than :class:`GRUResetBeforeCell`.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad z_t \\
@@ -41,8 +41,8 @@ class GRU(RecurrentLayer, cell=GRUCell):
 class GRUResetBeforeCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     r"""Gated recurrent unit as published [cho2014learning]_: reset before the product.
 
-    The reset gate chooses what the candidate may see of the state. Its second product waits for the
-    first, so a step takes longer than :class:`GRUCell`'s.
+    The reset gate chooses how much of the state the candidate sees. The second product waits for
+    the first, so a step takes longer than :class:`GRUCell`'s.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad z_t \\
@@ -50,8 +50,8 @@ class GRUResetBeforeCell(BaseRecurrentCell, citation="cho2014learning", family="
         h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 
     Sources: the authors' lisa-groundhog/GroundHog, ``groundhog/layers/rec_layers.py``, which has
-    orthogonal recurrent kernels too. There, and in [chung2014empirical]_, z and 1 - z change
-    places.
+    orthogonal recurrent kernels too. There, and in [chung2014empirical]_, z and 1 - z are
+    swapped.
     """
 
     recurrent_kernel_init: Initializer = "orthogonal"

@@ -12,7 +12,7 @@ from ..roles import INPUT, Nonlinearity, ProductRole, State, Weight
 
 __all__ = ["IndRNN", "IndRNNCell"]
 
-#: The recurrent kernel under the name it has in torchrecurrent 0.2.5.
+#: The recurrent kernel, under its name in torchrecurrent 0.2.5.
 VECTOR = Weight("vector_u", "bias_hh", "recurrent_")
 IndGate = Annotated[Tensor, ProductRole(INPUT, VECTOR)]
 

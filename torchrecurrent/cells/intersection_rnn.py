@@ -13,8 +13,8 @@ __all__ = ["UGRNN", "IntersectionRNN", "IntersectionRNNCell", "UGRNNCell"]
 class UGRNNCell(BaseRecurrentCell, citation="collins2017capacity", family="one-gate"):
     r"""Update gate recurrent cell, UGRNN [collins2017capacity]_.
 
-    One gate, which mixes the old state with a new one: the least that makes a plain network gated.
-    It has two thirds of the parameters of a GRU; use it where those count.
+    One gate mixes the old state with a new one, the simplest form of gating. It has two thirds
+    of the parameters of a GRU; use it where their number matters.
 
     .. math::
         c_t &= \tanh(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
@@ -40,7 +40,7 @@ class UGRNN(RecurrentLayer, cell=UGRNNCell): ...
 class IntersectionRNNCell(BaseRecurrentCell, citation="collins2017capacity", family="highway"):
     r"""Intersection recurrent cell, +RNN [collins2017capacity]_.
 
-    Gated both in time (h) and in depth (y): each layer can pass its input straight up, so deep
+    It is gated in time (h) and in depth (y): each layer can pass its input straight up, so deep
     stacks train. Its output is not its state, and its input is as wide as its state.
 
     .. math::

@@ -1,4 +1,4 @@
-"""JANET, the LSTM with nothing but a forget gate (van der Westhuizen and Lasenby, 2018)."""
+"""JANET, the LSTM with only a forget gate (van der Westhuizen and Lasenby, 2018)."""
 
 from torch import Tensor, sigmoid, tanh
 
@@ -13,8 +13,8 @@ __all__ = ["JANET", "JANETCell"]
 class JANETCell(BaseRecurrentCell, citation="vanderwesthuizen2018unreasonable", family="one-gate"):
     r"""JANET, "just another network" [vanderwesthuizen2018unreasonable]_.
 
-    An LSTM with its forget gate alone: half the parameters, and as good where memory is what
-    counts. For long sequences start it with the longest dependency that you expect,
+    An LSTM with only its forget gate: half the parameters, and as good where memory matters.
+    For long sequences initialise it with the longest dependency that you expect,
     ``forget_init=torchrecurrent.init.chrono(steps)`` [tallec2018can]_.
 
     .. math::
@@ -23,10 +23,10 @@ class JANETCell(BaseRecurrentCell, citation="vanderwesthuizen2018unreasonable", 
         h_t &= \sigma(f_t) \odot h_{t-1} + (1 - \sigma(f_t - \beta)) \odot \tilde h_t
 
     Args:
-        beta: :math:`\beta`, by which more is taken in than forgotten.
+        beta: :math:`\beta`, by which more is added than forgotten.
 
     Sources: the authors' repository JosvanderWesthuizen/janet, ``aux_code/rnn_cells.py``, which has
-    :math:`\sigma(1 - f_t)` as its input gate, and chrono where it is told the sequences' length.
+    :math:`\sigma(1 - f_t)` as its input gate, and chrono if it is given the sequences' length.
     """
 
     beta: float = 1.0

@@ -28,7 +28,7 @@ Shift = Annotated[Tensor, VectorRole(Weight("weight_shift", None, "shift_"))]
 class LayerNormRNNCell(BaseRecurrentCell, citation="ba2016layer", family="simple"):
     r"""Simple recurrent cell with layer normalisation [ba2016layer]_.
 
-    What a step sums up is brought to the mean 0 and the variance 1 over the units, so that neither
+    The sum in a step is normalised to mean 0 and variance 1 over the units, so that neither
     activations nor gradients can grow from step to step.
 
     .. math::
@@ -58,7 +58,7 @@ class LayerNormRNNCell(BaseRecurrentCell, citation="ba2016layer", family="simple
 class LayerNormGRUCell(BaseRecurrentCell, citation="ba2016layer", family="GRU-like"):
     r"""GRU with layer normalisation [ba2016layer]_.
 
-    A GRU whose products are normalised, those of the input apart from those of the state. It trains
+    A GRU whose products with the input and with the state are normalised separately. It trains
     faster than a GRU on long sequences and small batches, but each step costs more.
 
     .. math::
@@ -91,8 +91,8 @@ class LayerNormGRUCell(BaseRecurrentCell, citation="ba2016layer", family="GRU-li
 class LayerNormLSTMCell(BaseRecurrentCell, citation="ba2016layer", family="LSTM-like"):
     r"""LSTM with layer normalisation [ba2016layer]_.
 
-    An LSTM whose products are normalised, those of the input apart from those of the state, and so
-    is what it shows of its cell state. It trains faster than an LSTM on long sequences and small
+    An LSTM whose products with the input and with the state are normalised separately, and so is
+    the cell state at the output. It trains faster than an LSTM on long sequences and small
     batches, but each step costs more.
 
     .. math::
@@ -105,11 +105,11 @@ class LayerNormLSTMCell(BaseRecurrentCell, citation="ba2016layer", family="LSTM-
 
     where LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + \epsilon}`, of all
     units of all four gates together, and of the cell state's; :math:`\epsilon` is
-    ``layer_norm_eps``. What is carried on is c itself.
+    ``layer_norm_eps``. The cell state itself is passed on without normalisation.
 
     Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lnlstm. There W
     is drawn from :math:`N(0, 0.01^2)`, and W x has the bias before it is normalised, too. Other
-    packages normalise each gate by itself, or carry the normalised cell state on.
+    packages normalise each gate by itself, or pass on the normalised cell state.
     """
 
     integration: Integration = "layer_norm"

@@ -20,11 +20,11 @@ class LightRUCell(BaseRecurrentCell, citation="ye2024light", family="additive"):
         f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
         h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
 
-    The paper calls it LRU, a name that the linear recurrent unit has too.
+    The paper calls it LRU, which is also the name of the linear recurrent unit.
 
-    Sources: the paper's list of parameters, and its cell as lucidrains/light-recurrent-unit-pytorch
-    has it; no code of the authors' was found, and its initialisation could not be checked. Its
-    candidate has no bias :math:`b_h`; here it starts at zero.
+    Sources: the paper's list of parameters, and lucidrains/light-recurrent-unit-pytorch; no code by
+    the authors was found, and the initialisation could not be checked. The paper's candidate has
+    no bias :math:`b_h`; here it starts at zero.
     """
 
     @staticmethod

@@ -18,8 +18,8 @@ __all__ = ["LiGRU", "LiGRUCell"]
 class LiGRUCell(BaseRecurrentCell, citation="ravanelli2018light", family="one-gate"):
     r"""Light gated recurrent cell [ravanelli2018light]_.
 
-    A GRU without a reset gate, with a relu. It is made for speech, where the state has little to
-    reset; the relu, which nothing bounds, wants the batch normalisation of :class:`LiGRU`.
+    A GRU without a reset gate, with a relu. It was designed for speech, where resetting the state
+    matters little; the relu, which is unbounded, needs the batch normalisation of :class:`LiGRU`.
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
@@ -29,7 +29,7 @@ class LiGRUCell(BaseRecurrentCell, citation="ravanelli2018light", family="one-ga
     In the paper W x is batch-normalised and there is no other bias: see :class:`LiGRU`.
 
     Sources: mravanelli/pytorch-kaldi, ``neural_networks.py`` (the first author's), and speechbrain,
-    ``nnet/RNN.py``; their dropout of the candidate, with one mask for all time steps, is not here.
+    ``nnet/RNN.py``; their dropout of the candidate, one mask for all time steps, is not included.
     """
 
     nonlinearity: Activation = "relu"
@@ -47,7 +47,7 @@ class LiGRUCell(BaseRecurrentCell, citation="ravanelli2018light", family="one-ga
 class NormalizedLiGRUCell(LiGRUCell):
     """A LiGRU cell whose projected inputs are batch-normalised, over all steps of a sequence.
 
-    The norm's shift takes the biases' place.
+    The norm's shift replaces the biases.
     """
 
     bias: bool = False
@@ -55,7 +55,7 @@ class NormalizedLiGRUCell(LiGRUCell):
 
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
         super()._create_parameters(device, dtype)
-        # The authors' momentum. One norm for both gates: it treats each unit by itself.
+        # The authors' momentum. One norm serves both gates: it treats each unit separately.
         norm = nn.BatchNorm1d(2 * self.hidden_size, momentum=0.05, device=device, dtype=dtype)
         self.add_module("norm", norm)
 
@@ -71,8 +71,8 @@ class LiGRU(RecurrentLayer, cell=LiGRUCell):
     Args:
         batch_norm: whether W x is batch-normalised, over all sequences and their valid steps,
             as in the paper: in training by the statistics of the batch, in evaluation by
-            running ones. The cells then have no bias unless ``recurrent_bias=True``, and run
-            by the reference loop. In the authors' code both directions share one norm; here each
+            running ones. The cells then have no bias unless ``recurrent_bias=True``, and run in
+            the reference loop. In the authors' code both directions share one norm; here each
             has its own.
     """
 

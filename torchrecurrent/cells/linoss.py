@@ -29,9 +29,9 @@ Pace = Annotated[Tensor, VectorRole(Weight("weight_dt", None, "dt_"))]
 class LinOSSCell(BaseRecurrentCell, citation="rusch2025oscillatory", family="ODE"):
     r"""Linear oscillatory state-space model, LinOSS [rusch2025oscillatory]_.
 
-    Harmonic oscillators that are not coupled, each with a frequency and a time step of its own,
-    driven by the input; IM is stable whatever it learns. Use it as a state-space model is used, in
-    deep stacks with nonlinear layers between, for very long sequences.
+    Uncoupled harmonic oscillators, each with its own frequency and time step, driven by the
+    input; IM is stable for all parameters. Use it like a state-space model, in deep stacks with
+    nonlinear layers between, for very long sequences.
 
     .. math::
         z_t &= z_{t-1} + \Delta t \odot (-A \odot y_* + B x_t) \\
@@ -40,9 +40,9 @@ class LinOSSCell(BaseRecurrentCell, citation="rusch2025oscillatory", family="ODE
 
     where z, y, B and C are complex, :math:`A = \mathrm{relu}(\hat A)`,
     :math:`\Delta t = \sigma(\hat\Delta)`, and :math:`y_*` is :math:`y_t` in the implicit scheme,
-    IM, which forgets, and :math:`y_{t-1}` in IMEX, which keeps a volume in the space of y and z.
-    The implicit equations are solved: S below is what that takes, with :math:`\theta` = 1; for
-    IMEX it is 0. The output is as wide as the input.
+    IM, which forgets, and :math:`y_{t-1}` in IMEX, which preserves volume in the space of y and z.
+    The implicit equations are solved by means of S below, with :math:`\theta` = 1; for
+    IMEX :math:`\theta` is 0. The output is as wide as the input.
 
     Args:
         discretization: ``"IM"`` or ``"IMEX"``.

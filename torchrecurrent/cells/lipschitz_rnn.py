@@ -32,7 +32,7 @@ class LipschitzRNNCell(BaseRecurrentCell, citation="erichson2021lipschitz", fami
 
     Sources: the authors' repository erichson/LipschitzRNN, ``models.py``, whose defaults these are,
     and ``README.md``, where for MNIST M and V are 32 times as large; their initialiser
-    ``gaussian_init_`` as state-spaces/s4 has it.
+    ``gaussian_init_`` as in state-spaces/s4.
     """
 
     epsilon: float = 0.01

@@ -35,8 +35,8 @@ def normalize_(nu: Tensor, gamma: Tensor) -> None:
 class LRUCell(BaseRecurrentCell, citation="orvieto2023resurrecting", family="input-gated"):
     r"""Linear recurrent unit, LRU [orvieto2023resurrecting]_; not the light one.
 
-    A diagonal linear recurrence of complex numbers, written so that it is always stable: units turn
-    and decay, each at its own learned rate. Use it as a state-space model is used, in deep stacks
+    A diagonal linear recurrence of complex numbers, parametrised so that it is always stable: units
+    rotate and decay, each at its own learned rate. Use it like a state-space model, in deep stacks
     with nonlinear layers between, for very long sequences.
 
     .. math::
@@ -49,11 +49,11 @@ class LRUCell(BaseRecurrentCell, citation="orvieto2023resurrecting", family="inp
     Args:
         nu_kernel_init: initialiser of :math:`\nu`, such as ``torchrecurrent.init.ring(0.9, 0.999)``
             for long memories.
-        gamma_kernel_init: initialiser of what is added to the first :math:`\gamma`, which is
+        gamma_kernel_init: initialiser of a term added to the first :math:`\gamma`, which is
             :math:`\frac12 \log(1 - |\lambda|^2)`: the states' variance is that of B x.
 
-    Sources: the paper's pseudo-code as several ports quote it, NicolasZucchet/minimal-LRU's
-    ``lru/model.py`` among them; no code of the authors' was found. It has no biases.
+    Sources: the paper's pseudo-code as quoted by several ports, NicolasZucchet/minimal-LRU's
+    ``lru/model.py`` among them; no code by the authors was found. It has no biases.
     """
 
     kernel_init: Initializer = variance_scaling(0.5)

@@ -19,7 +19,7 @@ Projection = Annotated[Function, MapRole(PROJECTION, "proj_size", always_dense=T
 class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-like"):
     r"""Long short-term memory [hochreiter1997long]_ with a forget gate [gers2000learning]_.
 
-    The cell of :class:`torch.nn.LSTMCell`, parameter for parameter. The first thing to try; with
+    The cell of :class:`torch.nn.LSTMCell`, parameter for parameter. Try it first; with
     ``recurrence="diagonal"`` it is IndyLSTM [gonnet2020indylstms]_.
 
     .. math::

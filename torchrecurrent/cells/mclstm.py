@@ -13,18 +13,18 @@ __all__ = ["MCLSTM", "MCLSTMCell"]
 class MCLSTMCell(BaseRecurrentCell, citation="benari2017sequence", family="LSTM-like"):
     r"""Memory-controller LSTM [benari2017sequence]_.
 
-    A fifth gate makes a control vector v, which is fed back in place of the output: what predicts
-    and what steers the memory need not be the same. For forecasts of time series.
+    A fifth gate makes a control vector v, which is fed back in place of the output, so that the
+    prediction and the control of the memory can differ. Use it to forecast time series.
 
     .. math::
         f_t &= \sigma(W_f x_t + b_f + U_f v_{t-1} + d_f) \quad\text{and so}\quad i_t, o_t, m_t \\
         c_t &= f_t \odot c_{t-1} + i_t \odot \phi(W_n x_t + b_n + U_n v_{t-1} + d_n) \\
         v_t &= m_t \odot \tanh c_t, \qquad y_t = o_t \odot \tanh c_t
 
-    Not the mass-conserving LSTM, which has the same initials.
+    It is not the mass-conserving LSTM, which has the same initials.
 
-    Sources: the paper's abstract, and its equations as two independent ports have them; its text,
-    its initialisation and code of the authors' could not be found.
+    Sources: the paper's abstract, and its equations as in two independent ports; its text, its
+    initialisation and code by the authors could not be found.
     """
 
     gate_nonlinearity: Activation = "sigmoid"

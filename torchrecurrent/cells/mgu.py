@@ -13,7 +13,7 @@ __all__ = ["MGU", "MGUCell"]
 class MGUCell(BaseRecurrentCell, citation="zhou2016minimal", family="one-gate"):
     r"""Minimal gated unit [zhou2016minimal]_.
 
-    A GRU whose one gate both resets and updates: two thirds of its parameters, often the same
+    A GRU with one gate that both resets and updates: two thirds of its parameters, often the same
     accuracy.
 
     .. math::
@@ -21,7 +21,7 @@ class MGUCell(BaseRecurrentCell, citation="zhou2016minimal", family="one-gate"):
         \tilde h_t &= \phi(W_h x_t + b_h + U_h (f_t \odot h_{t-1}) + d_h) \\
         h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
 
-    Sources: the paper; no code of the authors' was found, and its initialisation could not be
+    Sources: the paper; no code by the authors was found, and its initialisation could not be
     checked.
     """
 

@@ -14,7 +14,7 @@ __all__ = ["minGRU", "minGRUCell", "minLSTM", "minLSTMCell"]
 
 
 def positive(input: Tensor) -> Tensor:
-    """x + 1/2 from zero on, sigmoid(x) below: a candidate that has a logarithm."""
+    """Return x + 1/2 from zero on, sigmoid(x) below: a candidate that has a logarithm."""
     return torch.where(input >= 0, input + 0.5, sigmoid(input))
 
 
@@ -37,7 +37,7 @@ class minGRUCell(BaseRecurrentCell, citation="feng2024were", family="input-gated
         nonlinearity: :math:`g`. The paper's first version has none: ``"identity"``.
 
     Sources: the authors' repository BorealisAI/minRNNs, ``models/minRNNs.py``, with torch's linear
-    maps. It computes the same in the space of logarithms, which its parallel scan wants and a loop
+    maps. It computes the same in the space of logarithms, which its parallel scan needs and a loop
     does not. Their layer also projects the output, and may learn its first state.
     """
 
@@ -58,8 +58,8 @@ class minLSTMCell(BaseRecurrentCell, citation="feng2024were", family="input-gate
     r"""Minimal LSTM of "Were RNNs all we needed?", minLSTM [feng2024were]_.
 
     An LSTM whose gates and candidate see the input alone, with one state and no output gate. Its
-    two gates are scaled to add up to one, so it is a moving average as the :class:`minGRUCell`
-    is, with a gate more to say how fast.
+    two gates are scaled to sum to one, so it is a moving average like the :class:`minGRUCell`,
+    with a second gate for its rate.
 
     .. math::
         f_t &= \sigma(W_f x_t + b_f), \quad i_t = \sigma(W_i x_t + b_i) \\
@@ -74,7 +74,7 @@ class minLSTMCell(BaseRecurrentCell, citation="feng2024were", family="input-gate
         forget_bias: added to the first value of the forget gate's bias, an option of the authors'
             code whose default could not be checked.
 
-    Sources: as of :class:`minGRUCell`; their layer may leave out the scaling, too.
+    Sources: as for :class:`minGRUCell`; their layer may also leave out the scaling.
     """
 
     nonlinearity: Activation = positive

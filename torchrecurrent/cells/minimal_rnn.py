@@ -21,7 +21,7 @@ from ..roles import (
 
 __all__ = ["MinimalRNN", "MinimalRNNCell"]
 
-#: It maps the encoded input, so it is no part of the recurrence.
+#: A map of the encoded input, so it is not part of the recurrence.
 Memory = Annotated[Function, MapRole(Weight("weight_mm", None, "memory_"), always_dense=True)]
 
 
@@ -29,14 +29,14 @@ class MinimalRNNCell(BaseRecurrentCell, citation="chen2017minimalrnn", family="a
     r"""Minimal recurrent cell [chen2017minimalrnn]_.
 
     The input is encoded first; one gate averages the state with the code, so a state stays within
-    the space of codes. Use it where the state should be open to interpretation.
+    the space of codes. Use it where the state should be interpretable.
 
     .. math::
         z_t &= \phi(W x_t + b), \qquad u_t = \sigma(U h_{t-1} + d + M z_t) \\
         h_t &= u_t \odot h_{t-1} + (1 - u_t) \odot z_t
 
-    Sources: the paper's equations as two independent ports have them, in which the gate sees the
-    code of the present input; no code of the author's was found, nor his initialisation.
+    Sources: the paper's equations as in two independent ports, where the gate sees the code of the
+    present input; neither code by the author nor his initialisation was found.
     """
 
     nonlinearity: Activation = "tanh"

@@ -13,8 +13,8 @@ __all__ = ["MiRU1", "MiRU1Cell", "MiRU2", "MiRU2Cell"]
 class MiRU1Cell(BaseRecurrentCell, citation="zyarah2026minion", family="one-gate"):
     r"""Minion recurrent unit with a reset gate [zyarah2026minion]_.
 
-    A GRU whose update gate is one constant :math:`\lambda`. For small devices, and where the pace
-    of the signal is known.
+    A GRU whose update gate is one constant :math:`\lambda`. Use it on small devices, and where the
+    pace of the signal is known.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
@@ -24,8 +24,8 @@ class MiRU1Cell(BaseRecurrentCell, citation="zyarah2026minion", family="one-gate
     Args:
         update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
 
-    Sources: the paper's equations as an issue of LuxRecurrentLayers.jl quotes them; no code of the
-    authors' was found, and its coefficients and initialisation could not be checked.
+    Sources: the paper's equations as quoted in an issue of LuxRecurrentLayers.jl; no code by the
+    authors was found, and its coefficients and initialisation could not be checked.
     """
 
     update_coefficient: float = 0.5
@@ -53,7 +53,7 @@ class MiRU1(RecurrentLayer, cell=MiRU1Cell): ...
 class MiRU2Cell(BaseRecurrentCell, citation="zyarah2026minion", family="simple"):
     r"""Minion recurrent unit without gates [zyarah2026minion]_.
 
-    Both gates of the GRU are constants, which leaves a leaky recurrent network with a third of its
+    A GRU with constants for both gates, which leaves a leaky recurrent network with a third of the
     parameters.
 
     .. math::
@@ -64,7 +64,7 @@ class MiRU2Cell(BaseRecurrentCell, citation="zyarah2026minion", family="simple")
         update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
         reset_coefficient: :math:`\theta`, how much of the state the candidate sees.
 
-    Sources: as of :class:`MiRU1Cell`.
+    Sources: as for :class:`MiRU1Cell`.
     """
 
     update_coefficient: float = 0.5

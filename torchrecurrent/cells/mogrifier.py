@@ -25,8 +25,8 @@ class MogrifierLSTMCell(BaseRecurrentCell, citation="melis2020mogrifier", family
     r"""Mogrifier LSTM [melis2020mogrifier]_.
 
     Before an LSTM's step input and state gate each other in turn, so that a word is read in its
-    context. Use it for language models, the paper's task, where a step may cost much: each round is
-    one more product that waits for another.
+    context. Use it for language models, the paper's task, if a step may be expensive: each round
+    is one more product that waits for another.
 
     .. math::
         x^{(k)} &= 2\,\sigma(Q_k h^{(k-1)}) \odot x^{(k-2)} \quad\text{for odd } k \le r \\
@@ -42,12 +42,12 @@ class MogrifierLSTMCell(BaseRecurrentCell, citation="melis2020mogrifier", family
     k, all counted from 0. The gates start near 1.
 
     Args:
-        rounds: r, how often input or state are gated. The paper takes 4 to 6.
+        rounds: r, how often input or state are gated. The paper uses 4 to 6.
         q_bias: whether the maps Q have biases; the paper has none, the authors' code has.
 
     Sources: the authors' repository google-deepmind/lamb, ``lamb/tiled_lstm.py``. There Q and R may
-    be products of two matrices of a low rank, and the input gate is at most 1 - f, which are not
-    here. The number of rounds in the paper is from memory.
+    be products of two matrices of low rank, and the input gate is at most 1 - f; neither is
+    included. The number of rounds in the paper is from memory.
     """
 
     rounds: int = 5

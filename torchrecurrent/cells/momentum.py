@@ -14,9 +14,9 @@ __all__ = ["MomentumLSTM", "MomentumLSTMCell", "MomentumRNN", "MomentumRNNCell"]
 class MomentumRNNCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", family="simple"):
     r"""Recurrent cell with momentum, MomentumRNN [nguyen2020momentumrnn]_.
 
-    A step of a recurrent network, seen as one of gradient descent, is given the momentum that
-    optimisers have: the input arrives through a moving sum of what came before, which keeps
-    gradients from vanishing and speeds up learning.
+    A step of a recurrent network, seen as one of gradient descent, gets the momentum of an
+    optimiser: the input arrives through a moving sum of past inputs, which keeps gradients from
+    vanishing and speeds up learning.
 
     .. math::
         v_t &= \mu\, v_{t-1} + \epsilon\,(W x_t + b) \\
@@ -27,7 +27,7 @@ class MomentumRNNCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", famil
         epsilon: step size :math:`\epsilon`. With ``mu`` 0 and ``epsilon`` 1 this is an RNN.
 
     Sources: the authors' repository minhtannguyen/MomentumRNN, ``mnist-timit/momentumnet.py`` and
-    ``mnist-timit/mnist.py``: its LSTM, since it has no code for this cell.
+    ``mnist-timit/mnist.py``: the LSTM there, since there is no code for this cell.
     """
 
     mu: float = 0.9
@@ -56,8 +56,8 @@ class MomentumRNNCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", famil
 class MomentumLSTMCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", family="LSTM-like"):
     r"""LSTM with momentum, MomentumLSTM [nguyen2020momentumrnn]_.
 
-    An LSTM whose input arrives through momentum, as in :class:`MomentumRNNCell`, a velocity for
-    each gate. The paper tries it on images by pixel, on speech and on text.
+    An LSTM whose input arrives through momentum, as in :class:`MomentumRNNCell`, with a velocity
+    for each gate. The paper tries it on images by pixel, on speech and on text.
 
     .. math::
         v_t &= \mu\, v_{t-1} + \epsilon\,(W x_t + b) \quad\text{for each of } i, f, g, o \\
@@ -72,8 +72,8 @@ class MomentumLSTMCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", fami
         forget_bias: added to the first values of both biases of the forget gate.
 
     Sources: the repository of :class:`MomentumRNNCell`, whose defaults these are. It fills the
-    stack of all gates, whose first block, the input gate's, then is an identity and the others
-    zero. Its Adam and Nesterov variants are not here.
+    stack of all gates, whose first block, the input gate's, is then an identity and the others
+    zero. Its Adam and Nesterov variants are not included.
     """
 
     mu: float = 0.9
@@ -112,7 +112,7 @@ class MomentumLSTMCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", fami
 
 
 def check_momentum(mu: float) -> None:
-    """Refuse a momentum with which a velocity would grow without end."""
+    """Raise ValueError for a momentum with which a velocity would grow without bound."""
     if not 0 <= mu < 1:
         raise ValueError(f"mu should be at least 0 and less than 1, got {mu}")
 

@@ -20,8 +20,8 @@ class MultiplicativeLSTMCell(
 ):
     r"""Multiplicative LSTM [krause2016multiplicative]_.
 
-    An LSTM whose gates see the state only through its product with the input, so each input has a
-    transition of its own. For language models over characters or bytes.
+    An LSTM whose gates see the state only through its product with the input, so each input has
+    its own transition. Use it for language models over characters or bytes.
 
     .. math::
         m_t &= (W_m x_t + b_m) \odot (U h_{t-1} + d) \\

@@ -13,7 +13,7 @@ class MUT1Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
     r"""First mutation of the GRU [jozefowicz2015empirical]_.
 
     Its update gate sees the input alone, and the input enters the candidate squashed. Use it
-    where a GRU is good and what to keep can be told from the input.
+    where a GRU works well and the input alone shows what to keep.
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z) \\
@@ -21,11 +21,11 @@ class MUT1Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
         n_t &= \tanh(U (r_t \odot h_{t-1}) + d + \tanh(W_n x_t + b_n)) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
-    The paper has :math:`\tanh x_t`, which asks for an input as wide as the state. Here it is
+    The paper has :math:`\tanh x_t`, which requires an input as wide as the state. Here it is
     projected first; with :math:`W_n = I` and :math:`b_n = 0` it is the paper's.
 
-    Sources: the paper's equations as RecurrentLayers.jl has them, ``src/mut_cell.jl``, with a
-    remark on the input's width; no code of the authors' was found, and the initialisation could
+    Sources: the paper's equations as in RecurrentLayers.jl, ``src/mut_cell.jl``, with a
+    remark on the input's width; no code by the authors was found, and the initialisation could
     not be checked.
     """
 
@@ -42,15 +42,15 @@ class MUT1(RecurrentLayer, cell=MUT1Cell): ...
 class MUT2Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GRU-like"):
     r"""Second mutation of the GRU [jozefowicz2015empirical]_.
 
-    The GRU of 2014 but for its reset gate, to which the paper gives the bare input. With a
-    projected input, as here, only the sign of the update gate is left between them.
+    The GRU of 2014 except for its reset gate, which in the paper sees the input unprojected. With
+    a projected input, as here, they differ only in the sign of the update gate.
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \quad\text{and so}\quad r_t \\
         n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
-    The paper's :math:`r_t` has :math:`x_t` for :math:`W_r x_t`, which asks for an input as wide as
+    The paper's :math:`r_t` has :math:`x_t` for :math:`W_r x_t`, which requires an input as wide as
     the state; with :math:`W_r = I` it is the paper's.
 
     Sources: as for :class:`MUT1Cell`.
@@ -69,7 +69,7 @@ class MUT2(RecurrentLayer, cell=MUT2Cell): ...
 class MUT3Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GRU-like"):
     r"""Third mutation of the GRU [jozefowicz2015empirical]_.
 
-    The update gate sees the squashed state, so what it can make of the state is bounded. Use it
+    The update gate sees the squashed state, so the state's effect on it is bounded. Use it
     like a GRU, where the first state may be large.
 
     .. math::

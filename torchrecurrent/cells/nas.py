@@ -13,7 +13,7 @@ class NASCell(BaseRecurrentCell, citation="zoph2017neural", family="LSTM-like"):
     r"""Recurrent cell found by neural architecture search [zoph2017neural]_.
 
     A tree of eight pairs of projections, found on language modelling. It has twice the parameters
-    of an LSTM; take it to compare with, or for text.
+    of an LSTM; use it for comparison, or for text.
 
     .. math::
         g_{k,t} &= W_k x_t + b_k + U_k h_{t-1} + d_k \quad\text{for } k = 0, 1, 2, 4, 5, 6, 7 \\
@@ -25,8 +25,8 @@ class NASCell(BaseRecurrentCell, citation="zoph2017neural", family="LSTM-like"):
         c_t &= \tanh(a_t + c_{t-1}) \odot b_t \\
         h_t &= \tanh(c_t \odot \tanh(p_t + q_t))
 
-    Sources: TensorFlow Addons' ``rnn/nas_cell.py``, which has no biases unless asked, then one
-    beside :math:`U h_{t-1}`; the paper's initialisation could not be checked.
+    Sources: TensorFlow Addons' ``rnn/nas_cell.py``, which has no biases by default, and optionally
+    one beside :math:`U h_{t-1}`; the paper's initialisation could not be checked.
     """
 
     @staticmethod

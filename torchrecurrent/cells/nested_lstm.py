@@ -37,8 +37,8 @@ class NestedLSTMCell(BaseRecurrentCell, citation="moniz2017nested", family="LSTM
 
     The inner LSTM has the input u, the state s and the memory n.
 
-    Sources: hannw/nlstm, ``rnn_cell.py``, a port; the authors' code was not found. It has an option
-    for more than two levels, for peepholes too, and draws each level's kernels as one matrix.
+    Sources: hannw/nlstm, ``rnn_cell.py``, a port; the authors' code was not found. It has options
+    for more than two levels and for peepholes, and draws each level's kernels as one matrix.
     """
 
     forget_bias: float = 1.0

@@ -23,7 +23,7 @@ def centred(a: Tensor) -> Tensor:
 class OriginalLSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-like"):
     r"""Long short-term memory as first described, without forget gate [hochreiter1997long]_.
 
-    What is written to the cell state stays, so its error flows back unchanged over any number of
+    Values written to the cell state stay, so its error flows back unchanged over any number of
     steps. Use it for short sequences: on long ones the cell state drifts, without a forget gate.
 
     .. math::
@@ -36,7 +36,7 @@ class OriginalLSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family=
         output_nonlinearity: :math:`\psi`; default :math:`2 \sigma(a) - 1`.
 
     Sources: two independent ports; the paper itself could not be read. It cuts gradients at the
-    gates and starts their biases below zero; ``cell.block("bias_ih", "o")`` is where to set one.
+    gates and starts their biases below zero, which can be set by ``cell.block("bias_ih", "o")``.
     """
 
     input_nonlinearity: Activation = twice_centred

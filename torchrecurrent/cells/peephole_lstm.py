@@ -12,7 +12,7 @@ __all__ = ["PeepholeLSTM", "PeepholeLSTMCell"]
 
 
 class PeepholeLSTMCell(BaseRecurrentCell, citation="gers2002learning", family="LSTM-like"):
-    r"""LSTM whose gates look at the cell state [gers2002learning]_.
+    r"""LSTM whose gates see the cell state [gers2002learning]_.
 
     The input and forget gates see the old cell state, the output gate the new one, each unit its
     own. Use it where intervals must be timed precisely.

@@ -28,8 +28,8 @@ class QRNNCell(BaseRecurrentCell, citation="bradbury2017quasi", family="input-ga
         c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t, \qquad h_t = o_t \odot c_t
 
     Sources: the authors' repository salesforce/pytorch-qrnn, ``torchqrnn/qrnn.py``, with
-    ``window=2``; its f is 1 - f here, where the paper's equation is followed, and its biases are
-    drawn as its kernels. The paper also has wider convolutions.
+    ``window=2``; its f is 1 - f here, as in the paper's equation, and its biases are drawn like
+    its kernels. The paper also has wider convolutions.
     """
 
     recurrent_bias: bool | None = False

@@ -13,7 +13,7 @@ class RANCell(BaseRecurrentCell, citation="lee2017recurrent", family="additive")
     r"""Recurrent additive network [lee2017recurrent]_.
 
     An LSTM without a nonlinear candidate: the cell state is a weighted sum of projected inputs, so
-    what each input contributes can be read off. Use it for language, where it matches an LSTM with
+    each input's contribution can be read off. Use it for language, where it matches an LSTM with
     fewer parameters.
 
     .. math::
@@ -22,7 +22,7 @@ class RANCell(BaseRecurrentCell, citation="lee2017recurrent", family="additive")
         h_t &= \tanh c_t
 
     Sources: the authors' repository kentonl/ran, ``ran.py``, whose kernels have TensorFlow's
-    default of then, Xavier-uniform over both gates at once.
+    default at the time, Xavier-uniform over both gates at once.
     """
 
     @staticmethod

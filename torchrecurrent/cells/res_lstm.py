@@ -27,15 +27,15 @@ __all__ = ["ResLSTM", "ResLSTMCell"]
 PROJECTION = Weight("weight_proj", None, "proj_", "proj_init")
 RESIDUAL = Weight("weight_res", None, "residual_", "residual_init")
 Projection = Annotated[Function, MapRole(PROJECTION)]
-#: No part of the recurrence, and as wide as the input.
+#: A map that is not part of the recurrence and is as wide as the input.
 Shortcut = Annotated[Function, MapRole(RESIDUAL, columns="input_size", always_dense=True)]
 
 
 class ResLSTMCell(BaseRecurrentCell, citation="kim2017residual", family="LSTM-like"):
     r"""Residual LSTM [kim2017residual]_.
 
-    An LSTM with peepholes whose input takes a short cut past the cell state to the output, under
-    the same output gate, so that gradients pass down a deep stack. Use it for stacks of ten
+    An LSTM with peepholes whose input also takes a shortcut past the cell state to the output,
+    under the same output gate, so that gradients pass down a deep stack. Use it for stacks of ten
     layers, as in speech recognition.
 
     .. math::
@@ -48,8 +48,8 @@ class ResLSTMCell(BaseRecurrentCell, citation="kim2017residual", family="LSTM-li
         residual_init: initialiser of R, ``weight_res``. The paper lets R be the identity where
             input and state are equally wide: ``residual_init="eye"`` starts there.
 
-    Sources: the paper's equations as two ports have them, RecurrentLayers.jl's
-    ``src/cells/reslstm_cell.jl`` among them; no code of the authors' was found, and its
+    Sources: the paper's equations as in two ports, RecurrentLayers.jl's
+    ``src/cells/reslstm_cell.jl`` among them; no code by the authors was found, and its
     initialisation could not be checked. There h may be narrower than c, and the output gate sees c
     through a matrix; here both are H wide and each unit sees its own c.
     """

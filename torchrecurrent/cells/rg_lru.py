@@ -21,8 +21,8 @@ class RGLRUCell(BaseRecurrentCell, citation="de2024griffin", family="input-gated
     r"""Real-gated linear recurrent unit, RG-LRU [de2024griffin]_.
 
     The recurrence of Griffin and RecurrentGemma: each unit decays at a learned rate that its gate
-    can slow down to nothing, and admits input in proportion to what it forgets, which keeps its
-    variance. Use it in deep stacks for long sequences: after a short convolution, as there.
+    can slow down to zero, and admits input in proportion to what it forgets, which preserves its
+    variance. Use it in deep stacks for long sequences, after a short convolution, as there.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r), \qquad i_t = \sigma(W_i x_t + b_i) \\
@@ -33,10 +33,10 @@ class RGLRUCell(BaseRecurrentCell, citation="de2024griffin", family="input-gated
 
     Args:
         c: :math:`c`, how much faster than its learned rate a unit decays while its gate is open.
-        epsilon: the least under the root; with the default its derivative is at most 1000.
+        epsilon: the least value under the root; with the default its derivative is at most 1000.
 
     Sources: google-deepmind/recurrentgemma, ``recurrentgemma/torch/layers.py``, where the gates'
-    kernels are block-diagonal, and a sequence's first step takes in its input without the root.
+    kernels are block-diagonal, and a sequence's first step adds its input without the root.
     """
 
     c: float = 8.0

@@ -18,8 +18,8 @@ Layers = Annotated[tuple[Function, ...], MapsRole(DEPTH, "depth", first=1)]
 class RHNCell(BaseRecurrentCell, citation="zilly2017recurrent", family="highway"):
     r"""Recurrent highway cell [zilly2017recurrent]_.
 
-    A step is itself a deep network: L highway layers, of which only the first sees the input. For
-    language models, where one step of the sequence calls for a long computation.
+    A step is itself a deep network: L highway layers, of which only the first sees the input. Use
+    it for language models, where one step of the sequence needs a long computation.
 
     .. math::
         s_{0,t} &= t_0 \odot \tanh(W_h x_t + b_h + U_h s_{t-1} + d_h) + (1 - t_0) \odot s_{t-1},
@@ -28,7 +28,7 @@ class RHNCell(BaseRecurrentCell, citation="zilly2017recurrent", family="highway"
             \quad t_l = \sigma(T_l s_{l-1,t} + d_{T_l}), \quad s_t = s_{L-1,t}
 
     Carry and transform gates are coupled, :math:`c = 1 - t`, as in all of the paper's experiments.
-    What is printed below from the code are the equations for L = 3.
+    The equations printed from the code below are for L = 3.
 
     Args:
         depth: L, the number of highway layers.
@@ -37,7 +37,7 @@ class RHNCell(BaseRecurrentCell, citation="zilly2017recurrent", family="highway"
 
     Sources: the authors' repository jzilly/RecurrentHighwayNetworks, ``rhn.py``, ``rhn_train.py``
     and ``theano_rhn.py``. They draw the rest from U(-0.04, 0.04), for widths of 830 to 1500, and
-    use the paper's dropout, which is not here.
+    use the paper's dropout, which is not included.
     """
 
     depth: int = 3

@@ -30,8 +30,8 @@ ContextMap = Annotated[Function, MapRole(CONTEXT)]
 class SCRNCell(BaseRecurrentCell, citation="mikolov2014learning", family="simple"):
     r"""Structurally constrained recurrent cell [mikolov2014learning]_.
 
-    Beside a simple recurrent network runs a slow one, the context s, a moving average of its
-    inputs: a cheap longer memory, such as the topic of a text. Its output is not its state.
+    Beside a simple recurrent network runs a slow one, the context s, a moving average of the
+    inputs: a cheap longer memory, such as for the topic of a text. The output is not the state.
 
     .. math::
         s_t &= (1 - \alpha)\,(B x_t + b_s) + \alpha\, s_{t-1} \\
@@ -39,14 +39,14 @@ class SCRNCell(BaseRecurrentCell, citation="mikolov2014learning", family="simple
         y_t &= \phi(U h_t + d_y + V s_t + e_y)
 
     Args:
-        alpha: :math:`\alpha`, from 0 to 1, how much of the context is kept at a step.
+        alpha: :math:`\alpha`, from 0 to 1, the share of the context that is kept at each step.
         nonlinearity: :math:`\phi`. In the paper it is the softmax over the words; ``"identity"``
             leaves that to the loss.
 
-    Sources: the paper's equations as two independent ports have them; the authors' repository
+    Sources: the paper's equations as in two independent ports; the authors' repository
     facebookarchive/SCRNNs, ``mfactory.lua``, ``scrnn.lua`` and ``util.lua``, where :math:`\alpha`
-    is fixed at 0.95, h sees the context of the step before, the context is narrower, such as 20
-    beside 100 units, and kernels are from :math:`N(0, 0.05^2)`. The paper has no biases.
+    is fixed at 0.95, h sees the context of the step before, the context is narrower (such as 20
+    beside 100 units), and kernels are from :math:`N(0, 0.05^2)`. The paper has no biases.
     """
 
     alpha: float = 0.95

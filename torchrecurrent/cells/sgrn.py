@@ -13,15 +13,15 @@ class SGRNCell(BaseRecurrentCell, citation="zu2020simple", family="one-gate"):
     r"""Simple gated recurrent network [zu2020simple]_.
 
     The gate and the candidate share the projected input, so it has a third of a GRU's parameters.
-    Made for events in mains voltage, on small devices.
+    It was designed for events in mains voltage, on small devices.
 
     .. math::
         p_t &= W x_t + b \\
         f_t &= \sigma(p_t + U h_{t-1} + d) \\
         h_t &= \tanh((1 - f_t) \odot p_t + f_t \odot h_{t-1})
 
-    Sources: the paper's equations as the issues of RecurrentLayers.jl quote them; no code of the
-    authors' was found, and the initialisation could not be checked. Its candidate has no bias, as
+    Sources: the paper's equations as quoted in the issues of RecurrentLayers.jl; no code by the
+    authors was found, and the initialisation could not be checked. Its candidate has no bias, as
     with ``bias=False, recurrent_bias=True``.
     """
 

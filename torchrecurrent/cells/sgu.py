@@ -27,14 +27,14 @@ OutputMap = Annotated[Function, MapRole(Weight("weight_ho", None, "output_"))]
 
 
 def steep_hard_sigmoid(input: Tensor) -> Tensor:
-    """The hard sigmoid of slope 1/5, as in Theano and Keras 1; torch's has 1/6."""
+    """Return the hard sigmoid of slope 1/5, as in Theano and Keras 1; torch's has 1/6."""
     return 1 - relu(1 - relu(0.2 * input + 0.5))
 
 
 class SGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
     r"""Simple gated unit [gao2016deep]_.
 
-    One gate that multiplies: the input scales the state before it is mixed, and the result scales
+    Its gate multiplies: the input scales the state before it is mixed, and the result scales
     it again. It learns long dependencies in fewer updates than a GRU.
 
     .. math::
@@ -47,10 +47,10 @@ class SGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
         gate_nonlinearity: :math:`\sigma`, by default the hard sigmoid
             :math:`\min(\max(a/5 + 1/2, 0), 1)`.
 
-    Sources: the paper's equations as Chainer's links SGU and DSGU and the issues of torchrecurrent
-    have them; no code of the authors' was found, and the initialisation could not be checked. The
-    slope of the hard sigmoid is Chainer's, and that of Theano, in which such cells were written
-    then. The paper has no biases d.
+    Sources: the paper's equations as in Chainer's links SGU and DSGU and the issues of
+    torchrecurrent; no code by the authors was found, and the initialisation could not be checked.
+    The slope of the hard sigmoid is that of Chainer and of Theano, in which such cells were
+    written at the time. The paper has no biases d.
     """
 
     nonlinearity: Activation = "tanh"
@@ -89,9 +89,9 @@ class DSGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot o_t
 
     Args:
-        gate_nonlinearity: :math:`\sigma`, as of :class:`SGUCell`.
+        gate_nonlinearity: :math:`\sigma`, as for :class:`SGUCell`.
 
-    Sources: as of :class:`SGUCell`.
+    Sources: as for :class:`SGUCell`.
     """
 
     nonlinearity: Activation = "tanh"

@@ -16,9 +16,9 @@ __all__ = ["SRU", "SRUCell"]
 class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated"):
     r"""Simple recurrent unit, SRU [lei2018simple]_.
 
-    Its gates see the input and each unit's own state, so nothing but elementwise arithmetic waits
+    Its gates see the input and each unit's own state, so only elementwise arithmetic waits
     for the step before; a highway past the cell state lets stacks of many layers train. Use it in
-    place of an LSTM where speed counts, with twice as many layers or more.
+    place of an LSTM where speed matters, with twice as many layers or more.
 
     .. math::
         f_t &= \sigma(W_f x_t + v_f \odot c_{t-1} + b_f) \quad\text{and so}\quad r_t \\
@@ -26,16 +26,15 @@ class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated")
         h_t &= r_t \odot \phi(c_t) + (1 - r_t) \odot \alpha\, S x_t
 
     where :math:`\alpha = \sqrt{1 + 2 e^{b}}` with b the first value of :math:`b_r`, and S is the
-    identity if input and state are equally wide. The output's variance then is about the input's.
+    identity if input and state are equally wide. The output's variance is then about the input's.
 
     Args:
         nonlinearity: :math:`\phi`; the authors' code also has ``"tanh"``, which it advises against.
-        highway_bias: first value of :math:`b_r`, which also sets :math:`\alpha`; the authors take
+        highway_bias: first value of :math:`b_r`, which also sets :math:`\alpha`; the authors use
             -3 to 0, the smaller the deeper the stack.
 
     Sources: the authors' repository asappresearch/sru, ``sru/modules.py`` and ``sru/ops.py``. There
-    :math:`\alpha` is a factor of S's first values, if there is an S, and of the input only where
-    there is none.
+    :math:`\alpha` is a factor of S's first values, if there is an S, and otherwise of the input.
     """
 
     nonlinearity: Activation = "identity"
@@ -53,7 +52,7 @@ class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated")
 
     @property
     def alpha(self) -> float:
-        """What keeps the output's variance that of the input."""
+        """The factor that keeps the output's variance equal to the input's."""
         return math.sqrt(1 + 2 * math.exp(self.highway_bias))
 
     @staticmethod

@@ -21,10 +21,10 @@ class STARCell(BaseRecurrentCell, citation="turkoglu2021gating", family="one-gat
         h_t &= \tanh((1 - \sigma(k_t)) \odot h_{t-1} + \sigma(k_t + \beta) \odot z_t)
 
     Args:
-        beta: :math:`\beta` lets in more than is forgotten: 0 in the paper, 1 in the authors' code.
-        t_max: T, the longest time that the gates start with: the bias of k is :math:`-\log u`,
-            where :math:`u \sim U(1, T)`, so that a unit forgets in about 1 + u steps; 1: as
-            ``bias_init`` says. The authors' 784 is the length of their sequences.
+        beta: :math:`\beta`, to add more than is forgotten: 0 in the paper, 1 in the authors' code.
+        t_max: T, the longest initial time scale: the bias of k is :math:`-\log u`, where
+            :math:`u \sim U(1, T)`, so that a unit forgets in about 1 + u steps; if 1, ``bias_init``
+            decides. The authors' 784 is the length of their sequences.
 
     Sources: the authors' repository 0zgur0/STAR_Network, ``star.py``, whose gate is :math:`-k_t`;
     their later ms-convSTAR has the paper's equation, and a gate bias of one.

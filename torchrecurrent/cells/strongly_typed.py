@@ -31,15 +31,15 @@ class TRNNCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input
     r"""Strongly-typed plain network, T-RNN [balduzzi2016strongly]_.
 
     A moving average of its projected input, whose weights are learned from the input: the state
-    itself is never multiplied by a matrix. Use it as a cheap first layer, or to see how much of a
-    task needs no more than that.
+    itself is never multiplied by a matrix. Use it as a cheap first layer, or to see for how much
+    of a task that is enough.
 
     .. math::
         z_t &= W_z x_t + b_z, \qquad f_t = \sigma(W_f x_t + b_f) \\
         h_t &= f_t \odot h_{t-1} + (1 - f_t) \odot z_t
 
-    Sources: the paper's equations as a TensorFlow port has them; no code of the authors' was found,
-    and the initialisation could not be checked. The paper's z has no bias, which starts at zero.
+    Sources: the paper's equations as in a TensorFlow port; no code by the authors was found, and
+    the initialisation could not be checked. The paper's z has no bias; here it starts at zero.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
@@ -57,7 +57,7 @@ class TGRUCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input
     r"""Strongly-typed GRU [balduzzi2016strongly]_.
 
     Gates see the present and the previous input, never the state, which is therefore an elementwise
-    linear recurrence: every product can be taken for all steps at once.
+    linear recurrence: every product can be computed for all steps at once.
 
     .. math::
         z_t &= W_z x_t + b_z + V_z x_{t-1} + d_z \\
@@ -68,8 +68,8 @@ class TGRUCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input
     Args:
         output_nonlinearity: :math:`\tau`.
 
-    Sources: the paper's equations as other implementations have them; no code of the authors' was
-    found. Initialisation, and whether its z has a bias, could not be checked.
+    Sources: the paper's equations as in other implementations; no code by the authors was found.
+    The initialisation, and whether its z has a bias, could not be checked.
     """
 
     gate_nonlinearity: Activation = "sigmoid"
@@ -96,9 +96,9 @@ class TGRU(RecurrentLayer, cell=TGRUCell): ...
 class TLSTMCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input-gated"):
     r"""Strongly-typed LSTM, T-LSTM [balduzzi2016strongly]_; not the time-aware LSTM.
 
-    Its cell state is a moving average, as the T-RNN's, with gates that see the present and the
-    previous input; the output gate decides what of it is shown. Every product can be taken for all
-    steps at once.
+    Its cell state is a moving average, like the T-RNN's, with gates that see the present and the
+    previous input; the output gate decides which part of it is shown. Every product can be
+    computed for all steps at once.
 
     .. math::
         z_t &= W_z x_t + b_z + V_z x_{t-1} + d_z \\
@@ -112,7 +112,7 @@ class TLSTMCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="inpu
 
     Outputs: ``(y, (c, x))``, where y is the paper's h.
 
-    Sources: as of :class:`TGRUCell`.
+    Sources: as for :class:`TGRUCell`.
     """
 
     gate_nonlinearity: Activation = "sigmoid"

@@ -28,8 +28,8 @@ DelayedGate = Annotated[Tensor, ProductRole(INPUT, RECURRENT, "h_delayed")]
 class tauGRUCell(BaseRecurrentCell, citation="erichson2022gated", family="time-delay"):
     r"""GRU with weighted time-delay feedback [erichson2022gated]_.
 
-    A second candidate looks :math:`\tau` steps back, a skip connection through time for signals
-    with a known lag or period.
+    A second candidate sees the state :math:`\tau` steps back, a skip connection through time for
+    signals with a known lag or period.
 
     .. math::
         u_t &= \phi(W_u x_t + b_u + U_u h_{t-1} + d_u) \\
@@ -38,13 +38,13 @@ class tauGRUCell(BaseRecurrentCell, citation="erichson2022gated", family="time-d
         h_t &= (1 - g_t) \odot h_{t-1} + g_t \odot (u_t + a_t \odot z_t)
 
     States: h, and the delay line of the last :math:`\tau` states, oldest first, of width
-    :math:`\tau H`. It is carried like any state, so a sequence may be cut anywhere.
+    :math:`\tau H`. It is passed on like any state, so a sequence may be cut anywhere.
 
     Args:
         delay: :math:`\tau`, in steps.
 
-    Sources: the paper's equations as two independent ports have them; the authors' repository could
-    not be read. A research code that seems to be theirs starts from the same distribution, and lets
+    Sources: the paper's equations as in two independent ports; the authors' repository could not
+    be read. Research code that seems to be theirs starts from the same distribution, and lets
     z and a see the delayed input and state.
     """
 

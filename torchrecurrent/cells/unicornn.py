@@ -17,9 +17,9 @@ Control = Annotated[Tensor, VectorRole(Weight("weight_ch", None, "control_"))]
 class UnICORNNCell(BaseRecurrentCell, citation="rusch2021unicornn", family="ODE"):
     r"""Undamped independent controlled oscillators [rusch2021unicornn]_.
 
-    Each unit is an oscillator of its own, y its position and z its velocity, whose time step is
-    learned. The step conserves volume and can be undone, so gradients neither vanish nor explode;
-    for very long sequences, in stacks of several layers.
+    Each unit is a separate oscillator with a learned time step; y is its position and z its
+    velocity. The step conserves volume and is invertible, so gradients neither vanish nor explode.
+    Use it for very long sequences, in stacks of several layers.
 
     .. math::
         \Delta_t &= \Delta t\, \sigma(c) \\

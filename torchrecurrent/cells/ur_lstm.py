@@ -16,7 +16,7 @@ GateInit = Literal["uniform", "none"]
 
 
 class UniformGates(BaseRecurrentCell):
-    """A cell with a forget gate f and a refine gate r that start spread evenly, or do not."""
+    """A cell whose forget gate f and refine gate r may be initialised to be spread evenly."""
 
     gate_init: GateInit = "uniform"
     first = {("f", "r"): "uniform_gates"}
@@ -43,12 +43,13 @@ class URLSTMCell(UniformGates, citation="gu2020improving", family="LSTM-like"):
         h_t &= o_t \odot \tanh c_t
 
     Args:
-        gate_init: ``"uniform"``: whatever ``bias_init`` says, the biases of f and r begin as
-            :func:`torchrecurrent.init.uniform_gates_` says. ``"none"``: as ``bias_init`` says.
+        gate_init: ``"uniform"``: the biases of f and r are initialised by
+            :func:`torchrecurrent.init.uniform_gates_`, whatever ``bias_init`` is. ``"none"``: by
+            ``bias_init``.
 
-    Sources: the paper's pseudo-code as r0mainK/ur-lstm has it; the author's later
+    Sources: the paper's pseudo-code as in r0mainK/ur-lstm; the author's later
     state-spaces/s4, ``src/models/nn/gate.py``, keeps :math:`b_f` frozen and gives r no bias. Here
-    the two biases start opposite and are trained apart.
+    the two biases start with opposite signs and are trained independently.
     """
 
     recurrent_kernel_init: Initializer = "orthogonal"
@@ -67,7 +68,7 @@ class URLSTM(RecurrentLayer, cell=URLSTMCell): ...
 class URGRUCell(UniformGates, citation="gu2020improving", family="GRU-like"):
     r"""GRU with uniform gate initialisation and a refine gate [gu2020improving]_.
 
-    The gates of :class:`URLSTMCell` in a GRU whose reset gate comes before the product: for
+    The gates of :class:`URLSTMCell` in a GRU whose reset gate comes before the product. Use it for
     dependencies of unknown length, with one state.
 
     .. math::
@@ -77,7 +78,7 @@ class URGRUCell(UniformGates, citation="gu2020improving", family="GRU-like"):
         h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot n_t
 
     Args:
-        gate_init: as of :class:`URLSTMCell`.
+        gate_init: as for :class:`URLSTMCell`.
 
     Sources: the author's state-spaces/s4, ``src/models/nn/gate.py`` and
     ``src/models/sequence/rnns/cells/basic.py``, whose gate is 1 - g and whose r is 1 - r here; it

@@ -19,8 +19,8 @@ MemoryMap = Annotated[Function, MapRole(MEMORY)]
 class WMCLSTMCell(BaseRecurrentCell, citation="landi2021working", family="LSTM-like"):
     r"""LSTM with working memory connections [landi2021working]_.
 
-    Its gates look at a learned and squashed view of the cell state, which moves a gate by a bounded
-    amount however far that has drifted. Use it on long sequences, where peepholes saturate.
+    Its gates see a learned and squashed view of the cell state, which moves a gate by a bounded
+    amount however far the state has drifted. Use it on long sequences, where peepholes saturate.
 
     .. math::
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + \tanh(V_i c_{t-1} + e_i))
@@ -30,7 +30,7 @@ class WMCLSTMCell(BaseRecurrentCell, citation="landi2021working", family="LSTM-l
         h_t &= o_t \odot \tanh c_t
 
     Sources: a published summary of the three connections. The paper, its initialisation, whether V
-    has a bias, which starts at zero, and code of the authors' could not be found.
+    has a bias (here it starts at zero), and code by the authors could not be found.
     """
 
     memory_bias: bool | None = None

@@ -14,8 +14,8 @@ __all__ = ["sLSTM", "sLSTMCell"]
 class sLSTMCell(BaseRecurrentCell, citation="beck2024xlstm", family="LSTM-like"):
     r"""Scalar-memory LSTM with exponential gates [beck2024xlstm]_.
 
-    An exponential input gate can overrule all that was stored before; the normaliser n keeps the
-    output in (-1, 1), the stabiliser m keeps the exponentials finite.
+    An exponential input gate can override everything stored before; the normaliser n keeps the
+    output in (-1, 1), and the stabiliser m keeps the exponentials finite.
 
     .. math::
         \tilde k_t &= W_k x_t + b_k + R_k h_{t-1} + d_k \quad\text{for } k = i, f, z, o \\
@@ -25,8 +25,8 @@ class sLSTMCell(BaseRecurrentCell, citation="beck2024xlstm", family="LSTM-like")
         n_t &= f'_t \odot n_{t-1} + i'_t \\
         h_t &= \sigma(\tilde o_t) \odot c_t / n_t
 
-    Where n is 0, as before the first step, :math:`m_t = \tilde i_t` and the exponent of
-    :math:`f'_t` is at most 0; elsewhere it is so by itself. The authors' R has 4 heads.
+    If n is 0, as before the first step, :math:`m_t = \tilde i_t` and the exponent of :math:`f'_t`
+    is clamped to at most 0; otherwise it is at most 0 anyway. The authors' R has 4 heads.
 
     Sources: NX-AI/xlstm, ``xlstm/blocks/slstm/cell.py`` and ``src/cuda/slstm_pointwise.cu``, with a
     convolution before i and f, a group norm after h and a block-diagonal W around it.

@@ -1,7 +1,7 @@
 """The command line: ``torchrecurrent cells``, or ``python -m torchrecurrent cells``.
 
 A module here is the subcommand of its name, unless that begins with an underscore. The first line
-of its docstring is its help; ``arguments(parser)`` declares what it takes, ``run(options)`` does it
+of its docstring is its help; ``arguments(parser)`` declares its arguments, ``run(options)`` runs it
 and returns the exit status.
 """
 
@@ -23,14 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
     Args:
-        argv: the words after the program's name; left out, those of this process.
+        argv: the words after the program's name; by default those of this process.
 
     Returns:
-        The exit status: 0 if all is well; 141, as a shell has it, if nobody read the output to
-        its end.
+        The exit status: 0 on success; 141, as in a shell, if the output was not read to its end.
 
     Raises:
-        SystemExit: the arguments are wrong (status 2), or asked for help (0).
+        SystemExit: if the arguments are wrong (status 2) or ask for help (0).
     """
     parser = argparse.ArgumentParser("torchrecurrent", description="Recurrent cells for PyTorch.")
     parser.add_argument("--version", action="version", version=f"torchrecurrent {__version__}")
@@ -46,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = int(options.run(options))
         sys.stdout.flush()
-    except BrokenPipeError:  # a reader such as `head` has seen enough
-        # What is left in the buffer has to go somewhere when the interpreter ends.
+    except BrokenPipeError:  # a reader such as `head` has stopped reading
+        # The interpreter flushes the rest of the buffer when it ends, so it needs a target.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return status

@@ -1,4 +1,4 @@
-"""What this machine offers a kernel, as lines for a report."""
+"""Describes this machine's CPU, compiler and cache in the lines of a report."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..engine.run import torch_private
 
 __all__ = ["facts"]
 
-#: What makes a kernel fast or slow, by the names that Linux and macOS have for it.
+#: CPU features that decide how fast a kernel is, by their names on Linux and macOS.
 _VECTORS = re.compile(
     r"\b(?:feat_)?((?:avx|fma|f16c|sse4|amx|asimd|neon|sve|i8mm|bf16|fphp)\w*)(?!\w|: 0)"
 )
-#: Variables of others that decide what is compiled and how many threads run it.
+#: Variables of other programs that decide what is compiled and how many threads run it.
 _OTHERS = ("CC", "OMP_NUM_THREADS")
 
 
 def facts() -> list[tuple[str, str]]:
-    """Each fact's name and text."""
+    """Return each fact's name and text."""
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
     return [
         ("version", f"torchrecurrent {__version__}, Python {platform.python_version()}"),

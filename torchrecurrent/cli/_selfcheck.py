@@ -1,6 +1,6 @@
-"""Cells of every kind run on this machine against the reference loop in float64.
+"""Compares cells of every kind on this machine with the reference loop in float64.
 
-What a cell is, is read from its declaration: any cell of the package may be the one of its kind.
+A cell's kind is read from its declaration: any cell of the package may represent its kind.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ __all__ = ["Case", "Outcome", "cases", "check"]
 
 Cell = type[BaseRecurrentCell]
 
-#: Enough work for a second thread, and a width that no vector's length divides.
+#: Enough work for a second thread, and a width that no vector length divides.
 STEPS, BATCH, WIDTH = 50, 8, 65
 LENGTHS = [7, 50, 1, 33, 50, 2, 19, 50]
-#: Times the error of the loop. The tests ask for three, as the median of several draws; a single
-#: draw may have a unit that amplifies any rounding. A wrong kernel is off by orders of magnitude.
+#: The tolerance as a multiple of the loop's error. The tests require three, for the median of
+#: several draws; in a single draw a unit may amplify any rounding. A wrong kernel is off by orders
+#: of magnitude.
 LIMIT = 10
-#: In roundings of a value: where the loop's own error is small by chance, as it can be of a single
-#: number that is summed up over all steps.
+#: The tolerance in roundings of a value, for when the loop's own error is small by chance, as that
+#: of a single number summed over all steps can be.
 FLOOR = 16
 
 
@@ -53,7 +54,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Case:
-    """A kind and the cell that stands for it."""
+    """A kind and the cell that represents it."""
 
     kind: Kind
     cell: Cell
@@ -65,14 +66,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        path: "kernel" if one ran all of it, "loop" if not, "-" if neither got to its end.
-        reason: why it was not the kernel.
-        error: the relative error of the result that is worst beside what it may be.
-        loop: that of the reference loop in the same dtype.
-        trouble: what is wrong; empty if all is well.
+        path: "kernel" if one ran all of it, "loop" if not, "-" if neither finished.
+        reason: why no kernel ran.
+        error: the relative error of the result that is worst relative to its tolerance.
+        loop: the error of the reference loop in the same dtype.
+        trouble: what is wrong; empty if nothing is.
     """
 
     path: str
@@ -87,7 +88,7 @@ def _number(cell: Cell, role: type[roles.Role]) -> int:
 
 
 def _products(cell: Cell) -> bool:
-    """Whether all that its step multiplies with a kernel are products with its states."""
+    """Whether its step multiplies weights only with its states."""
     recurrent = [
         argument.role.recurrent
         for argument in cell.signature.having(roles.ProductRole)
@@ -101,7 +102,7 @@ def _dense(cell: Cell) -> bool:
 
 
 def _plain(cell: Cell) -> bool:
-    """Whether its one state is its output."""
+    """Whether its only state is its output."""
     return _number(cell, roles.StateRole) == 1 and not cell.signature.has_output
 
 
@@ -123,7 +124,7 @@ KINDS = (
 
 
 def cases() -> Iterator[Case]:
-    """A cell for each kind: one with a kernel if there is one, and rather a new one each time."""
+    """Yield a cell for each kind, with a kernel if possible, preferring one not used before."""
     taken: set[Cell] = set()
     for kind in KINDS:
         fitting = [cell for cell in cells().values() if kind.fits(cell)]
@@ -142,12 +143,12 @@ def _has_kernel(kind: Kind, cell: Cell) -> bool:
 
 def check(case: Case) -> Outcome:
     """Run a case and the reference, and compare; nothing is raised."""
-    # No compiler, no room for the cache: the report says it without the warnings.
+    # The report itself mentions a missing compiler or a full cache.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return _compare(case)
-        except Exception as error:  # the other checks are still worth seeing
+        except Exception as error:  # the other checks still run
             return Outcome("-", trouble=f"{type(error).__name__}: {error}")
 
 
@@ -161,7 +162,7 @@ def _compare(case: Case) -> Outcome:
     exact = copy.deepcopy(layer).double()
     input = torch.randn(STEPS, BATCH, WIDTH).to(kind.dtype)
     with torch.no_grad(), backend("reference"):
-        states = layer(input)[1]  # what this cell's states may be
+        states = layer(input)[1]  # states that this cell may have
     given = pack_padded_sequence(input, LENGTHS, enforce_sorted=False) if kind.packed else input
     path, reason = _path(layer.explain(given, states))
     truth = _results(exact, input, states, kind.packed, "reference")
@@ -180,7 +181,7 @@ def _compare(case: Case) -> Outcome:
 
 
 def _path(explained: str) -> tuple[str, str]:
-    """The path of a layer, and why the first of its cells that is not fused is not."""
+    """Return the path of a layer, and why the first cell without a kernel has none."""
     for line in explained.splitlines():
         path, _, reason = line.partition("): ")[2].partition(": ")
         if path != "c":
@@ -191,7 +192,7 @@ def _path(explained: str) -> tuple[str, str]:
 def _results(
     layer: Recurrent, input: Tensor, states: Any, packed: bool, path: Backend | None
 ) -> dict[str, Tensor]:
-    """Output, last states and all gradients in float64; by the default path if none is given."""
+    """Return output, last states and all gradients in float64, by the default path if not given."""
     dtype = next(layer.parameters()).dtype
     leaf = input.to(dtype, copy=True).requires_grad_()
     first = _copied(states, dtype)
@@ -216,7 +217,7 @@ def _results(
 
 
 def _copied(states: Any, dtype: torch.dtype) -> Any:
-    """New leaves of the graph, in the same nesting."""
+    """Return new leaves of the autograd graph, in the same nesting."""
     if isinstance(states, Tensor):
         return states.to(dtype, copy=True).requires_grad_()
     return type(states)(_copied(each, dtype) for each in states)

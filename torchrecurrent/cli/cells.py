@@ -16,12 +16,12 @@ from ..catalog.listing import FAMILIES, list_cells
 __all__ = ["arguments", "run"]
 
 _HEADER = ("Cell", "Year", "States", "Recurrence", "Parameters")
-#: Columns that a title needs to say something, and those that states may have.
+#: The fewest columns for a title, and the most for the states.
 _TITLE, _STATES = 20, 12
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """A pattern and a family, either of which may be left out."""
+    """Declare a pattern and a family, both optional."""
     parser.add_argument(
         "glob", nargs="?", default="*", help='part of the cells, such as "*lstm*" (default: all)'
     )
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the table; 2 if nothing is to be listed."""
+    """Print the table; return 2 if there is nothing to list."""
     families = [name for name in FAMILIES if name.lower().startswith(options.family.lower())]
     if not families:
         return _fail(f"no family {options.family!r}; expected one of {', '.join(FAMILIES)}")
@@ -49,7 +49,7 @@ def _fail(text: str) -> int:
 
 
 def _table(infos: Sequence[CellInfo], width: int) -> None:
-    """One row a cell, family by family; with the papers' titles where ``width`` has room."""
+    """Print one row per cell, by family; with the papers' titles if ``width`` has room."""
     rows = {info.name: _row(info) for info in infos}
     widths = [max(map(len, column)) for column in zip(_HEADER, *rows.values(), strict=True)]
 
@@ -75,7 +75,7 @@ def _row(info: CellInfo) -> tuple[str, ...]:
 
 
 def _states(names: Sequence[str]) -> str:
-    """The names; where there is no room for all, the first ones and how many more there are."""
+    """Return the names; if there is no room for all, the first ones and the number of the rest."""
     text = ", ".join(names)
     for shown in range(len(names) - 1, 0, -1):
         if len(text) <= _STATES:

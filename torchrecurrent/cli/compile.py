@@ -28,13 +28,13 @@ from ..layers.recurrent import Recurrent
 __all__ = ["arguments", "run"]
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
-#: The width of the input and of the state, which many numbers of heads divide. Where they are equal
-#: some cells have another kernel, which the second layer of a stack has.
+#: The width of the input and of the state, which many numbers of heads divide. Some cells have
+#: another kernel if the two are equal, as in the second layer of a stack.
 _INPUT, _HIDDEN = 360, 720
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """What to compile, in which dtypes and with which options."""
+    """Declare the target, the dtypes and the options."""
     parser.add_argument(
         "targets",
         nargs="+",
@@ -104,7 +104,7 @@ def _stack(cell: type[BaseRecurrentCell], options: dict[str, Any]) -> nn.Module:
     with torch.device("meta"):
         try:
             return Recurrent(cell, _INPUT, _HIDDEN, 2, **options)
-        except ValueError:  # some are as wide as their input
+        except ValueError:  # some cells must be as wide as their input
             return Recurrent(cell, _HIDDEN, _HIDDEN, 2, **options)
 
 

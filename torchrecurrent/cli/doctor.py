@@ -1,6 +1,6 @@
 """Show what this machine offers, and check its kernels against the reference loop.
 
-The exit status is 1 if a check fails. That there is no compiler, and so no kernel, is no failure.
+The exit status is 1 if a check fails. A missing compiler, and so no kernel, is not a failure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the report; 1 if a check failed, or the cache could not be cleared."""
+    """Print the report; return 1 if a check failed or the cache could not be cleared."""
     return _clear_cache() if options.clear_cache else _examine()
 
 
@@ -101,7 +101,7 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
 
 def _say(text: str, label: str = "") -> None:
     """Print ``text`` in lines that fit, the first after ``label``."""
-    # Not at hyphens: flags and paths should stay whole where they can.
+    # Not at hyphens: flags and paths should stay whole if possible.
     lines = textwrap.wrap(
         text,
         COLUMNS,

@@ -68,7 +68,7 @@ def _add_out(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; 0 if all went well, 1 if a run failed, 2 if it cannot be done, 130 after Ctrl-C."""
+    """Return 0 on success, 1 if a run failed, 2 if it can't be done, 130 after Ctrl-C."""
     try:
         # Not above: these need the extra, which the other commands do without.
         from ..studies import command

@@ -1,1 +1,1 @@
-"""A cell as data: what its step asks for, and where each argument lies."""
+"""A cell as data: the arguments of its step, and where each lies in the parameters."""

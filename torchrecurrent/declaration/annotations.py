@@ -1,4 +1,4 @@
-"""The annotations of a class or a function, wherever it is defined."""
+"""Reads the annotations of a class or a function, wherever it is defined."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["hints_of"]
 
 
 def hints_of(value: type | Callable[..., Any]) -> dict[str, Any]:
-    """The annotations by name, as :func:`typing.get_type_hints` gives them.
+    """Return the annotations by name, as :func:`typing.get_type_hints` does.
 
-    Where annotations are text (``from __future__ import annotations``), that looks names up in
-    the module alone. Those of the functions that are defining a class just now are known here,
-    too, and since they will be gone afterwards, the text is replaced by what it means.
+    If annotations are text (``from __future__ import annotations``), that function looks names up
+    in the module alone. Here the local names of functions that are defining a class are found
+    too, and since they will be gone afterwards, the text is replaced by its value.
 
     Raises:
-        NameError: an annotation names something that is not there.
+        NameError: if an annotation has an unknown name.
     """
     try:
         return typing.get_type_hints(value, include_extras=True)
@@ -35,7 +35,7 @@ def hints_of(value: type | Callable[..., Any]) -> dict[str, Any]:
 
 
 def _frames_of(module: str) -> typing.Iterator[FrameType]:
-    """The calls of functions of a module that have not returned, the latest first."""
+    """Yield the active calls of a module's functions, the latest first."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__") == module:

@@ -1,4 +1,4 @@
-"""The values of a step's arguments, from tensors or from symbols: one walk for both."""
+"""The values of a step's arguments, found the same way for tensors and for symbols."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CellSource(ABC):
         self._made: dict[object, Any] = {}
 
     def arguments(self) -> list[Any]:
-        """What the step is given, in order; a complex argument is two."""
+        """Return the values of the step's arguments, in order; a complex argument is two."""
         return [each.role.value(self, each.name) for each in self.cell.signature.arguments]
 
     def option(self, name: str) -> Any:
@@ -92,4 +92,4 @@ class CellSource(ABC):
     def multiplied(
         self, weight: Weight, names: Sequence[str], value: Any, columns: int
     ) -> tuple[Any, ...]:
-        """The products of ``value`` with some neighbouring blocks of a weight, with biases."""
+        """Return the products of ``value`` with adjacent blocks of a weight, with biases."""

@@ -1,8 +1,8 @@
 """Completes the docstring of a cell with what follows from its declaration.
 
-A cell writes what only its author knows. Options whose meaning a role gives, such as the
+A cell's own docstring says what only its author knows. Options that a role explains, such as the
 initialiser of a weight, and the first values of all parameters are added here, so that ``help``
-and the documentation have them.
+and the documentation show them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .options import Options
 
 __all__ = ["described"]
 
-#: Where a paragraph of its own begins; what is added stands before the first of them.
+#: Beginnings of sections; additions go before the first of them.
 _LATER = ("Outputs:", "Initialisation:", "Sources:")
 
 
 def described(cls: type[Options], base: type[Options]) -> str | None:
-    """The docstring of ``cls``, with the options that ``base`` lacks and the initialisation."""
+    """Return the docstring of ``cls``, plus the options that ``base`` lacks and first values."""
     if not (own := vars(cls).get("__doc__")):
         return None
     text = inspect.cleandoc(own)
@@ -50,7 +50,7 @@ def described(cls: type[Options], base: type[Options]) -> str | None:
 
 
 def _section(text: str, head: str) -> str:
-    """A section of a docstring, up to the next empty line."""
+    """Return a section of a docstring, up to the next empty line."""
     found = re.search(rf"^{head}\n(?:    .*\n?)+", text, re.MULTILINE)
     return found[0].rstrip("\n") if found else ""
 
@@ -62,7 +62,7 @@ def _inserted(text: str, paragraph: str, before: Iterable[str]) -> str:
 
 
 def _meanings(cls: type[Options]) -> dict[str, str]:
-    """What each option means that the roles of the step and ``first`` explain."""
+    """Return the meanings of the options that the step's roles and ``first`` explain."""
     found: dict[str, str] = {}
     for argument in cls.signature.written:
         found |= argument.role.meanings(argument.name)
@@ -82,13 +82,13 @@ def _meanings(cls: type[Options]) -> dict[str, str]:
 
 
 def _default(cls: type[Options], option: str) -> object:
-    """The default of an option; its own name where it has none, and the property if it is one."""
+    """Return the default of an option; its name if it has none, or the property if it is one."""
     default = getattr(cls, option, inspect.Parameter.empty)
     return option if default is inspect.Parameter.empty else default
 
 
 def _started(cls: type[Options]) -> dict[str, list[str]]:
-    """The options that ``first`` names, and whose biases they are for."""
+    """Return the options that ``first`` names, with the arguments whose biases they set."""
     found: dict[str, list[str]] = {}
     for key, value in cls.first.items():
         if isinstance(value, str):
@@ -97,7 +97,7 @@ def _started(cls: type[Options]) -> dict[str, list[str]]:
 
 
 def _initialisation(cls: type[Options]) -> str:
-    """What each parameter begins with while all options are at their defaults."""
+    """Describe the first values of each parameter when all options are at their defaults."""
     groups: dict[str, list[str]] = {}
     absent: list[str] = []
     stacked = cls.signature.stacked()
@@ -112,7 +112,7 @@ def _initialisation(cls: type[Options]) -> str:
     parts = [
         f"{name} for {_listed([f'``{each}``' for each in group])}" for name, group in groups.items()
     ]
-    declared: list[tuple[object, list[str]]] = []  # values, and what begins with each
+    declared: list[tuple[object, list[str]]] = []  # values, and the places that begin with each
     for key, begins in cls.first.items():
         places = next((each for known, each in declared if known == begins), None)
         if places is None:
@@ -120,7 +120,7 @@ def _initialisation(cls: type[Options]) -> str:
         places += [_place(cls, name) for name in ((key,) if isinstance(key, str) else key)]
     for given, places in declared:
         value = _default(cls, given) if isinstance(given, str) else given
-        if isinstance(value, property):  # whose docstring says what it comes to
+        if isinstance(value, property):  # its docstring describes its value
             parts.append((value.__doc__ or "").strip().removesuffix("."))
         elif not isinstance(value, int | float):
             parts.append(f"then {_name(value)} for {_listed(places)}")
@@ -130,7 +130,7 @@ def _initialisation(cls: type[Options]) -> str:
 
 
 def _place(cls: type[Options], name: str) -> str:
-    """What a key of ``first`` names, in words."""
+    """Describe the place that a key of ``first`` names."""
     parameter, _, argument = name.rpartition(".")
     if parameter:
         return f"{argument} of ``{parameter}``"

@@ -1,4 +1,4 @@
-"""A number for each cell: what a tracer can keep of it."""
+"""Gives each cell a number, by which a tracer can refer to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _modules: WeakValueDictionary[int, nn.Module] = WeakValueDictionary()
 
 
 class Numbered(nn.Module):
-    """A module with a number of its own in this process; a copy gets another."""
+    """A module with a number that is unique in this process; a copy gets another."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,5 +31,5 @@ class Numbered(nn.Module):
 
 
 def numbered(number: int) -> nn.Module:
-    """The module of a number."""
+    """Return the module with a number."""
     return _modules[number]

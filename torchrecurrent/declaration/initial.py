@@ -1,6 +1,6 @@
-"""How the parameters of a cell begin: every block by its option, then what the class declares.
+"""Initialises the parameters of a cell: every block by its option, then as the class declares.
 
-A class says in ``first`` what its arguments begin with beside that:
+A class declares in ``first`` the other first values of its arguments:
 
 .. code-block:: python
 
@@ -9,11 +9,11 @@ A class says in ``first`` what its arguments begin with beside that:
     first = {"weight_ih.f": gain(0.5)}  # the rows of f in another parameter, after its option
     first = {("f", "r"): uniform_gates_}  # an initialiser of two arguments
 
-For an option a property may stand; ``None`` of it is nothing, and its docstring says on the page
-of the cell what it comes to.
+A property may take the place of an option; if it is ``None`` nothing is declared, and its
+docstring describes its value on the cell's page.
 
-An argument may have two biases, that of the input's product and that of the state's. They are
-added up, so what is declared is for the first there is; an initialiser makes the other zero.
+An argument may have two biases, that of the input's product and that of the state's. Since they
+are added, the declaration is for the first that exists; an initialiser makes the other zero.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ __all__ = ["Begins", "First", "Start", "check_first", "initialize", "starts"]
 
 #: A number, the name of an option or a property with one, or an initialiser.
 Begins = float | str | Callable[..., object]
-#: What arguments begin with, by their names: an argument's bias, or the vector that it is;
-#: ``"weight_ih.f"``: the rows of f in that parameter.
+#: The first values of arguments by name: of an argument's bias, or of a vector argument itself;
+#: ``"weight_ih.f"``: of the rows of f in that parameter.
 First = Mapping[str | tuple[str, ...], Begins]
 
 
 @dataclass(frozen=True)
 class Start:
-    """What some blocks begin with, each a parameter and the block's name."""
+    """The declared first value of some blocks, each a parameter and the block's name."""
 
     blocks: tuple[tuple[str, str], ...]
-    #: A number is added; an initialiser is called with all of them.
+    #: A number is added; an initialiser is called with all of the blocks.
     value: float | Callable[..., object]
     #: The other biases of the same arguments.
     zeros: tuple[tuple[str, str], ...]
@@ -77,7 +77,7 @@ def initialize(cell: BaseRecurrentCell) -> None:
         else:
             for each_rows in rows:
                 each_rows.add_(start.value)
-    for module in cell.children():  # such as a norm; as torch's modules do, it fills itself
+    for module in cell.children():  # such as a norm, which initialises itself like torch's modules
         if callable(reset := getattr(module, "reset_parameters", None)):
             reset()
 
@@ -89,7 +89,7 @@ def _fill(parameter: Tensor, blocks: Iterable[Block], option: str, value: Any) -
 
 
 def starts(cell: BaseRecurrentCell) -> Iterator[Start]:
-    """What ``first`` comes to for the options of ``cell``."""
+    """Yield the declarations of ``first`` for the options of ``cell``."""
     for key, given in cell.first.items():
         value = getattr(cell, given) if isinstance(given, str) else given
         if value is None:
@@ -105,7 +105,7 @@ def starts(cell: BaseRecurrentCell) -> Iterator[Start]:
 
 
 def _places(cell: BaseRecurrentCell, name: str) -> Iterator[tuple[tuple[str, str], ...]]:
-    """For each block of an argument, where it finds what it begins with, and its other biases."""
+    """Yield for each block of an argument the place of its first value, and its other biases."""
     parameter, _, row = name.rpartition(".")
     argument = next(
         each
@@ -125,10 +125,10 @@ def _places(cell: BaseRecurrentCell, name: str) -> Iterator[tuple[tuple[str, str
 
 
 def check_first(cls: type[Options], steps: StepSignature) -> dict[str, str]:
-    """Check what a class says in ``first``; return the options it needs, each with its argument.
+    """Check ``first`` of a class; return the options it needs, each with its argument.
 
     Raises:
-        TypeError: an argument that is not there or has no such rows, or a value of the wrong type.
+        TypeError: for an unknown argument, one without such rows, or a value of the wrong type.
     """
     known = _known(steps)
     needs: dict[str, str] = {}
@@ -151,7 +151,7 @@ def check_first(cls: type[Options], steps: StepSignature) -> dict[str, str]:
 
 
 def _known(steps: StepSignature) -> list[str]:
-    """What ``first`` may name: arguments with a bias, vectors, and rows of a parameter."""
+    """Return the names allowed in ``first``: arguments with a bias, vectors, rows of parameters."""
     named = [argument.name for argument in steps.having(roles.BiasRole)]
     biased = [
         name

@@ -1,4 +1,4 @@
-"""How a gate is made of what the input and the state bring to it: an option of every cell."""
+"""Combines the input's and the state's parts of a gate: an option of every cell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Integration = Literal["additive", "multiplicative", "layer_norm"]
 
 
 class Products(Source, Protocol):
-    """What a gate is made of."""
+    """The parts of a gate."""
 
     @property
     def cell(self) -> BaseRecurrentCell: ...
@@ -31,50 +31,50 @@ class Products(Source, Protocol):
         """W x of an argument."""
 
     def recurrent(self, name: str, role: ProductRole) -> Any | None:
-        """U s of an argument; ``None`` if the projection has it in already."""
+        """U s of an argument; ``None`` if the projection already includes it."""
 
     def biased(self, value: Any, name: str, weights: Sequence[Weight]) -> Any:
-        """``value``, with those biases of an argument that its products do not have."""
+        """``value`` plus those biases of an argument that its products do not include."""
 
     def once(self, key: object, make: Callable[[], Any]) -> Any:
-        """What ``make`` returned when it was asked for under this key first."""
+        """The result of ``make`` at its first call under this key."""
 
 
 class Integrator(ABC):
-    """Makes a gate's value, with learned vectors of its own if it wants."""
+    """Computes a gate's value, with learned vectors of its own if needed."""
 
     #: Keys of the papers.
     papers: ClassVar[tuple[str, ...]] = ()
     #: The parameters that it adds, all ones at first.
     weights: ClassVar[tuple[Weight, ...]] = ()
-    #: Options that are numbers which it needs.
+    #: The numeric options that it needs.
     constants: ClassVar[tuple[str, ...]] = ()
     #: Whether a gate is the sum of its products with their biases, and nothing else.
     sums: ClassVar[bool] = False
 
     def vectors(self, cell: BaseRecurrentCell) -> Mapping[Weight, Mapping[str, int]]:
-        """The arguments that have rows in its parameters, and how many.
+        """Return the arguments that have rows in its parameters, and how many.
 
         Raises:
-            ValueError: there is nothing in the cell for it.
+            ValueError: if the cell has nothing to integrate.
         """
         return {}
 
     @abstractmethod
     def value(self, source: Products, name: str, role: ProductRole) -> Any:
-        """The value of an argument."""
+        """Return the value of an argument."""
 
     def lines(self, printer: Printer, products: Mapping[str, ProductRole]) -> list[str]:
-        """Equations, as LaTeX, of what the terms refer to."""
+        """Return the equations, as LaTeX, that the terms refer to."""
         return []
 
     @abstractmethod
     def term(self, printer: Printer, name: str, role: ProductRole) -> Term:
-        """An argument as LaTeX."""
+        """Return an argument as LaTeX."""
 
 
 class Additive(Integrator):
-    """W x + b + U s + d."""
+    """A gate is W x + b + U s + d."""
 
     sums = True
 
@@ -94,10 +94,10 @@ class Additive(Integrator):
 
 
 class Multiplicative(Integrator):
-    """Also the product of both (wu2016multiplicative)."""
+    """The product of both parts is added (wu2016multiplicative)."""
 
     papers = ("wu2016multiplicative",)
-    #: Of the product of the two projections, of the recurrent one alone, of the input's alone.
+    #: Factors of the product of the two projections, of the recurrent one, and of the input's.
     weights = (Weight("mi_alpha"), Weight("mi_beta_hh"), Weight("mi_beta_ih"))
 
     def vectors(self, cell: BaseRecurrentCell) -> Mapping[Weight, Mapping[str, int]]:
@@ -133,11 +133,11 @@ class Multiplicative(Integrator):
 
 
 class LayerNormalized(Integrator):
-    """Each product normalised, with all others of its kind together (ba2016layer)."""
+    """Each product is normalised together with all others of its kind (ba2016layer)."""
 
     papers = ("ba2016layer",)
     constants = ("layer_norm_eps",)
-    #: Of the input's product, of the state's.
+    #: Factors of the input's product and of the state's.
     weights = (Weight("ln_gamma_ih"), Weight("ln_gamma_hh"))
 
     def vectors(self, cell: BaseRecurrentCell) -> Mapping[Weight, Mapping[str, int]]:
@@ -192,7 +192,7 @@ class LayerNormalized(Integrator):
         return Term(" + ".join(terms) + "".join(biases), 1)
 
     def _sides(self, printer: Printer, name: str, role: ProductRole) -> list[tuple[str, str]]:
-        """The accents of what is normalised, of the input and of the state, and the products."""
+        """Return the accents of the normalised input and state products, and the products."""
         accents = ["hat"] * (role.input is not None) + ["check"] * (role.recurrent is not None)
         products = [product for product, _ in role.sides(printer, name)]
         return list(zip(accents, products, strict=True))
@@ -203,7 +203,7 @@ def _normal(accent: str, name: str) -> str:
 
 
 def _products(cell: BaseRecurrentCell) -> list[tuple[str, ProductRole]]:
-    """The arguments of a step that are products, but for those that are the input itself."""
+    """Return the arguments of a step that are products, except those that are the input itself."""
     return [
         (argument.name, argument.role)
         for argument in cell.signature.arguments
@@ -211,7 +211,7 @@ def _products(cell: BaseRecurrentCell) -> list[tuple[str, ProductRole]]:
     ]
 
 
-#: By the value of the option.
+#: The integrators by the value of the option.
 INTEGRATORS: Mapping[str, Integrator] = {
     "additive": Additive(),
     "multiplicative": Multiplicative(),

@@ -1,4 +1,4 @@
-"""Where each argument of a step finds its rows in the stacked parameters."""
+"""The layout of the stacked parameters: the rows of each argument of a step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Block:
     name: str
     start: int
     stop: int
-    #: Width of what the block multiplies; ``None`` for a vector, one number a unit.
+    #: Width of the value that the block multiplies; ``None`` for a vector.
     columns: int | None
     #: The state a recurrent product reads; ``None`` for all other blocks.
     of: str | None = None
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring blocks of one height that multiply the same state: one product for all."""
+    """Adjacent blocks of one height that multiply the same state in one product."""
 
     weight: Weight
     of: str
@@ -71,8 +71,8 @@ class Layout:
         """Lay the arguments of ``signature`` out at the sizes of ``cell``.
 
         Raises:
-            ValueError: blocks of one parameter differ in width, or a diagonal
-                recurrence would join widths that differ.
+            ValueError: if blocks of one parameter differ in width, or a diagonal
+                recurrence would combine different widths.
         """
         widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
         for argument in signature.having(roles.DelayedRole):

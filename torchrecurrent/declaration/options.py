@@ -1,10 +1,10 @@
 """The options of a cell: annotated class attributes, read as a dataclass reads them.
 
-A cell that needs an option of its own declares it, with its default, as a line
-``dt: float = 0.1`` in the class body; it becomes a keyword of the constructor,
-an attribute of the instance and a part of its ``repr``. Type checkers know this
-from :func:`typing.dataclass_transform`; :func:`torch.nn.Module` keeps it from being
-an actual dataclass, which would compare and hash by value.
+A cell declares an option of its own, with its default, as a line ``dt: float = 0.1``
+in the class body; it becomes a keyword of the constructor, an attribute of the
+instance and a part of its ``repr``. Type checkers learn this from
+:func:`typing.dataclass_transform`; a cell can't be an actual dataclass, which would
+compare and hash by value, unlike a :class:`torch.nn.Module`.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class _Positional:
 def positional(*, kw_only: Literal[False], default: Any = inspect.Parameter.empty) -> Any:
     """Declare a field that may be passed by position (all others are keywords).
 
-    ``kw_only`` has no choice; type checkers read it where the field is declared.
+    ``kw_only`` has only one value; type checkers read it where the field is declared.
     """
     return _Positional(default)
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(positional,))
 class Options(Numbered):
-    """Its subclasses' annotated attributes are options; what is annotated here is not."""
+    """Makes the annotated attributes of subclasses options; those of this class are not."""
 
     #: The pure function that a subclass writes.
     step: ClassVar[Callable[..., Any]]
@@ -85,11 +85,11 @@ class Options(Numbered):
     state_tuple: ClassVar[Callable[..., Any]]
     #: The constructor's arguments that are attributes of the instance.
     option_names: ClassVar[tuple[str, ...]]
-    #: What arguments of the step begin with; see :mod:`torchrecurrent.declaration.initial`.
+    #: The first values of the step's arguments; see :mod:`torchrecurrent.declaration.initial`.
     first: ClassVar[First] = {}
     #: Where each argument finds its rows in the stacked parameters.
     layout: Layout
-    #: The options and properties that are numbers which its steps read.
+    #: The numeric options and properties that its step reads.
     constants: tuple[str, ...]
     #: The shape of every stacked parameter, and of every learned number.
     parameter_shapes: Mapping[str, tuple[int, ...]]
@@ -103,7 +103,7 @@ class Options(Numbered):
 
 
 def constructor_signature(cls: type, base: type) -> inspect.Signature:
-    """The signature that the annotated attributes of ``cls``, down from ``base``, describe."""
+    """Return the signature described by the annotated attributes of ``cls``, from ``base`` down."""
     fields: dict[str, inspect.Parameter] = {}
     owner: Any
     for owner in reversed(cls.__mro__):
@@ -121,7 +121,7 @@ def constructor_signature(cls: type, base: type) -> inspect.Signature:
 
 @cache
 def _annotated(owner: Any) -> dict[str, Any]:
-    """What the body of a class annotates as options of its instances."""
+    """Return the annotations in a class body that declare options."""
     names = inspect.get_annotations(owner)
     hints = hints_of(owner) if names else {}
     return {
@@ -132,11 +132,11 @@ def _annotated(owner: Any) -> dict[str, Any]:
 
 
 def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The constructor's arguments by name, defaults filled in, each checked for its type.
+    """Return the constructor's arguments by name, with defaults filled in and types checked.
 
     Raises:
-        TypeError: a missing or unknown argument, or one of the wrong type.
-        ValueError: a size that is not positive, a name that is not known.
+        TypeError: for a missing or unknown argument, or one of the wrong type.
+        ValueError: for a size that is not positive or an unknown name.
     """
     signature = inspect.signature(cls)
     for name in kwargs:
@@ -157,7 +157,7 @@ def bind(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
 
 
 def _unknown(cls: type, name: str, known: list[str]) -> TypeError:
-    """An option that a cell does not have; it may be one of the layer's."""
+    """Return the error for an option that a cell does not have; it may be one of the layer's."""
     near = closest(name, [*known, *LAYER_OPTIONS])
     if near and near[0] in LAYER_OPTIONS:
         hint = f" ({near[0]!r} is an option of a layer, not of its cell)"
@@ -172,14 +172,14 @@ def _unknown(cls: type, name: str, known: list[str]) -> TypeError:
 def too_many(
     owner: str, taken: Sequence[str], given: int, named: Sequence[str], why: str = ""
 ) -> TypeError:
-    """More arguments by position than a constructor takes.
+    """Return the error for more positional arguments than a constructor takes.
 
     Args:
         owner: name of the class.
-        taken: the arguments that it takes by position.
-        given: how many it got.
-        named: those that it takes by name, in its order.
-        why: a reason why the others have to be named.
+        taken: its positional arguments.
+        given: the number of arguments given.
+        named: its keyword arguments, in order.
+        why: why the others have to be keywords.
     """
     example = ", ".join(f"{name}=..." for name in named[: given - len(taken)])
     return TypeError(
@@ -189,7 +189,7 @@ def too_many(
 
 
 def expected(name: str, wanted: str, value: object) -> TypeError:
-    """torch's wording for an argument of the wrong type."""
+    """Return the error for an argument of the wrong type, in torch's words."""
     return TypeError(f"{name} should be of type {wanted}, got: {type(value).__name__}")
 
 
@@ -252,7 +252,7 @@ def check_declarations(
     """Check that every option that a step relies on is declared by its class.
 
     Raises:
-        TypeError: an argument of the step, or a stacked parameter, needs an option that
+        TypeError: if an argument of the step, or a stacked parameter, needs an option that
             the class does not have.
     """
 
@@ -274,7 +274,7 @@ def check_declarations(
     for option, (kind, name) in needs.items():
         if option not in options.parameters:
             way = "declare it in the class body, with its type and default"
-            if hasattr(cls, option):  # which without a type is no option
+            if hasattr(cls, option):  # an attribute without a type is not an option
                 way = f"annotate it: {option}: {kind} = {getattr(cls, option)!r}"
             raise TypeError(
                 f"{cls.__name__}.step: argument {name!r} needs the option {option!r}; {way}"
@@ -283,12 +283,12 @@ def check_declarations(
 
 
 def options_repr(instance: object, options: inspect.Signature) -> str:
-    """The sizes, and every option that is not at its default, as torch prints them."""
+    """Print the sizes and every option that is not at its default, as torch does."""
     parts = []
     for name, field in options.parameters.items():
         value = getattr(instance, name, field.default)
         default = field.default
-        # Left out, it follows ``bias``; in a cell without its weight it stays None.
+        # By default it follows ``bias``; in a cell without its weight it stays None.
         if default is None and value is not None and name.endswith("_bias"):
             default = getattr(instance, "bias", None)
         if default is inspect.Parameter.empty:

@@ -1,7 +1,7 @@
-"""Runs a step once where its class is written, on stand-ins for what it will be given.
+"""Runs a step once when its class is defined, on stand-ins for its arguments.
 
-A stand-in takes part in whatever a tensor can, and knows only what it depends on. So what a step
-returns, and what it applies its maps to, is seen before there are sizes and parameters.
+A stand-in supports the operations of a tensor and knows only what it depends on. So the results
+of a step, and the arguments of its maps, are checked before there are sizes and parameters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["rehearse"]
 
 
 class Dependence(IntEnum):
-    """The most that a value of a step depends on."""
+    """The dependence of a value in a step, from the least to the most."""
 
     #: Numbers that are the same for all units: constants, learned scalars.
     NUMBER = 0
@@ -34,11 +34,11 @@ class Dependence(IntEnum):
 
 
 class UnknownError(Exception):
-    """The step asks for something that only a tensor can tell."""
+    """Raised if the step needs something that only a tensor has."""
 
 
 class StandIn:
-    """Stands for a tensor, and for what its methods and attributes give."""
+    """A stand-in for a tensor, and for the values of its methods and attributes."""
 
     def __init__(self, dependence: Dependence) -> None:
         self._dependence = dependence
@@ -54,13 +54,13 @@ class StandIn:
         return cls(_dependence((args, kwargs)))
 
     def __getattr__(self, name: str) -> StandIn:
-        if name.startswith("__"):  # of which Python would make use
+        if name.startswith("__"):  # Python itself would use it
             raise AttributeError(name)
         return self
 
     def _with(self, *others: Any, **options: Any) -> Any:
         if any(isinstance(other, Complex) for other in others):
-            return NotImplemented  # its own operator is asked next
+            return NotImplemented  # its own operator is tried next
         return StandIn(_dependence((self, others, options)))
 
     def _unknown(self, *others: Any) -> NoReturn:
@@ -78,7 +78,7 @@ class StandIn:
 
 
 def _dependence(value: object) -> Dependence:
-    """The most that a value depends on, or any of those that it holds."""
+    """Return what a value, or any value that it contains, depends on at most."""
     if isinstance(value, StandIn):
         return value._dependence
     if isinstance(value, Tensor):  # from outside the step
@@ -91,16 +91,16 @@ def _dependence(value: object) -> Dependence:
 
 
 def rehearse(cls: type, signature: StepSignature, options: inspect.Signature) -> None:
-    """Run the step of a class of cells on stand-ins, and hold it to its declaration.
+    """Run the step of a class of cells on stand-ins and check it against its declaration.
 
     Args:
         cls: the class.
-        signature: its step's.
-        options: its constructor's, for the values of constants.
+        signature: the signature of its step.
+        options: the signature of its constructor, for the values of constants.
 
     Raises:
-        StepError: it returns nothing, fewer or more values than declared or one that depends on
-            no input, or applies a map to a number.
+        StepError: if it returns nothing, fewer or more values than declared or one that depends
+            on no input, or applies a map to a number.
     """
     owner = cls.__name__
     source = _Rehearsal(owner, options.parameters)
@@ -109,7 +109,7 @@ def rehearse(cls: type, signature: StepSignature, options: inspect.Signature) ->
         result = signature.call(cls.step, arguments)  # type: ignore[attr-defined]
     except StepError:
         raise
-    except Exception:  # what goes wrong with stand-ins need not go wrong with tensors
+    except Exception:  # a step that fails on stand-ins need not fail on tensors
         return
     values = returned(owner, signature, result, (StandIn, Tensor))
     for name, value in zip(signature.results, values, strict=True):
@@ -127,7 +127,7 @@ class _Rehearsal:
         self._owner, self._options = owner, options
 
     def option(self, name: str) -> Any:
-        """Its default, if it is a number; some number of layers if it is not."""
+        """The default of an option if it is a number; some number of layers if not."""
         default = self._options[name].default if name in self._options else None
         return default if isinstance(default, int | float) else 3
 
@@ -139,7 +139,7 @@ class _Rehearsal:
 
     def constant(self, name: str) -> Any:
         default = self._options[name].default if name in self._options else None
-        # A property and what has no default yet may be anything.
+        # A property, or an option without a default, may be anything.
         return default if isinstance(default, int | float) else StandIn(Dependence.SEQUENCE)
 
     def scalar(self, name: str) -> StandIn:

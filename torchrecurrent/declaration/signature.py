@@ -1,4 +1,4 @@
-"""Reads a cell's ``step``: which argument plays which role, what is returned."""
+"""Reads a cell's ``step``: the role of each argument, and the results."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Argument:
 
 @dataclass(frozen=True)
 class StepSignature:
-    """The arguments of a step, in order, and whether it returns an output of its own."""
+    """The arguments of a step, in order, and whether it returns a separate output."""
 
     arguments: tuple[Argument, ...]
     has_output: bool
-    #: The arguments as the step has them, where a complex number is one, and not two.
+    #: The step's own arguments: a complex number is one, not two.
     written: tuple[Argument, ...]
     #: The states, a delay line last; the names of the numbers that are options of the instance.
     states: tuple[Argument, ...] = field(init=False)
@@ -39,7 +39,7 @@ class StepSignature:
     #: What it returns, in words.
     results: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:  # once: they are asked for at every call
+    def __post_init__(self) -> None:  # once: they are needed at every call
         delayed = tuple(self.having(roles.DelayedRole))
         names = [name for each in self.arguments for name in each.role.constants(each.name)]
         object.__setattr__(self, "states", (*self.having(roles.StateRole), *delayed))
@@ -53,8 +53,8 @@ class StepSignature:
         """Read the annotations of ``step``; ``owner`` names the cell in errors.
 
         Raises:
-            TypeError: an argument without a role, no state, or a return annotation
-                whose length is not that of the states.
+            TypeError: for an argument without a role, no state, or a return annotation
+                that does not match the states.
         """
         hints = hints_of(step)
         written = []
@@ -99,7 +99,7 @@ class StepSignature:
                 )
 
     def call(self, step: Callable[..., Any], values: Iterable[Any]) -> Any:
-        """Call ``step`` with a value for each of ``arguments``; complex results are two."""
+        """Call ``step`` with a value for each of ``arguments``; a complex result becomes two."""
         given = iter(values)
         result = step(*(argument.role.whole(given) for argument in self.written))
         if isinstance(result, tuple):
@@ -112,7 +112,7 @@ class StepSignature:
         return (argument for argument in self.arguments if isinstance(argument.role, role))
 
     def stacked(self) -> dict[Weight, list[str]]:
-        """For each stacked parameter, what its rows are called."""
+        """The names of the rows of each stacked parameter."""
         stacks: dict[Weight, list[str]] = {}
         for argument in self.arguments:
             for weight in argument.role.weights:

@@ -1,4 +1,4 @@
-"""What a step owes its declaration, whoever runs it: on tensors, on symbols, on stand-ins."""
+"""Checks a step against its declaration, whether it runs on tensors, symbols or stand-ins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
     "returned",
 ]
 
-#: What a comparison of tensors in an ``if``, a ``while`` or an ``and`` is, and the way out.
+#: Describes a comparison of tensors in an ``if``, a ``while`` or an ``and``, and the remedy.
 BRANCH = (
     "a branch on a tensor's value, which differs from unit to unit; "
     "torch.where(condition, a, b) chooses for each of them"
@@ -25,11 +25,11 @@ BRANCH = (
 
 
 class StepError(TypeError):
-    """A step does not keep what its declaration says; the message names the cell."""
+    """Raised for a step that breaks its declaration; the message names the cell."""
 
 
 class BranchError(StepError):
-    """A step branches on a tensor's value, which is no single one."""
+    """Raised for a step that branches on the value of a tensor, which has several."""
 
 
 def returned(
@@ -38,16 +38,16 @@ def returned(
     result: object,
     kinds: type | tuple[type, ...],
 ) -> tuple[Any, ...]:
-    """What a step returned: its output, if it has one apart, and the new states.
+    """Return a step's results as a tuple: its output, if it has a separate one, and new states.
 
     Args:
         owner: name of the cell.
-        signature: the step's.
-        result: what it returned.
-        kinds: tensors, or what stands for them.
+        signature: the signature of the step.
+        result: the value that the step returned.
+        kinds: the types of tensors or of their stand-ins.
 
     Raises:
-        StepError: nothing, fewer or more values than declared, or one that is no tensor.
+        StepError: for nothing, fewer or more values than declared, or one that is not a tensor.
     """
     values = result if isinstance(result, tuple) else (result,)
     expected = signature.results
@@ -65,7 +65,7 @@ def returned(
 
 
 def check_shape(owner: str, name: str, shape: Sequence[int], expected: Sequence[int]) -> None:
-    """Raise StepError unless what a step returns has the shape that it is declared with."""
+    """Raise StepError unless a result of a step has its declared shape."""
     if shape != expected:
         if len(shape) == len(expected):
             check_width(owner, name, shape[-1], expected[-1])
@@ -75,22 +75,22 @@ def check_shape(owner: str, name: str, shape: Sequence[int], expected: Sequence[
 
 
 def check_width(owner: str, name: str, width: int | None, expected: int) -> None:
-    """Raise StepError unless what a step returns is as wide as it is declared."""
+    """Raise StepError unless a result of a step has its declared width."""
     if width != expected:
         raise StepError(f"{owner}.step: {name} should have the width {expected}, got {width}")
 
 
 def check_mapped(owner: str, name: str, width: int | None, expected: int) -> None:
-    """Check what a step applies a map to.
+    """Check the value that a step applies a map to.
 
     Args:
         owner: name of the cell.
-        name: of the map.
-        width: of the value; ``None``: it is a number, or one for all units.
-        expected: what the map multiplies.
+        name: name of the map.
+        width: width of the value; ``None`` if it is a number, or one for all units.
+        expected: the width that the map multiplies.
 
     Raises:
-        StepError: a number, or a value of another width.
+        StepError: for a number, or a value of another width.
     """
     if width is None:
         raise StepError(

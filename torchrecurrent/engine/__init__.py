@@ -1,7 +1,7 @@
-"""How a sequence is computed. ``reference`` is the meaning; other paths must agree with it.
+"""How a sequence is computed. ``reference`` defines the result; other paths must agree with it.
 
-What stands here is all that the package outside of this folder imports from it. A module is
-imported when something of it is used.
+The names below are all that the rest of the package imports from this folder. A module is
+imported when one of its names is first used.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Initialisers: by name or any callable, applied to one block at a time.
+"""Initialisers: names or callables, applied to one block at a time.
 
-The gates of a cell lie stacked in one parameter. An initialiser whose scale
-depends on the shape (Xavier, orthogonal) means a gate's own matrix, so it is
-called once a block and never sees the stack.
+The gates of a cell are stacked in one parameter. An initialiser whose scale
+depends on the shape (Xavier, orthogonal) is meant for a single gate's matrix, so it is
+called once per block and never with the stack.
 
-Those that take numbers, such as ``chrono(100)``, are made by a function; two that were made alike
+Those with parameters, such as ``chrono(100)``, are made by a function; two that were made alike
 are equal, can be pickled, and print as they were written.
 """
 
@@ -55,7 +55,7 @@ __all__ = [
 #: A name from :data:`INITIALIZERS`, or a function that fills a tensor in place.
 Initializer = str | Callable[[Tensor], object]
 
-#: The initialisers that have a name; a trailing underscore may be written or not.
+#: The initialisers by name; a trailing underscore is optional.
 INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
     "zeros": nn.init.zeros_,
     "ones": nn.init.ones_,
@@ -75,10 +75,10 @@ INITIALIZERS: dict[str, Callable[[Tensor], object]] = {
 
 
 def resolve_initializer(name: str, value: Initializer) -> Callable[[Tensor], object]:
-    """The function that an option's value stands for.
+    """Return the function that an option's value stands for.
 
     Args:
-        name: the option, for the error's text.
+        name: the option, for the error message.
         value: a name from :data:`INITIALIZERS` or a callable.
 
     Raises:

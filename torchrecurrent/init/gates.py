@@ -1,4 +1,4 @@
-"""Initialisers of the biases of gates: how long each unit remembers."""
+"""Initialisers of gates' biases, which determine how long each unit remembers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["chrono", "power_law", "uniform_gates_"]
 
 
 def chrono(steps: float, gate: Literal["forget", "input"] = "forget") -> Callable[[Tensor], Tensor]:
-    r"""An initialiser for the bias of a forget gate [tallec2018can]_.
+    r"""Make an initialiser for the bias of a forget gate [tallec2018can]_.
 
     It fills with :math:`\log u`, where :math:`u \sim U(1, T - 1)`. Without input a unit then
     forgets over about u + 1 steps, so that the units' time scales are spread evenly from 2
@@ -49,7 +49,7 @@ def uniform_gates_(forget: Tensor, refine: Tensor | None = None) -> Tensor:
 
     Args:
         forget: the bias of the forget gate.
-        refine: that of the refine gate beside it, which is filled with the negative.
+        refine: the bias of the refine gate beside it, which is filled with the negative.
     """
     margin = min(1 / forget.size(0), 0.5)
     nn.init.uniform_(forget, margin, 1 - margin).logit_()
@@ -61,15 +61,15 @@ def uniform_gates_(forget: Tensor, refine: Tensor | None = None) -> Tensor:
 def power_law(
     first: float = 5.0, last: float = -7.0, exponent: float = 0.3, blocks: int = 1
 ) -> Callable[[Tensor], Tensor]:
-    r"""An initialiser that lets a bias fall, or rise, from unit to unit [beck2024xlstm]_.
+    r"""Make an initialiser of a bias that falls or rises from unit to unit [beck2024xlstm]_.
 
     Unit k of n is filled with :math:`a + (b - a) (k / (n - 1))^p`, counted from 0.
 
     Args:
-        first: a, the first unit's.
-        last: b, the last one's.
+        first: a, the value of the first unit.
+        last: b, the value of the last unit.
         exponent: p; below 1, most units are close to the last.
-        blocks: how many blocks, such as heads, the units are divided into; each begins anew.
+        blocks: the number of blocks, such as heads, of units; each starts again at the first.
     """
     return Made("power_law", _power_law_, (first, last, exponent, blocks))
 

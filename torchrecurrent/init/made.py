@@ -1,4 +1,4 @@
-"""Initialisers that are made with numbers."""
+"""Initialisers with numeric parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Made"]
 
 @dataclass(frozen=True)
 class Made:
-    """An initialiser with its numbers, equal to another with the same, printed as it is made."""
+    """An initialiser with its parameters, which compares by them and prints as its call."""
 
     made_by: str
     fill: Callable[..., Tensor]

@@ -1,4 +1,4 @@
-"""Initialisers of what multiplies the state: by the modulus and phase of its eigenvalues."""
+"""Initialisers of recurrent weights by the modulus and phase of their eigenvalues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["phase", "reservoir", "ring", "softplus_ring"]
 
 
 def ring(r_min: float = 0.0, r_max: float = 1.0) -> Callable[[Tensor], Tensor]:
-    r"""An initialiser for the decay of a linear recurrence [orvieto2023resurrecting]_.
+    r"""Make an initialiser for the decay of a linear recurrence [orvieto2023resurrecting]_.
 
     It fills with :math:`\log(-\log r)`, where r is the modulus of a number drawn evenly from the
     ring of the complex plane between the two radii. A unit keeps r of its state at each step.
@@ -35,7 +35,7 @@ def _ring_(tensor: Tensor, r_min: float, r_max: float) -> Tensor:
 
 
 def softplus_ring(r_min: float = 0.9, r_max: float = 0.999) -> Callable[[Tensor], Tensor]:
-    r"""As :func:`ring`, for a decay in another form [de2024griffin]_, whose radii are the default.
+    r"""Like :func:`ring`, for another form of decay [de2024griffin]_, with that paper's radii.
 
     It fills with :math:`\Lambda`, where a unit keeps :math:`r = e^{-\mathrm{softplus}(\Lambda)}` of
     its state at each step.
@@ -54,14 +54,14 @@ def _check_radii(name: str, r_min: float, r_max: float) -> None:
 
 
 def _decay(like: Tensor, r_min: float, r_max: float) -> Tensor:
-    """The negative logarithm of a radius whose square is drawn evenly."""
-    # In float64, since next to 1 half precision has no numbers.
+    """Return the negative logarithm of a radius whose square is drawn evenly."""
+    # In float64, since half precision has no numbers close to 1.
     square = torch.empty_like(like, dtype=torch.float64).uniform_(r_min**2, r_max**2)
     return square.clamp_(1e-12, 1 - 1e-12).log_().mul_(-0.5)
 
 
 def phase(largest: float = 2 * math.pi) -> Callable[[Tensor], Tensor]:
-    r"""An initialiser for the phase of a linear recurrence [orvieto2023resurrecting]_.
+    r"""Make an initialiser for the phase of a linear recurrence [orvieto2023resurrecting]_.
 
     It fills with :math:`\log \phi`, where :math:`\phi \sim U(0, \text{largest})`. A unit turns by
     :math:`\phi` at each step.
@@ -75,19 +75,18 @@ def _phase_(tensor: Tensor, largest: float) -> Tensor:
 
 
 def reservoir(radius: float = 0.9, density: float = 0.1) -> Callable[[Tensor], Tensor]:
-    """An initialiser for recurrent kernels that are not trained [jaeger2001echo]_.
+    """Make an initialiser for recurrent kernels that are not trained [jaeger2001echo]_.
 
-    Of the weights, drawn from U(-1, 1), it keeps a part, and scales them to a spectral radius.
-    With less than 1 what a network once saw usually fades, so that its state is an echo of the
-    latest inputs.
+    It draws weights from U(-1, 1), keeps a part of them, and scales these to a spectral radius.
+    With a radius below 1, past inputs usually fade, so that the state is an echo of the latest.
 
     Args:
         radius: the largest modulus of an eigenvalue.
-        density: how many of the weights are not zero, from 0 to 1.
+        density: the fraction of the weights that are not zero, from 0 to 1.
 
     Raises:
-        ValueError: a radius that is negative or a density that is not above 0 and at most 1;
-            when called, a block that is not square.
+        ValueError: for a negative radius or a density that is not above 0 and at most 1;
+            when called, for a block that is not square.
     """
     if not radius >= 0:
         raise ValueError(f"reservoir: radius should not be negative, got {radius}")
@@ -101,7 +100,7 @@ def _reservoir_(tensor: Tensor, radius: float, density: float) -> Tensor:
         shape = tuple(tensor.shape)
         raise ValueError(f"reservoir: expected a square block of a dense kernel, got {shape}")
     largest = 0.0
-    while not largest:  # a small one may come out without a cycle, and so without a radius
+    while not largest:  # a small matrix may have no cycle, and so a radius of zero
         weights = torch.empty_like(tensor, dtype=torch.float64).uniform_(-1, 1)
         weights *= torch.rand_like(weights) < density
         largest = float(torch.linalg.eigvals(weights).abs().max())

@@ -1,4 +1,4 @@
-"""Initialisers of kernels: how large, by what is added up."""
+"""Initialisers of kernels, scaled by the number of weights that a unit sums over."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = [
 
 
 def uniform(low: float = 0.0, high: float = 1.0) -> Callable[[Tensor], Tensor]:
-    """An initialiser that fills from U(low, high), whatever the width."""
+    """Make an initialiser that fills from U(low, high), whatever the width."""
     return Made("uniform", nn.init.uniform_, (low, high))
 
 
 def normal(std: float = 1.0) -> Callable[[Tensor], Tensor]:
-    r"""An initialiser that fills from :math:`N(0, \text{std}^2)`, whatever the width."""
+    r"""Make an initialiser that fills from :math:`N(0, \text{std}^2)`, whatever the width."""
     return Made("normal", _normal_, (std,))
 
 
@@ -51,7 +51,7 @@ def hidden_uniform_(tensor: Tensor) -> Tensor:
 
 
 def hidden_uniform_columns_(tensor: Tensor) -> Tensor:
-    r"""As :func:`hidden_uniform_`, for a block of shape ``(*, H)``."""
+    r"""Like :func:`hidden_uniform_`, for a block of shape ``(*, H)``."""
     bound = 1 / math.sqrt(tensor.size(-1))
     return nn.init.uniform_(tensor, -bound, bound)
 
@@ -59,10 +59,10 @@ def hidden_uniform_columns_(tensor: Tensor) -> Tensor:
 def variance_scaling(
     scale: float = 1.0, distribution: Literal["normal", "uniform"] = "normal"
 ) -> Callable[[Tensor], Tensor]:
-    r"""An initialiser whose variance is :math:`\text{scale}/n`, where a unit has n weights.
+    r"""Make an initialiser with variance :math:`\text{scale}/n`, where a unit has n weights.
 
-    A scale of 1 is LeCun's, ``"lecun_normal"`` and ``"lecun_uniform"``, which keeps the variance of
-    what passes through. A unit of a vector has one weight.
+    A scale of 1 is LeCun's, ``"lecun_normal"`` and ``"lecun_uniform"``, which preserves the
+    variance of the input. A unit of a vector has one weight.
 
     Raises:
         ValueError: a scale that is not positive, or another distribution.
@@ -90,15 +90,15 @@ def inverse_normal_(tensor: Tensor) -> Tensor:
 
 
 def _columns(tensor: Tensor) -> int:
-    """How many numbers a unit adds up: of a vector one, since it is a diagonal."""
+    """Return the number of weights of a unit: one for a vector, which is a diagonal."""
     return tensor.size(-1) if tensor.dim() > 1 else 1
 
 
 def xavier_vector_(tensor: Tensor) -> Tensor:
     r"""Fill a vector of H numbers from :math:`U(-\sqrt{3/H}, \sqrt{3/H})`.
 
-    That is what Xavier's initialiser comes to in TensorFlow, which counts both fans of a vector
-    as its length.
+    This is Xavier's initialiser in TensorFlow, which takes both fans of a vector to be its
+    length.
     """
     bound = math.sqrt(3 / tensor.size(0))
     return nn.init.uniform_(tensor, -bound, bound)
@@ -110,21 +110,21 @@ def kaiming_uniform_8_(tensor: Tensor) -> Tensor:
 
 
 def orthogonal_(tensor: Tensor) -> Tensor:
-    """:func:`torch.nn.init.orthogonal_`, in float32 where torch can't do it in half precision."""
+    """Call :func:`torch.nn.init.orthogonal_`, in float32 if torch can't in half precision."""
     if tensor.dtype in (torch.float16, torch.bfloat16):
         return tensor.copy_(nn.init.orthogonal_(tensor.float()))
     return nn.init.orthogonal_(tensor)
 
 
 def gain(factor: float) -> Callable[[Tensor], Tensor]:
-    """An initialiser that multiplies the values that another one has filled in."""
+    """Make an initialiser that multiplies the values that another one has filled in."""
     return Made("gain", torch.Tensor.mul_, (factor,))
 
 
 def by_unit(initializer: Callable[[Tensor], object]) -> Callable[[Tensor], object]:
     """Let an initialiser that needs a matrix take a vector of recurrent weights.
 
-    Such a vector is the diagonal of a matrix: each unit is a 1 x 1 matrix of its own.
+    Such a vector is the diagonal of a matrix: each unit is a separate 1 x 1 matrix.
     """
 
     def initialize(tensor: Tensor) -> object:

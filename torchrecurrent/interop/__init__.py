@@ -1,1 +1,1 @@
-"""What torch's tools and other packages ask of a cell beside its results."""
+"""Support for torch's tools and other packages that need more of a cell than its results."""

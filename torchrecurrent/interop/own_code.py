@@ -1,8 +1,8 @@
-"""Gives each class a ``forward`` that :func:`torch.compile` counts by itself.
+"""Gives each class a ``forward`` whose compilations :func:`torch.compile` counts separately.
 
-What is compiled is kept with the code of a function, up to ``recompile_limit`` (8) times. Where
-one ``forward`` serves all cells, or all layers, the ninth of them in a process is refused with
-``fullgraph=True``, and runs uncompiled without.
+Compiled versions are kept with the code of a function, up to ``recompile_limit`` (8). If one
+``forward`` served all cells, or all layers, the ninth of them in a process would be refused with
+``fullgraph=True``, and run uncompiled without.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["OwnForward"]
 
 
 class OwnForward:
-    """Its subclasses do not share the code of the ``forward`` that they inherit."""
+    """Gives subclasses their own copy of the code of the ``forward`` that they inherit."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -24,7 +24,7 @@ class OwnForward:
 
 
 def _copy(function: FunctionType) -> FunctionType:
-    """The same function with another code object."""
+    """Return the same function with another code object."""
     twin = FunctionType(
         function.__code__.replace(),
         function.__globals__,
@@ -34,5 +34,5 @@ def _copy(function: FunctionType) -> FunctionType:
     )
     twin.__kwdefaults__ = function.__kwdefaults__
     functools.update_wrapper(twin, function)
-    del vars(twin)["__wrapped__"]  # it is the method, not one around it
+    del vars(twin)["__wrapped__"]  # the copy replaces the method; it does not wrap it
     return twin

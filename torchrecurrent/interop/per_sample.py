@@ -1,9 +1,9 @@
-"""Gradients of each sample by itself, for differentially private training with opacus.
+"""Separate gradients for each sample, for differentially private training with opacus.
 
-opacus takes them in a module's hooks, from its input and the gradient of its output. That is not
-enough for a cell, whose state comes from elsewhere and has gradients of its own. So a cell that
-opacus watches hands a copy of every parameter to each sample, and adds the copies' gradients to
-what opacus collects. It runs the reference loop then.
+opacus computes them in a module's hooks, from its input and the gradient of its output. That is
+not enough for a cell, whose state comes from elsewhere and has gradients of its own. So a cell
+that opacus watches gives each sample a copy of every parameter, and adds the copies' gradients to
+those that opacus collects. It then runs the reference loop.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ States = tuple[Tensor, ...]
 
 
 def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> RemovableHandle | None:
-    """Take a backward hook over if it is opacus'; ``None`` if it is not.
+    """Take over a backward hook of opacus; return ``None`` for any other.
 
     Raises:
-        NotImplementedError: a way of opacus that needs a module's gradients in another form.
+        NotImplementedError: for a mode of opacus that needs gradients in another form.
     """
     watcher = getattr(getattr(hook, "func", None), "__self__", None)
     samplers = getattr(watcher, "GRAD_SAMPLERS", None)
@@ -51,7 +51,7 @@ def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> RemovableHandle 
 def _state_by_keyword(
     _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """opacus takes every positional argument for a tensor, which a state need not be."""
+    """Pass the state by keyword: opacus takes every positional argument to be a tensor."""
     if len(args) == 2:
         return args[:1], {**kwargs, "hx": args[1]}
     return args, kwargs
@@ -62,7 +62,7 @@ class PerSample:
 
     Args:
         watcher: opacus' hooks.
-        hook: the one that is to be called in the backward pass.
+        hook: the hook to call in the backward pass.
     """
 
     def __init__(self, watcher: Any, hook: partial[Any]) -> None:
@@ -73,19 +73,19 @@ class PerSample:
         self._hooks[self.handle.id] = hook
         #: Whether the loss is a mean over samples, whose gradients are then scaled.
         self._mean = hook.keywords["loss_reduction"] == "mean"
-        #: Those whose hooks are still to come.
+        #: The calls whose hooks have not yet run.
         self.calls: list[Call] = []
         self._order: Tensor | None = None
 
     def active(self, cell: BaseRecurrentCell) -> bool:
-        """Whether opacus takes notice of a call."""
+        """Whether opacus observes a call."""
         trainable = any(parameter.requires_grad for parameter in cell.parameters())
         listens = self._hooks and self._watcher.hooks_enabled
         return bool(listens and cell.training and torch.is_grad_enabled() and trainable)
 
     @contextmanager
     def sorted_by(self, order: Tensor | None) -> Iterator[None]:
-        """While a layer calls the cell: the caller's index of each sequence, if it sorted them."""
+        """Within the block, know the caller's index of each sequence, if a layer sorted them."""
         self._order = order
         try:
             yield
@@ -93,14 +93,14 @@ class PerSample:
             self._order = None
 
     def fire(self, cell: BaseRecurrentCell, grad_output: Tensor) -> None:
-        """Call the hook, as a module would."""
+        """Call the hook as a module would."""
         for hook in list(self._hooks.values()):
             hook(cell, (None,), (grad_output,))
 
     def run(
         self, cell: BaseRecurrentCell, data: Tensor, sizes: Tensor | None, states: States
     ) -> tuple[Tensor, States]:
-        """A sequence, as :func:`torchrecurrent.engine.run.reference.run`."""
+        """Run a sequence like :func:`torchrecurrent.engine.run.reference.run`."""
         call = Call(self._mean, states[0].size(0), self._order)
         self.calls.append(call)
         if sizes is None:
@@ -129,12 +129,12 @@ class PerSample:
 
 
 class Call:
-    """One call of a cell, and where the gradients go that it will have.
+    """One call of a cell, and the destination of its gradients.
 
     Args:
-        mean: whether they are scaled by the number of samples.
-        running: how many sequences the cell runs.
-        order: the caller's index of each sequence, those that don't run last.
+        mean: whether the gradients are scaled by the number of samples.
+        running: the number of sequences that the cell runs.
+        order: the caller's index of each sequence; those that don't run come last.
     """
 
     def __init__(self, mean: bool, running: int, order: Tensor | None) -> None:
@@ -144,14 +144,14 @@ class Call:
         self._targets: dict[nn.Parameter, Tensor] = {}
 
     def add(self, parameter: nn.Parameter, grad: Tensor) -> None:
-        """Add the gradients of all samples to what opacus has, or is about to have."""
+        """Add the gradients of all samples to those that opacus has or is about to get."""
         target = self._targets.get(parameter)
         if target is None:
             target = self._current(parameter)
         target[self._rows] += grad * self.samples if self.mean else grad
 
     def hand_over(self, parameter: nn.Parameter) -> None:
-        """From now on opacus owns the sum of this batch, and may put it elsewhere."""
+        """Give opacus the sum of this batch, which it may move elsewhere."""
         self._targets[parameter] = self._current(parameter)
 
     def _current(self, parameter: nn.Parameter) -> Tensor:
@@ -162,7 +162,7 @@ class Call:
 
 
 def _collect(cell: BaseRecurrentCell, *_: object) -> dict[nn.Parameter, Tensor]:
-    """What opacus calls in the cell's hook for the gradients, which are added by themselves."""
+    """Return no gradients when opacus asks for them in the hook: they are added separately."""
     watched = cell.per_sample
     assert watched is not None
     call = watched.calls.pop()
@@ -196,9 +196,9 @@ class _Alone(nn.Module):
 
 
 class _Watched(torch.autograd.Function):
-    """Results whose gradients opacus is told of, whichever of them the loss depends on.
+    """Reports the gradients of results to opacus, whichever of them the loss depends on.
 
-    A module's own backward hooks look at an output alone, not at a tuple of states within it.
+    A module's own backward hooks observe only an output, not a tuple of states within it.
     """
 
     @staticmethod
@@ -215,7 +215,7 @@ class _Watched(torch.autograd.Function):
 
 
 class _Copies(torch.autograd.Function):
-    """A copy of a parameter for each sample, whose gradients are collected one by one."""
+    """Copies a parameter for each sample, so that its gradients are collected separately."""
 
     @staticmethod
     def forward(ctx: Any, parameter: nn.Parameter, call: Call) -> Tensor:

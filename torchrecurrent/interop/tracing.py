@@ -1,6 +1,6 @@
-"""What a cell or layer is to torch's older tracers.
+"""Support for torch's older tracers.
 
-Under :func:`torch.fx.symbolic_trace` it is one node, as the modules of torch.nn are;
+Under :func:`torch.fx.symbolic_trace` a cell or layer is one node, like the modules of torch.nn;
 :func:`torch.jit.script` is refused.
 """
 
@@ -20,10 +20,10 @@ def is_symbolic(input: object) -> TypeGuard[Proxy]:
 
 
 def as_leaf(module: nn.Module, input: Proxy, *args: Any, **kwargs: Any) -> Proxy:
-    """The result of a module on a symbol, left to the module.
+    """Return the result of a module on a symbol as a call of that module.
 
     Raises:
-        TypeError: the module itself is what is traced, so that there is nothing to call it.
+        TypeError: if the module itself is being traced, so that no module contains it.
     """
     tracer: Any = input.tracer
     path = tracer.path_of_module(module)
@@ -38,7 +38,7 @@ def as_leaf(module: nn.Module, input: Proxy, *args: Any, **kwargs: Any) -> Proxy
 
 
 def refuse_scripting(module: nn.Module) -> NoReturn:
-    """Raise RuntimeError: what a step is made of is found out at run time."""
+    """Raise RuntimeError: the contents of a step are only known at run time."""
     raise RuntimeError(
         f"{type(module).__name__} can't be scripted; use torch.jit.trace for a fixed length, or "
         "torch.export.export"

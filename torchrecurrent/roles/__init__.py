@@ -1,4 +1,4 @@
-"""What an argument of a cell's ``step`` is.
+"""The roles of the arguments of a cell's ``step``.
 
 A cell annotates every argument of its step with one of the aliases below.
 They are :data:`typing.Annotated` types, so that a type checker sees a plain

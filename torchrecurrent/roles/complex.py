@@ -1,4 +1,4 @@
-"""Complex numbers and matrices, which all but the step knows as two real ones."""
+"""Complex numbers and matrices, which are two real ones everywhere except in the step."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["ComplexRole"]
 
 @dataclass(frozen=True)
 class ComplexRole(Role):
-    """A complex number or matrix: two arguments of the role ``part``, its parts.
+    """A complex number or matrix: two arguments of the role ``part``, its real and imaginary part.
 
-    They are called ``<name>_re`` and ``<name>_im``, and all but the step knows them only.
+    They are called ``<name>_re`` and ``<name>_im``; only the step sees the complex argument.
     """
 
     part: Role

@@ -1,4 +1,4 @@
-"""Functions that a step is given: nonlinearities, and layer normalisation."""
+"""Arguments that are functions: nonlinearities and layer normalisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NonlinearityRole", "NormRole"]
 
 @dataclass(frozen=True)
 class NonlinearityRole(Role):
-    """An elementwise function, an option of the instance; ``symbol`` prints it."""
+    """An elementwise function that is an option of the instance, printed as ``symbol``."""
 
     symbol: str = r"\phi"
 
@@ -38,7 +38,7 @@ class NonlinearityRole(Role):
 
 @dataclass(frozen=True)
 class NormRole(Role):
-    """Layer normalisation of some values together; ``epsilon``: an option of the cell."""
+    """Layer normalisation of some values together; ``epsilon`` is an option of the cell."""
 
     epsilon: str = "layer_norm_eps"
 

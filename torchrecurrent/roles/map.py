@@ -1,4 +1,4 @@
-"""Affine maps that a step applies itself."""
+"""Affine maps that a step itself applies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .weight import RECURRENT, Weight
 
 __all__ = ["Function", "Functions", "MapRole", "MapsRole", "Parts"]
 
-#: What a map and a nonlinearity are to a step.
+#: The type of a map or a nonlinearity in a step.
 Function = Callable[[Tensor], Tensor]
 
 
 class Parts:
-    """The results of one map, to be added to those of another and taken apart."""
+    """The results of one map, which can be added to those of another and unpacked."""
 
     def __init__(self, *values: Tensor) -> None:
         self.values = values
@@ -33,12 +33,12 @@ class Parts:
         return Parts(*(a + b for a, b in zip(self.values, other.values, strict=True)))
 
 
-#: What a map with several results is to a step.
+#: The type of a map with several results in a step.
 Functions = Callable[[Tensor], Parts]
 
 
 class _Mapping(Role):
-    """What a single map and the maps of several layers have in common."""
+    """The common base of a single map and the maps of several layers."""
 
     weight: Weight
     rows: str
@@ -70,8 +70,8 @@ class _Mapping(Role):
 class MapRole(_Mapping):
     """An affine map that the step applies itself; ``rows``, ``columns``: attributes of the cell.
 
-    Where the first is 0 the map is the identity and has no parameter. A map that is
-    no part of the recurrence is ``always_dense``, whatever the cell's ``recurrence`` is.
+    If ``rows`` is 0 the map is the identity and has no parameter. A map that is not
+    part of the recurrence is ``always_dense``, whatever the cell's ``recurrence`` is.
     ``results`` names the results of a map that has several, each of ``rows`` units; they are
     :class:`Parts`. Block ``W_f`` of an argument ``W`` makes the result ``f``.
     """
@@ -97,7 +97,7 @@ class MapRole(_Mapping):
 
 @dataclass(frozen=True)
 class MapsRole(_Mapping):
-    """A tuple of affine maps, one for each layer of a step that is a network in itself.
+    """A tuple of affine maps, one for each layer of a step that is itself a network.
 
     The layers are numbered from 0 to ``layers`` - 1, where ``layers`` is an option of the
     cell or a property of it; those before ``first`` have no map. Block ``R2`` of an argument

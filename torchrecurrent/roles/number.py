@@ -14,7 +14,7 @@ __all__ = ["ConstantRole", "ScalarRole", "VectorRole"]
 
 @dataclass(frozen=True)
 class VectorRole(Role):
-    """A learned number for each unit; of ``rows``, an attribute of the cell."""
+    """A learned number for each of ``rows`` units; ``rows`` is an attribute of the cell."""
 
     weight: Weight
     rows: str = "hidden_size"

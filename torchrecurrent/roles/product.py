@@ -17,8 +17,8 @@ __all__ = ["BiasRole", "ProductRole"]
 class ProductRole(Role):
     """An affine function of the input, of a state, or of both.
 
-    ``of`` names the state; left out, it is the first one. ``rows``: an attribute of the cell;
-    where it is 0, a product of the input alone is the input itself and has no parameter.
+    ``of`` names the state, by default the first one. ``rows`` is an attribute of the cell;
+    if it is 0, a product of the input alone is the input itself and has no parameter.
     """
 
     input: Weight | None = None
@@ -48,7 +48,7 @@ class ProductRole(Role):
         return printer.product(name, self)
 
     def sides(self, printer: Printer, name: str) -> list[tuple[str, str]]:
-        """The product with the input and that with the state, each with its bias, as LaTeX."""
+        """Return the products with the input and the state, each with its bias, as LaTeX."""
         index, sides = f"_{{{symbol(name)}}}", []
         if self.input is not None:
             bias = f" + b{index}" if printer.biased(self.input) else ""
@@ -65,7 +65,7 @@ class ProductRole(Role):
 class BiasRole(Role):
     """The sum of an argument's rows of the biases of the input's and the recurrent products.
 
-    A step that names its biases adds them itself: its products have none.
+    A step that takes its biases as arguments adds them itself: its products have none.
     """
 
     def value(self, source: Source, name: str) -> Any:

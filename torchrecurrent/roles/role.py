@@ -1,7 +1,7 @@
-"""What a role answers: what it needs, where its rows lie, its value, how it is printed.
+"""The base of all roles: the options it needs, its rows, its value and how it is printed.
 
-A role asks for its value a :class:`Source`. There are three of them: tensors, symbols that write
-down what a step does to them, and stand-ins that know only what they depend on.
+A role gets its value from a :class:`Source`. There are three sources: tensors, symbols that record
+what a step does to them, and stand-ins that know only what they depend on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Printer", "Role", "Sizes", "Source"]
 
 
 class Sizes(Protocol):
-    """What the layout of the parameters depends on: a cell with its options."""
+    """A cell's sizes and options that the layout of its parameters depends on."""
 
     @property
     def input_size(self) -> int: ...
@@ -29,13 +29,13 @@ class Sizes(Protocol):
 
 
 class Source(Protocol):
-    """What the values of a step's arguments are made of."""
+    """The source of the values of a step's arguments."""
 
     def option(self, name: str) -> Any:
-        """An option of the cell, or a property of it."""
+        """An option or a property of the cell."""
 
     def state(self, name: str) -> Any:
-        """A state as it was before the step."""
+        """A state before the step."""
 
     def input(self) -> Any:
         """The input of the step."""
@@ -53,7 +53,7 @@ class Source(Protocol):
         """A function that is an option."""
 
     def product(self, name: str, role: ProductRole) -> Any:
-        """W x + b, U s + d, or what the cell's integration makes of both."""
+        """W x + b, U s + d, or both, combined by the cell's integration."""
 
     def bias(self, name: str) -> Any:
         """The sum of the biases that the step calls ``name``."""
@@ -61,14 +61,14 @@ class Source(Protocol):
     def mapped(
         self, weight: Weight, names: Sequence[str], value: Any, columns: str
     ) -> tuple[Any, ...]:
-        """The product of ``value``, which is as wide as ``columns`` says, with some blocks."""
+        """The product of ``value``, whose width is ``columns``, with some blocks."""
 
     def average(self, name: str, value: Any) -> Any:
-        """The mean over the units, for each of them the same number; ``name`` asks for it."""
+        """The mean over the units, the same number for each, for the argument ``name``."""
 
 
 class Printer(Protocol):
-    """What a role needs to know to print itself."""
+    """The facts that a role needs to print itself."""
 
     @property
     def states(self) -> Sequence[str]: ...
@@ -77,13 +77,13 @@ class Printer(Protocol):
     def diagonal(self) -> bool: ...
 
     def first(self, name: str) -> Term:
-        """An argument as it is before the step assigns to it."""
+        """The term of an argument before the step assigns to it."""
 
     def product(self, name: str, role: ProductRole) -> Term:
-        """What a product is, however the cell integrates its parts."""
+        """The term of a product, however the cell integrates its parts."""
 
     def biased(self, weight: Weight) -> bool:
-        """Whether products with a weight have a bias, by default and not added by the step."""
+        """Whether products with a weight have a bias by default that the step does not add."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,15 @@ class Role:
 
     @property
     def weights(self) -> tuple[Weight, ...]:
-        """The stacked parameters that an argument of this role draws on."""
+        """The stacked parameters that have rows for an argument of this role."""
         return ()
 
     def names(self, name: str) -> tuple[str, ...]:
-        """What the rows of an argument are called, where that is known without a cell."""
+        """The names of an argument's rows, as far as they are known without a cell."""
         return (name,)
 
     def blocks(self, name: str, cell: Any) -> tuple[str, ...]:
-        """What the blocks of an argument are called."""
+        """The names of an argument's blocks."""
         return self.names(name)
 
     def height(self, cell: Any) -> int:
@@ -110,36 +110,37 @@ class Role:
     def reads(
         self, weight: Weight, cell: Sizes, widths: Mapping[str, int]
     ) -> tuple[int | None, str | None]:
-        """How many columns the rows of a weight have, and the state that they multiply.
+        """Return the number of columns of a weight's rows, and the state that they multiply.
 
         Args:
             weight: one of :attr:`weights`.
             cell: the cell.
-            widths: of its states, by name.
+            widths: the widths of its states, by name.
 
         Returns:
-            No columns: one number for each unit; no state: it is not known before the step runs.
+            No columns mean one number for each unit; no state means that it is not known before
+            the step runs.
         """
         return None, None
 
     def needs(self, name: str) -> dict[str, str]:
-        """The options that an argument of this role needs, and of which type."""
+        """The options that an argument of this role needs, with their types."""
         return {}
 
     def constants(self, name: str) -> tuple[str, ...]:
-        """Those of them that are numbers which a kernel is given at every call."""
+        """Those of the options that are numbers passed to a kernel at every call."""
         return ()
 
     def meanings(self, name: str) -> dict[str, str]:
-        """What the role has to say about the options of an argument."""
+        """The descriptions of an argument's options."""
         return {}
 
     def value(self, source: Source, name: str) -> Any:
-        """What the step is given."""
+        """The value passed to the step."""
         raise NotImplementedError
 
     def parts(self, name: str) -> tuple[tuple[str, Role], ...]:
-        """The arguments that one of the step stands for."""
+        """The real arguments that an argument of the step consists of."""
         return ((name, self),)
 
     def whole(self, values: Iterator[Any]) -> Any:
@@ -148,11 +149,11 @@ class Role:
 
     @property
     def printed(self) -> Role:
-        """The role as which it is printed."""
+        """The role that prints the argument."""
         return self
 
     def term(self, printer: Printer, name: str) -> Term:
-        """What an argument is before the step assigns to it."""
+        """The term of an argument before the step assigns to it."""
         return Term(symbol(name))
 
     def call(self, printer: Printer, name: str, arguments: Sequence[Term]) -> Term | None:

@@ -1,4 +1,4 @@
-"""States, and the input."""
+"""States and the input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DelayedRole", "InputRole", "OutputRole", "StateRole"]
 
 @dataclass(frozen=True)
 class StateRole(Role):
-    """Carried from one time step to the next; ``width`` is an attribute of the cell."""
+    """A state, carried from one time step to the next; ``width`` is an attribute of the cell."""
 
     width: str = "hidden_size"
 
@@ -53,4 +53,4 @@ class InputRole(Role):
 
 @dataclass(frozen=True)
 class OutputRole(Role):
-    """Marks the first value that the step returns as an output that is no state."""
+    """Marks the first value that the step returns as an output that is not a state."""

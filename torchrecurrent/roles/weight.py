@@ -11,14 +11,14 @@ __all__ = ["CELL", "INPUT", "RECURRENT", "Weight"]
 class Weight:
     """A stacked weight and its bias, and the constructor's options that govern them.
 
-    Arguments of the step that draw on the same weight are stacked along its
-    first dimension, in the order in which the step names them.
+    Arguments of the step that use the same weight are stacked along its
+    first dimension, in the order of the step's arguments.
     """
 
     name: str
     bias: str | None = None
     prefix: str = ""
-    #: The option that initialises the weight, where it is not ``<prefix>kernel_init``.
+    #: The option that initialises the weight, if it is not ``<prefix>kernel_init``.
     initializer: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""What ``torchrecurrent study`` does."""
+"""Carries out ``torchrecurrent study``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["main"]
 
 @dataclass(frozen=True)
 class Planned:
-    """A run and where it is kept."""
+    """A run and its folder."""
 
     study: str
     preset: str
@@ -40,7 +40,7 @@ class Planned:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what the command line asks; the exit status."""
+    """Carry out the command line; return the exit status."""
     console = Console(quiet=not leads())
     try:
         if options.action == "list":
@@ -90,7 +90,7 @@ def _run_there(planned: Sequence[Planned], where: Place, dry_run: bool, console:
     left = [each for each, state in zip(planned, begun, strict=True) if state != "over"]
     _say(
         console,
-        f"{len(planned)} runs: {begun.count('over')} over, {begun.count('begun')} begun, "
+        f"{len(planned)} runs: {begun.count('over')} finished, {begun.count('begun')} started, "
         f"{begun.count('new')} new; {where.jobs} at a time.",
     )
     if dry_run:
@@ -107,9 +107,9 @@ def _run_there(planned: Sequence[Planned], where: Place, dry_run: bool, console:
 
 
 def _plan(options: argparse.Namespace, console: Console) -> list[Planned]:
-    """All runs, checked: what cannot be built or read is told before anything is run.
+    """Return all runs, checked: errors are reported before anything is run.
 
-    A cell that was not asked for by name is left out where it cannot be built.
+    A cell that was not named explicitly is left out if it cannot be built.
     """
     studies = [study(name) for name in dict.fromkeys(options.studies)]
     cells = _cells(options.cells)
@@ -142,7 +142,7 @@ def _plan(options: argparse.Namespace, console: Console) -> list[Planned]:
 def _try(title: str, check: Callable[[], object]) -> None:
     try:
         check()
-    except Exception as error:  # of a user's cell it may be any
+    except Exception as error:  # a user's cell may raise any
         raise StudyError(f"{title}: {error}") from error
 
 
@@ -159,7 +159,7 @@ def _cells(names: Sequence[str]) -> list[str]:
 
 
 def _all() -> list[str]:
-    """Every layer of the package, by a name that means it."""
+    """Return every layer of the package, by an unambiguous name."""
     layers = [layer_of(each).__name__ for each in catalog().values()]
     return [f"torchrecurrent.{each}" if each in LAYERS else each for each in layers]
 
@@ -203,7 +203,7 @@ def _estimate(left: Sequence[Planned], jobs: int, console: Console) -> None:
 
 
 def seconds_per_step(config: RunConfig, probe_seconds: float = 0.3) -> float:
-    """Of a few training steps after the first."""
+    """Return the mean duration of a few training steps after the first."""
     torch.set_num_threads(config.threads)
     training = Training(config)
     batch = config.task.typical(config.seed, config.batch_size)

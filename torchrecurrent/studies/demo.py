@@ -36,7 +36,7 @@ SOURCE = (
     "5,400 steps); at T = 5 it is the reverse: LSTM and GRU are under 0.1 after about 100 "
     "steps, nBRC after 250, BRC after 650."
 )
-#: Which cells the source has ahead of which, by length.
+#: The cells that are ahead and those that are behind in the source, by length.
 EXPECTED = {
     LONG: (("BRC", "nBRC"), ("LSTM", "GRU")),
     SHORT: (("LSTM", "GRU"), ("BRC", "nBRC")),
@@ -45,7 +45,7 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run; the numbers of a smoke run mean nothing."""
+    """How much is run; the numbers of a smoke run are meaningless."""
 
     steps: int = 600
     epochs: int = 40
@@ -73,7 +73,7 @@ VOWELS_BATCH = 27
 
 
 def plan(size: Size, cells: Sequence[str]) -> list[RunConfig]:
-    """The runs: every seed gives all cells the same data."""
+    """Return the runs; with the same seed all cells get the same data."""
     vowels = Vowels()
     epoch = -(-vowels.training_size // VOWELS_BATCH)
     copies = [CopyFirst(length, size.validation_size, size.test_size) for length in (SHORT, LONG)]
@@ -110,7 +110,7 @@ def plan(size: Size, cells: Sequence[str]) -> list[RunConfig]:
 
 
 def findings(results: Sequence[RunResult], size: Size) -> list[str]:
-    """What the source's figures show, and what was measured, in sentences."""
+    """Compare the measurements with the source's figures, in sentences."""
     said = [SOURCE]
     for length, (ahead, behind) in EXPECTED.items():
         task = CopyFirst(length, size.validation_size, size.test_size)

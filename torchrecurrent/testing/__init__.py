@@ -1,6 +1,6 @@
-"""Checks that a cell of your own does all that a layer and its users count on.
+"""Checks that a cell of your own does all that a layer and its users rely on.
 
-They need torch alone. All at once:
+They need only torch. All at once:
 
 .. code-block:: python
 
@@ -16,8 +16,8 @@ or each as a test of its own, with pytest:
     def test_my_cell(name, check):
         check(MyCell)
 
-What they can't know is whether the step is that of its paper: compare it with the equations
-written out, as :doc:`/write_your_own` shows.
+They can't check the step against its paper: compare it with the equations written out, as
+:doc:`/write_your_own` shows.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ _CHECKS: tuple[Check, ...] = (
 
 
 def checks() -> Iterator[tuple[str, Check]]:
-    """Every check by its name, in the order in which :func:`check_cell` runs them.
+    """Yield every check with its name, in the order in which :func:`check_cell` runs them.
 
-    A check is called as :func:`check_cell` is. Its docstring says what it holds a cell to.
+    A check is called like :func:`check_cell`. Its docstring says what it checks.
 
     >>> from torchrecurrent.testing import checks
     >>> [name for name, _ in checks()][:3]
@@ -66,10 +66,10 @@ def checks() -> Iterator[tuple[str, Check]]:
 
 
 def check_cell(cell: CellFactory, *, input_size: int | None = None, hidden_size: int = 4) -> None:
-    """Run all checks, in evaluation mode and float64, and then say which fail.
+    """Run all checks, in evaluation mode and float64, and then report which fail.
 
-    All but the last run the reference loop, so that what they find is the cell's; the last
-    compares the fused kernel with it, if there is one. torch's random state is left as it was.
+    All but the last run the reference loop, so that their findings concern the cell; the last
+    compares the fused kernel with the loop, if there is one. torch's random state is preserved.
 
     Args:
         cell: a class with :class:`~torchrecurrent.BaseRecurrentCell` as its base, or a function
@@ -80,10 +80,10 @@ def check_cell(cell: CellFactory, *, input_size: int | None = None, hidden_size:
         hidden_size: width of the state.
 
     Raises:
-        CellCheckError: checks fail; the error names them, the cell and what differs, and has an
-            error for each as ``failures``. What the cell itself raised, first, is its
+        CellCheckError: if checks fail; the error names them, the cell and the differences, and
+            has an error for each as ``failures``. The first error of the cell itself is its
             ``__cause__``.
-        TypeError: ``cell`` is no function, or a class of something else.
+        TypeError: if ``cell`` is neither a function nor a class of cells.
     """
     failures = []
     for _, check in checks():

@@ -28,23 +28,23 @@ __all__ = [
 
 
 def layer_of(cell: BaseRecurrentCell) -> Recurrent:
-    """A layer of this very cell."""
+    """Return a layer of this cell."""
     return Recurrent(cell, cell.input_size, cell.hidden_size)
 
 
 def state_of(layer: Recurrent, *cells: Sequence[Tensor]) -> Any:
-    """The state of a layer from those of its cells, each ``(N, width)``."""
+    """Return the state of a layer from those of its cells, each ``(N, width)``."""
     return stack_states(layer.cells, [tuple(states) for states in cells])  # type: ignore[arg-type]
 
 
 def rows(state: Any) -> list[Tensor]:
-    """The states ``(N, width)`` of a layer's one cell."""
+    """Return the states ``(N, width)`` of a layer with one cell."""
     return [each[0] if each.dim() == 3 else each for each in tensors(state)]
 
 
 @check
 def one_step(subject: Subject) -> None:
-    """A sequence of one step gets what the cell gives."""
+    """A sequence of one step has the same result as the cell."""
     cell = subject.make()
     input, states = subject.input(1, 2), subject.states(cell, 2)
     layer = layer_of(cell)
@@ -56,7 +56,7 @@ def one_step(subject: Subject) -> None:
 
 @check
 def two_halves(subject: Subject) -> None:
-    """A sequence cut in two, with the state carried over, is as in one piece."""
+    """A sequence cut in two, with the state carried over, has the same result as the whole."""
     layer = layer_of(subject.make())
     input = subject.input(5, 3)
     output, last = layer(input)
@@ -70,7 +70,7 @@ def two_halves(subject: Subject) -> None:
 
 @check
 def padding(subject: Subject) -> None:
-    """What stands after the end of a sequence, be it NaN, reaches neither value nor gradient."""
+    """Values after the end of a sequence, even NaN, affect neither results nor gradients."""
     layer = layer_of(subject.make())
     lengths = [2, 5, 1, 4]
     input = subject.input(5, 4)
@@ -91,7 +91,7 @@ def padding(subject: Subject) -> None:
 
 @check
 def batch_order(subject: Subject) -> None:
-    """The sequences of a batch in another order get the same outputs in that order."""
+    """Reordering the sequences of a batch reorders the outputs and changes nothing else."""
     layer = layer_of(subject.make())
     order = torch.tensor([2, 0, 5, 3, 1, 4])
     input = subject.input(4, 6)
@@ -104,7 +104,7 @@ def batch_order(subject: Subject) -> None:
 
 @check
 def bidirectional(subject: Subject) -> None:
-    """Two cells with parameters of their own, the second of which reads from the end."""
+    """A bidirectional layer has two cells with separate parameters; the second reads backwards."""
     layer = Recurrent(
         subject.factory,
         subject.input_size,
@@ -140,13 +140,13 @@ def gradients_through_time(subject: Subject) -> None:
 
 @check
 def kernel(subject: Subject) -> None:
-    """The fused kernel, where ``explain`` says that it runs, agrees with the reference loop."""
+    """The fused kernel, if ``explain`` says that it runs, agrees with the reference loop."""
     layer = layer_of(subject.make())
     input = subject.input(7, 5)
     with torch.no_grad():
         hx = layer(input)[1]
     with warnings.catch_warnings(), backend("auto"):
-        warnings.simplefilter("ignore")  # that there is no compiler
+        warnings.simplefilter("ignore")  # about a missing compiler
         fused = ": c: " in layer.explain(input, hx)
     if fused:
         expected, found = results(layer, input, hx, "reference"), results(layer, input, hx, "c")
@@ -157,7 +157,7 @@ def kernel(subject: Subject) -> None:
 
 
 def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str, Tensor]:
-    """Output, states and all gradients of a padded batch, by their names."""
+    """Return output, states and all gradients of a padded batch, by name."""
     leaf = input.clone().requires_grad_()
     states = [state.clone().requires_grad_() for state in rows(hx)]
     layer.zero_grad()
@@ -165,7 +165,7 @@ def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str
         output, last = layer(leaf, state_of(layer, states), lengths=[4, 1, 7, 2, 7])
     found = {"the output": output}
     found |= {f"state {k}": state for k, state in enumerate(tensors(last))}
-    # Each result with a weight of its own: a gradient of a plain sum would hide exchanges.
+    # Each result has its own weight: the gradient of a plain sum would hide exchanges.
     weighted = [
         (each * torch.linspace(1, 2, each.numel()).view(each.shape)).sum()
         for each in found.values()

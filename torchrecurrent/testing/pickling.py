@@ -1,4 +1,4 @@
-"""A copy by pickle of what belongs to a class that can't be imported."""
+"""Pickles objects of a class that can't be imported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["pickled"]
 
 
 def pickled(value: Any) -> Any:
-    """A copy by pickle, which finds a class by its name.
+    """Return a copy made by pickle.
 
-    The name of a class that was defined within a function leads nowhere. Then that class is left
-    out, and what was defined beside it; everything else is pickled.
+    pickle finds a class by its name, which fails for a class defined within a function. That
+    class and others defined beside it are then left out; everything else is pickled.
     """
     kind = type(value)
     try:
@@ -44,7 +44,7 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Puts back what was left out."""
+    """Puts back the objects that were left out."""
 
     def __init__(self, file: io.BytesIO, left_out: list[object]) -> None:
         super().__init__(file)

@@ -1,4 +1,4 @@
-"""Checks of a cell by itself, one step at a time."""
+"""Checks of a single cell, one step at a time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = [
 
 @check
 def shapes(subject: Subject) -> None:
-    """Output and states are as wide as the cell says, unbatched, batched and for no sequence."""
+    """Output and states have the declared widths, unbatched, batched and for an empty batch."""
     cell = subject.make()
     for batch in ((), (5,), (0,)):
         states = subject.states(cell, *batch)
@@ -63,7 +63,7 @@ def initial_state(subject: Subject) -> None:
 
 @check
 def unbatched(subject: Subject) -> None:
-    """A sequence by itself gets what it gets within a batch."""
+    """An unbatched sequence has the same result as within a batch."""
     cell = subject.make()
     input, states = subject.input(5), subject.states(cell, 5)
     output, new = step(cell, input, states)
@@ -75,7 +75,7 @@ def unbatched(subject: Subject) -> None:
 
 @check
 def dtype(subject: Subject) -> None:
-    """Parameters, output and states have the dtype asked for."""
+    """Parameters, output and states have the requested dtype."""
     for wanted in (torch.float32, torch.float64):
         cell = subject.make(dtype=wanted)
         for name, parameter in cell.named_parameters():
@@ -93,7 +93,7 @@ def dtype(subject: Subject) -> None:
 
 @check
 def gradients(subject: Subject) -> None:
-    """Backward agrees with finite differences: of input, states and all parameters."""
+    """Gradients of input, states and all parameters agree with finite differences."""
     cell = subject.make()
     input, states = subject.input(2), subject.states(cell, 2)
 
@@ -111,13 +111,13 @@ def compare_gradients(
     module: nn.Module,
     fast: bool = False,
 ) -> None:
-    """Find fault where backward and finite differences disagree.
+    """Raise FaultError if backward and finite differences disagree.
 
     Args:
-        function: of ``values``, and of the parameters, which it need not look at: they are
+        function: takes ``values`` and the parameters; it may ignore the latter, which are
             changed in place.
-        values: what is differentiated besides the parameters, by name.
-        module: whose parameters.
+        values: the tensors to differentiate by besides the parameters, by name.
+        module: the module with the parameters.
         fast: compare random projections of the Jacobian rather than all of its entries.
     """
     leaves = [value.detach().clone().requires_grad_() for value in values.values()]
@@ -132,7 +132,7 @@ def compare_gradients(
 
 @check
 def functional_call(subject: Subject) -> None:
-    """Other parameters can stand in for the cell's own, as torch.func does it."""
+    """The cell's parameters can be replaced in a call, as by torch.func."""
     cell, other = subject.make(), subject.make()
     input, states = subject.input(2), subject.states(other, 2)
     hx = states[0] if len(states) == 1 else states
@@ -148,7 +148,7 @@ def functional_call(subject: Subject) -> None:
 
 @check
 def no_bias(subject: Subject) -> None:
-    """With ``bias=False`` no bias is left, and the cell is as with biases of zero."""
+    """With ``bias=False`` there is no bias, and the results are those with zero biases."""
     bare, full = subject.make(bias=False), subject.make()
     kept = [
         weight.bias
@@ -171,7 +171,7 @@ def no_bias(subject: Subject) -> None:
 
 @check
 def initialisers(subject: Subject) -> None:
-    """``reset_parameters`` calls each initialiser once a block, never with the whole stack."""
+    """``reset_parameters`` calls each initialiser once per block, never with the whole stack."""
     cell = subject.initialised()
     wanted: dict[str, list[tuple[int, ...]]] = {}
     for weight, blocks in cell.layout.stacks.items():
@@ -194,7 +194,7 @@ def initialisers(subject: Subject) -> None:
 
 @check
 def reset_parameters(subject: Subject) -> None:
-    """It writes every parameter, as the constructor does, and a seed makes it reproducible."""
+    """``reset_parameters`` writes every parameter, like the constructor, and obeys the seed."""
     torch.manual_seed(1)
     cell = subject.initialised()
     first = copy.deepcopy(dict(cell.named_parameters()))
@@ -211,7 +211,7 @@ def reset_parameters(subject: Subject) -> None:
 
 @check
 def state_dict(subject: Subject) -> None:
-    """What is saved with torch.save makes another cell compute the same."""
+    """A state dict saved with torch.save makes another cell compute the same."""
     cell, other = subject.make(), subject.make()
     file = io.BytesIO()
     torch.save(cell.state_dict(), file)
@@ -224,7 +224,7 @@ def state_dict(subject: Subject) -> None:
 
 @check
 def pickle_and_deepcopy(subject: Subject) -> None:
-    """A copy computes the same; of a class within a function pickle takes all but the class."""
+    """A copy computes the same; a class within a function is itself not pickled."""
     cell = subject.make()
     input, states = subject.input(2), subject.states(cell, 2)
     twins = {"pickle": pickled(cell), "deepcopy": copy.deepcopy(cell)}
@@ -236,7 +236,7 @@ def pickle_and_deepcopy(subject: Subject) -> None:
 
 @check
 def extra_repr(subject: Subject) -> None:
-    """It begins with the sizes, and names the options that are not at their defaults."""
+    """``extra_repr`` begins with the sizes and names the options that are not at their defaults."""
     sizes = f"{subject.input_size}, {subject.hidden_size}"
     for cell in (subject.initialised(), subject.initialised(bias=False)):
         text = cell.extra_repr()

@@ -1,4 +1,4 @@
-"""What the checks have in common: the cell, its inputs and states, comparisons, the error."""
+"""The common parts of the checks: the cell, its inputs and states, comparisons, the error."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = [
     "tensors",
 ]
 
-#: Float64 rounds at 1e-16; no sane cell makes a millionfold of it within a few steps, and what
-#: is wrong with a cell is larger.
+#: Float64 rounds at 1e-16; no reasonable cell amplifies that a million times within a few steps,
+#: and a fault of a cell is larger.
 TOLERANCE = 1e-9
 M = TypeVar("M", bound=nn.Module)
 
 
 class CellCheckError(AssertionError):
-    """A cell fails a check, or several.
+    """Raised for a cell that fails one or more checks.
 
     Attributes:
-        check: the check's name; of several, that of the first.
+        check: name of the first check that fails.
         cell: the cell's name.
         finding: what is wrong.
-        failures: an error for each check that fails; this one itself if it is the only one.
+        failures: an error for each check that fails; this error itself if there is only one.
     """
 
     def __init__(self, check: str, cell: str, finding: str) -> None:
@@ -52,14 +52,14 @@ class CellCheckError(AssertionError):
 
     @classmethod
     def of(cls, failures: Sequence[CellCheckError]) -> CellCheckError:
-        """The error of a cell that fails several checks."""
+        """Return the error for a cell that fails several checks."""
         first = failures[0]
         error = cls(first.check, first.cell, first.finding)
         error.failures = tuple(failures)
         return error
 
     def __str__(self) -> str:
-        found: dict[str, list[str]] = {}  # what several checks find is said once
+        found: dict[str, list[str]] = {}  # a finding of several checks is reported once
         for failure in self.failures:
             found.setdefault(failure.finding, []).append(repr(failure.check))
         if len(self.failures) == 1:
@@ -79,7 +79,7 @@ class Check(Protocol):
 
 
 class FaultError(Exception):
-    """What is wrong, while it is not yet known with which cell."""
+    """A fault, before it is known which cell has it."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Subject:
 
     @classmethod
     def of(cls, cell: CellFactory, input_size: int | None, hidden_size: int) -> Subject:
-        """The sizes given, or such as the cell can be made with."""
+        """Return a subject with the given sizes, or sizes that the cell accepts."""
         if input_size is None:
             try:
                 cls(cell, 3, hidden_size).initialised()
@@ -102,7 +102,7 @@ class Subject:
         return cls(cell, input_size, hidden_size)
 
     def initialised(self, **options: CellOption) -> BaseRecurrentCell:
-        """A cell as its constructor leaves it."""
+        """Return a newly constructed cell."""
         options = {"dtype": torch.float64, **options}
         cell = self.factory(self.input_size, self.hidden_size, **options)
         kind = type(cell).__name__
@@ -113,7 +113,7 @@ class Subject:
         return cell.eval()
 
     def make(self, **options: CellOption) -> BaseRecurrentCell:
-        """A cell a little away from its first values: initialisers leave zeros, which hide much."""
+        """Return a cell with jittered parameters: zeros left by initialisers would hide faults."""
         return jitter(self.initialised(**options))
 
     def input(self, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -121,9 +121,9 @@ class Subject:
         return torch.randn(*shape, self.input_size, dtype=dtype)
 
     def states(self, cell: BaseRecurrentCell, *shape: int) -> tuple[Tensor, ...]:
-        """States ``(*shape, width)`` that the cell comes to, so that they are such as it may have.
+        """Return states ``(*shape, width)`` that the cell itself reached, and so may have.
 
-        The sequence is run unbatched, where nothing can be wrong with a batch.
+        The sequence is run unbatched, so that faults of batches have no effect.
         """
         with torch.no_grad():
             rows = []
@@ -140,7 +140,7 @@ class Subject:
 
 
 def jitter(module: M) -> M:
-    """Move every parameter by N(0, 0.09), in place: one that has to be positive mostly stays so."""
+    """Add N(0, 0.09) to every parameter in place: one that must be positive mostly stays so."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -148,12 +148,12 @@ def jitter(module: M) -> M:
 
 
 def cell_like(cell: BaseRecurrentCell) -> Tensor:
-    """A tensor with the dtype of the cell."""
+    """Return a tensor with the dtype of the cell."""
     return next(cell.parameters(), torch.empty(0, dtype=torch.float64))
 
 
 def check(function: Callable[[Subject], None]) -> Check:
-    """Make a check of a function: seeds, chooses the reference loop, and names what it finds."""
+    """Turn a function into a check: it sets the seed and the reference loop, and names faults."""
 
     @functools.wraps(function)
     def run(cell: CellFactory, *, input_size: int | None = None, hidden_size: int = 4) -> None:
@@ -172,10 +172,10 @@ def check(function: Callable[[Subject], None]) -> Check:
 
 
 def _label(cell: Any) -> str:
-    """The cell's name.
+    """Return the cell's name.
 
     Raises:
-        TypeError: it is no function, or a class of something else.
+        TypeError: if it is neither a function nor a class of cells.
     """
     made = getattr(cell, "func", cell)  # of a partial
     refuse_layer("cell", made)
@@ -190,13 +190,13 @@ def _label(cell: Any) -> str:
 
 
 def require(condition: bool, finding: str) -> None:
-    """Find fault unless ``condition`` holds."""
+    """Raise FaultError unless ``condition`` holds."""
     if not condition:
         raise FaultError(finding)
 
 
 def require_same(what: str, found: Any, expected: Any, tolerance: float = TOLERANCE) -> None:
-    """Find fault unless all tensors in both nestings are equal to the tolerance.
+    """Raise FaultError unless all tensors in both nestings agree within the tolerance.
 
     Args:
         what: begins the sentence, such as "the state".
@@ -220,7 +220,7 @@ def require_same(what: str, found: Any, expected: Any, tolerance: float = TOLERA
 def step(
     cell: BaseRecurrentCell, input: Tensor, states: Sequence[Tensor] | None = None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The output and the states after one call of the cell."""
+    """Return the output and the states after one call of the cell."""
     hx = None if states is None else states[0] if len(states) == 1 else tuple(states)
     result = cell(input, hx)
     output, state = result if cell.signature.has_output else (None, result)
@@ -229,7 +229,7 @@ def step(
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """All tensors in a nesting of tuples and lists."""
+    """Yield all tensors in a nesting of tuples and lists."""
     if isinstance(value, Tensor):
         yield value
     else:

@@ -1,1 +1,1 @@
-"""A program as C: its text, its compiler, its call."""
+"""Programs in C: writing the source, compiling it and calling it."""

@@ -2,14 +2,14 @@
 
 A kernel is two files, named by the digest of all that it depends on: the library and, in JSON, its
 size and digest. The library is moved into place before its description, both atomically, and is
-only loaded when the two agree: to load a library that is cut short can end the process. So nothing
+only loaded when the two agree: loading a truncated library can end the process. So nothing
 that a killed build, a full disk or a second process leaves behind is ever run.
 
-The first part of the name says what the library computes, the second who made it and for which
-CPU. Where there is no compiler, any that computes the same will do if this CPU has all that it
-was made for: so a directory can be filled elsewhere.
+The first part of the name says what the library computes, the second which compiler made it and
+for which CPU. Without a compiler, any library that computes the same is used if this CPU has all
+the instructions it was built for, so a directory can be filled on another machine.
 
-Where the directory cannot be used, the kernel is compiled for this process alone.
+If the directory cannot be used, the kernel is compiled for this process alone.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from .zig import FOLDER
 
 __all__ = ["CacheError", "clear", "directory", "load", "state"]
 
-#: Digits of a name that say what the library computes; 16 more say who made it.
+#: Digits of a name that say what the library computes; 16 more say what made it.
 _MEANING = 48
 
-#: What is not JSON, nested too deep, or not as it is written here; what is not there, not ours, or
-#: does not load.
+#: Errors of a description that is not JSON, is nested too deeply or has other contents than those
+#: written here, and of a file that is missing, not ours, or does not load.
 _UNREADABLE = (ValueError, RecursionError, LookupError, TypeError, CacheError, OSError)
 
 _libraries: dict[str, ctypes.CDLL] = {}
@@ -61,13 +61,13 @@ _warned = False
 
 
 def load(source: str) -> ctypes.CDLL:
-    """The library of a C source: from this process, from the cache, or compiled now.
+    """Return the library of a C source: from this process, from the cache, or compiled now.
 
-    Trouble with the cache never gets out of here: it is warned about once in a process.
+    Failures of the cache are not raised: the first one in a process is reported as a warning.
 
     Raises:
         CompilerError: if there is no compiler, the source does not compile, the compiler hangs,
-            or what it made cannot be loaded anywhere.
+            or the library cannot be loaded from any folder.
     """
     meaning = _digest(source, *target())[:_MEANING]
     try:
@@ -83,12 +83,12 @@ def load(source: str) -> ctypes.CDLL:
 
 
 def state() -> dict[str, object]:
-    """The cache, for a report to the user.
+    """Describe the cache for a report to the user.
 
     Returns:
         ``directory`` (``None`` without a home), ``usable``, ``reason`` (why it is not, or
         ``None``), ``kernels`` (how many there are), ``bytes`` (of all their files), ``limit``
-        (to these) and ``zig`` (bytes of what Zig keeps for itself).
+        (to these) and ``zig`` (bytes of Zig's own files).
     """
     found: dict[str, object] = {"directory": None, "kernels": 0, "bytes": 0, "limit": 0, "zig": 0}
     reason: str | None = None
@@ -101,7 +101,7 @@ def state() -> dict[str, object]:
         found["bytes"] = sum(path.stat().st_size for path in paths)
         found["zig"] = zig_bytes(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(1 << 16))  # as much as a kernel: a full disk takes an empty file
+            file.write(bytes(1 << 16))  # the size of a kernel: a full disk accepts an empty file
     except (CacheError, OSError) as error:
         reason = str(error)
     return {**found, "usable": reason is None, "reason": reason}
@@ -136,7 +136,7 @@ def _lock_of(key: str) -> threading.Lock:
 
 
 def _made_elsewhere(meaning: str, error: CompilerError) -> ctypes.CDLL:
-    """A library that another compiler, or another machine, has made; or ``error``."""
+    """Return a library made by another compiler or machine, or raise ``error``."""
     with _lock_of(meaning):
         if meaning in _libraries:
             return _libraries[meaning]
@@ -152,8 +152,8 @@ def _obtain(key: str, source: str, compiler: Compiler) -> ctypes.CDLL:
     try:
         return _from_cache(key, source, compiler)
     except HangError:
-        raise  # it would hang elsewhere too
-    # Out of space, the compiler fails as it does on a wrong source: the second try tells.
+        raise  # it would hang in another folder too
+    # Out of space, the compiler fails as it does on a faulty source: the second try tells which.
     except (CacheError, CompilerError, OSError) as error:
         trouble = str(error)
     try:
@@ -168,8 +168,8 @@ def _obtain(key: str, source: str, compiler: Compiler) -> ctypes.CDLL:
 
 def _from_cache(key: str, source: str, compiler: Compiler) -> ctypes.CDLL:
     folder = open_directory()
-    size_limit()  # a wrong one is said before anything is compiled
-    # Without the lock first: what is only read may be on a read-only disk.
+    size_limit()  # an invalid limit is reported before anything is compiled
+    # First without the lock: a kernel that is only read may be on a read-only disk.
     if (library := _read(folder, key)) is not None:
         return library
     with file_lock(folder / f"{key}.lock", time_limit()):
@@ -179,12 +179,12 @@ def _from_cache(key: str, source: str, compiler: Compiler) -> ctypes.CDLL:
             (folder / f"{key}{suffix}").unlink(missing_ok=True)
         sweep(folder)
         with _build_folder(folder) as private:
-            # Only what loads is worth keeping.
+            # Keep only a library that loads.
             library = build(private, source, compiler, folder / FOLDER)
             try:
                 _publish(private / f"kernel{SUFFIX}", folder, key, compiler)
                 evict(folder, key)
-            except OSError as error:  # it is loaded: nothing to do again
+            except OSError as error:  # it is loaded: no need to build it again
                 _warn_once(str(error))
             return library
 
@@ -220,12 +220,15 @@ def _proof(library: Path, key: str) -> dict[str, object]:
 
 
 def _read(folder: Path, key: str, made_here: bool = True) -> ctypes.CDLL | None:
-    """The library, if it is there, whole, and loads; another CPU's, if this one has all of it."""
+    """Return the library if it exists, is whole and loads here; ``None`` if not.
+
+    One built for another CPU is taken if this CPU has all its instructions.
+    """
     path = folder / f"{key}{SUFFIX}"
     with suppress(*_UNREADABLE), reading(path):
         told = json.loads((folder / f"{key}.json").read_bytes())
         if isinstance(told, dict) and _proof(path, key).items() <= told.items():
-            check_ours(path)  # it may be from a time when others could write here
+            check_ours(path)  # others may have been able to write here when it was made
             if made_here or instructions().issuperset(told["instructions"]):
                 library = ctypes.CDLL(str(path))
                 use(folder, key)
@@ -242,7 +245,7 @@ def _warn_once(trouble: str) -> None:
 
 
 def _after_fork_in_child() -> None:
-    """The threads that held the locks are not in the child; what was loaded is."""
+    """Make new locks: their holders are not in the child. Loaded libraries stay."""
     global _key_locks_guard
     _key_locks_guard = threading.Lock()
     _key_locks.clear()

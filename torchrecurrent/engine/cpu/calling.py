@@ -1,6 +1,6 @@
-"""One call of a compiler: as a process group of its own, under a time limit, never by a shell.
+"""Calls a compiler in its own process group, with a time limit and without a shell.
 
-When it hangs, the whole group is killed. Whoever waits for it at a terminal is told so.
+When it hangs, the whole group is killed. A user who waits at a terminal is told the reason.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 
 __all__ = ["CompilerError", "HangError", "call", "summary", "tell", "time_limit"]
 
-#: Seconds for one call of the compiler, as text.
+#: Names the variable with the seconds that one call of the compiler may take.
 TIMEOUT_VARIABLE = "TORCHRECURRENT_COMPILE_TIMEOUT"
 
 _DEFAULT_LIMIT = 60.0
-#: Seconds after which a wait wants an explanation, and that.
+#: Seconds after which a wait is explained, and the explanation.
 _PATIENCE = 2.0
 _WAITING = "compiling kernels, which are then kept for the next time"
 
-# No fork while a compiler is being started: the child would hold the pipe open that its parent
+# No fork while a compiler is being started: the child would hold open the pipe that its parent
 # reads to the end, and may itself be waiting for the parent's lock on the cache.
 _starting = threading.RLock()
 if sys.platform != "win32":
@@ -46,7 +46,7 @@ class HangError(CompilerError):
 
 
 def time_limit(default: float = _DEFAULT_LIMIT) -> float:
-    """Seconds that one call of the compiler may take: ``TORCHRECURRENT_COMPILE_TIMEOUT``, or 60.
+    """Seconds that one call of the compiler may take: ``TORCHRECURRENT_COMPILE_TIMEOUT`` or 60.
 
     Raises:
         CompilerError: if the variable is not a positive number.
@@ -55,14 +55,14 @@ def time_limit(default: float = _DEFAULT_LIMIT) -> float:
     if not text:
         return default
     with suppress(ValueError):
-        # The upper bound also turns inf down, which select() does not take.
+        # The upper bound also rejects inf, which select() does not accept.
         if 0 < (seconds := float(text)) < 1e6:
             return seconds
     raise CompilerError(f"{TIMEOUT_VARIABLE} must be a number of seconds, got {text!r}")
 
 
 def tell(text: str) -> None:
-    """Say ``text`` to whoever sits at the terminal, once in a process; a log gets nothing."""
+    """Print ``text`` if stderr is a terminal, once in a process; a log gets nothing."""
     if text in _told:
         return
     _told.add(text)
@@ -77,21 +77,21 @@ def call(
     folder: Path | None,
     extra: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` to its end, whatever that is.
+    """Run ``command`` to its end, whether it succeeds or fails.
 
     Args:
         command: the program and its arguments.
         seconds: how long it may take.
-        folder: where it works and has its temporary files; ``None``: it compiles nothing.
-        extra: more variables for its environment.
+        folder: where it works and puts its temporary files; ``None`` if it compiles nothing.
+        extra: further environment variables.
 
     Raises:
-        HangError: it took longer.
-        CompilerError: it cannot be started.
+        HangError: if it took longer.
+        CompilerError: if it cannot be started.
     """
     environment = {**os.environ, "LC_ALL": "C", **(extra or {})}  # messages as compile_c knows them
     if folder is not None:
-        # What a killed compiler leaves goes with the folder.
+        # Files of a killed compiler are removed with the folder.
         environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     try:
         with _starting:
@@ -129,8 +129,8 @@ def _finish(process: subprocess.Popen[str], seconds: float, compiles: bool) -> t
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    with suppress(OSError):  # gone already; macOS refuses where only zombies are left
-        if sys.platform == "win32":  # no groups; this ends what the process has started as well
+    with suppress(OSError):  # gone already; macOS refuses if only zombies are left
+        if sys.platform == "win32":  # no groups; this also ends the processes that it started
             tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
             subprocess.run(tree, capture_output=True, check=False)
         else:
@@ -144,7 +144,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def summary(result: subprocess.CompletedProcess[str]) -> str:
-    """The first lines of what the compiler says, from the first error on."""
+    """Return the first lines of the compiler's messages, from the first error on."""
     lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
     errors = (number for number, line in enumerate(lines) if "error" in line.lower())
     first = next(errors, 0)

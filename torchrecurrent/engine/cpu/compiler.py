@@ -1,4 +1,4 @@
-"""The C compiler of this machine: which one it is, and how a source becomes a library."""
+"""Finds this machine's C compiler and compiles sources to libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PROBE_LIMIT = 20.0
 # gcc for Windows does not align the stack for AVX (its bug 54412), and clang there is mostly
 # Microsoft's, with other options: neither has been tried.
 _CANDIDATES = () if sys.platform == "win32" else ("cc", "gcc", "clang")
-#: How compilers and assemblers say that they do not know this machine's CPU, or the option for it.
+#: Messages of compilers and assemblers that do not know this machine's CPU or the option for it.
 _UNKNOWN_CPU = ("march", "mcpu", "no such instruction", "unknown cpu")
 
 
@@ -35,7 +35,7 @@ class Compiler:
     Attributes:
         path: where the program is.
         version: the first line that it prints about itself.
-        arguments: what goes before all other arguments, as in ``CC="ccache gcc"``.
+        arguments: come before all others, as in ``CC="ccache gcc"``.
     """
 
     path: str
@@ -48,10 +48,10 @@ class Compiler:
 
 
 def find_compiler() -> Compiler:
-    """The one that ``CC`` names, or else the first of cc, gcc, clang and ziglang that answers.
+    """Return the compiler that ``CC`` names, or the first of cc, gcc, clang and ziglang to answer.
 
-    It is asked once for each value of ``CC`` and ``PATH``; a failure is remembered too, so that a
-    compiler that hangs is not waited for again.
+    The search runs once for each value of ``CC`` and ``PATH``; a failure is remembered too, so
+    that a compiler that hangs is not waited for again.
 
     Raises:
         CompilerError: if there is none, or none answers.
@@ -68,19 +68,19 @@ def compile_c(compiler: Compiler, source: str, output: Path, support: Path | Non
     """Compile ``source`` to the shared library ``output``.
 
     The folder of ``output`` should be private and empty: the source and the compiler's temporary
-    files are written there as well. ``support`` is where a compiler may keep what it makes for
-    itself, for all that it compiles.
+    files are written there as well. ``support`` is where a compiler may keep files of its own that
+    serve all compilations.
 
     Raises:
         HangError: if the compiler is not done within the time limit.
-        CompilerError: if it fails, with the first lines of what it says.
+        CompilerError: if it fails, with the first lines of its messages.
         OSError: if the source cannot be written.
     """
     text = output.with_suffix(".c")
     text.write_text(source, encoding="utf-8")
     result = _compile(compiler, FLAGS, text, output, support)
-    # The compiler does not know the option, as on some architectures; or the assembler is older
-    # than the compiler, and knows less of the CPU.
+    # On some architectures the compiler does not know the option; or the assembler is older
+    # than the compiler and does not know all instructions of the CPU.
     said = result.stderr.lower()
     if result.returncode and any(words in said for words in _UNKNOWN_CPU):
         portable = tuple(flag for flag in FLAGS if flag != NATIVE)
@@ -98,7 +98,7 @@ def build(
 
     Raises:
         CompilerError: as :func:`compile_c`.
-        OSError: if there is no room, or what was made does not load (a disk may be ``noexec``).
+        OSError: if there is no room, or the library does not load (a disk may be ``noexec``).
     """
     output = folder / f"kernel{SUFFIX}"
     compile_c(compiler, source, output, support)
@@ -110,9 +110,9 @@ def build(
 def _find(
     chosen: str, path: str | None, installed: tuple[str, ...], limit: float
 ) -> Compiler | str:
-    """The compiler, or the reason why there is none. ``path`` is here to be part of the key."""
+    """Return the compiler, or the reason why there is none. ``path`` is only part of the key."""
     if chosen:
-        # The whole first: a path may have a space in it.
+        # The whole value first: a path may have a space in it.
         words = [chosen]
         with suppress(ValueError):  # a quotation mark without its partner
             words = words if shutil.which(chosen) else shlex.split(chosen)
@@ -135,21 +135,21 @@ def _find(
 
 
 def _is_there(name: str) -> bool:
-    """Whether there is such a program; macOS has one that only offers to install the compiler."""
+    """Whether the program exists; macOS has one that only offers to install the compiler."""
     path = shutil.which(name)
     if path is None or sys.platform != "darwin" or not path.startswith("/usr/bin/"):
         return path is not None
-    with suppress(CompilerError):  # to call the program would open a window
+    with suppress(CompilerError):  # calling the program itself would open a window
         return call(["/usr/bin/xcode-select", "-p"], _PROBE_LIMIT, None).returncode == 0
     return False
 
 
 def _ask(words: list[str], limit: float) -> Compiler:
     found = shutil.which(words[0])
-    # Not resolved further: what is behind the link may tell by its name what to do, as ccache does.
+    # Links are not resolved: a program such as ccache acts by the name it is called with.
     path, arguments = os.path.abspath(found or words[0]), tuple(words[1:])
     command = [path, *arguments, "--version"]
-    if zig.is_zig(path, arguments):  # it wants a place even to say this
+    if zig.is_zig(path, arguments):  # it needs a folder even to print its version
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             result = call(command, limit, None, zig.environment(Path(folder), None))
     else:

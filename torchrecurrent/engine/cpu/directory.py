@@ -1,4 +1,4 @@
-"""The directory where compiled kernels are kept: which it is, and whether it is safe to use."""
+"""Finds the directory of compiled kernels and checks that it is safe to use."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = [
 ]
 
 DIRECTORY_VARIABLE = "TORCHRECURRENT_CACHE_DIR"
-#: Of the folder of a build that is going on.
+#: Begins the name of the folder of a running build.
 BUILD_PREFIX = ".torchrecurrent-build-"
 
-# The directory may be one where the user has other things: these are the names to remove.
+# The user may have other files in the directory: only these names are removed.
 _FILE = re.compile(rf"[0-9a-f]{{64}}({re.escape(SUFFIX)}|\.json|\.lock)")
 _STALE_SECONDS = 3600.0
 
@@ -40,7 +40,7 @@ class CacheError(RuntimeError):
 
 
 def directory() -> Path:
-    """Where kernels are kept: ``TORCHRECURRENT_CACHE_DIR``, or in the user's cache directory.
+    """Return ``TORCHRECURRENT_CACHE_DIR``, or a folder in the user's cache directory.
 
     Raises:
         CacheError: if the user has no home.
@@ -55,14 +55,14 @@ def directory() -> Path:
             base = Path(local) if local else Path.home() / "AppData" / "Local"
             return base / "torchrecurrent" / "Cache"
         base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        # A relative one is to be ignored, says the XDG specification.
+        # The XDG specification says to ignore a relative path.
         return (base if base.is_absolute() else Path.home() / ".cache") / "torchrecurrent"
     except (RuntimeError, OSError) as error:
         raise CacheError(f"there is no cache directory: {error}") from error
 
 
 def open_directory() -> Path:
-    """The directory, made if need be; CacheError or OSError if it cannot be used."""
+    """Return the directory, made if needed; CacheError or OSError if it cannot be used."""
     folder = Path(os.path.realpath(directory()))
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
@@ -74,9 +74,9 @@ def open_directory() -> Path:
 
 
 def check_ours(path: Path) -> None:
-    """Who can write a library here can run code as this user; root can anyway.
+    """Raise CacheError if others can write here: a library of theirs would run as this user.
 
-    On Windows the user's folders are closed to others by what they inherit.
+    Root is trusted. On Windows the user's folders inherit permissions that exclude others.
     """
     if sys.platform == "win32":
         return
@@ -88,21 +88,21 @@ def check_ours(path: Path) -> None:
 
 
 def kernel_files(folder: Path) -> list[Path]:
-    """All files of kernels, and nothing else that lies in the directory."""
+    """Return the files of all kernels, and no other file of the directory."""
     return [path for path in folder.iterdir() if _FILE.fullmatch(path.name)]
 
 
 def zig_bytes(folder: Path) -> int:
-    """The size of what Zig has made for itself."""
+    """Return the size of Zig's own files."""
     total = 0
     for path in (folder / FOLDER).rglob("*"):
-        with suppress(OSError):  # Zig may be at work
+        with suppress(OSError):  # Zig may be running
             total += path.stat().st_size if path.is_file() else 0
     return total
 
 
 def sweep(folder: Path) -> None:
-    """Remove what builds that were killed left behind."""
+    """Remove the files that killed builds left behind."""
     for path in folder.glob(f"{BUILD_PREFIX}*"):
         with suppress(OSError):  # another process may be sweeping too
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:

@@ -1,7 +1,7 @@
-"""Writes a plan as C: one function for a sequence forward, one backward.
+"""Writes a plan as C: one function for the forward pass over a sequence, one for the backward.
 
 Every thread calls them for rows n0 to n1 of the batch, from the first time step to the
-last. What the code reads and writes are pointers, whose order is :attr:`Source.slots`.
+last. The code reads and writes through pointers, whose order is :attr:`Source.slots`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _VALUES = "s, slice, s->batch * slice / call->count, s->batch * (slice + 1) / ca
 
 @dataclass(frozen=True)
 class Source:
-    """The code, and what its pointers are, in order."""
+    """The code, and the names of its pointers in order."""
 
     text: str
     slots: tuple[str, ...]
@@ -63,7 +63,7 @@ class Source:
 
 
 def emit_c(plan: Plan, real: Real) -> Source:
-    """The C of a plan in one precision."""
+    """Write the C of a plan in one precision."""
     return _Writer(plan, real).source()
 
 
@@ -121,7 +121,7 @@ class _Writer:
     def _backward(self) -> str:
         last = self.program.data_gradient
         body = self.segments.before() + "".join(map(self._operation, self.program.backward))
-        if last is not None:  # without the matrix nobody wants it
+        if last is not None:  # without the matrix it is not needed
             wanted = self.segments.slot(last.matrix.slot(transposed=True))
             body += f"        if ({wanted}) {self._multiply(last).lstrip()}"
         return self._steps("int64_t t = s->T - 1; t >= 0; t--", body, "continue")

@@ -1,7 +1,7 @@
-"""Keeps the directory of kernels below a size: those that were not used for longest go first.
+"""Keeps the directory of kernels below a size: the least recently used are removed first.
 
 A kernel counts as used when a process loads it, which sets the time of its description. One that
-another process is loading stays; one that is loaded needs its file no more.
+another process is loading stays; one that is loaded no longer needs its file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DEFAULT = 500.0
 
 
 def size_limit() -> int:
-    """Bytes that all kernels together may have: ``TORCHRECURRENT_CACHE_SIZE`` in MB, or 500 MB.
+    """Return the most bytes for all kernels: ``TORCHRECURRENT_CACHE_SIZE`` in MB, or 500 MB.
 
     Raises:
         CacheError: if the variable is not a positive number.
@@ -38,13 +38,13 @@ def size_limit() -> int:
 
 
 def use(folder: Path, key: str) -> None:
-    """Note that a kernel is used now."""
-    with suppress(OSError):  # a disk that is only read keeps what it has
+    """Record that a kernel is used now."""
+    with suppress(OSError):  # a read-only disk keeps its old times
         os.utime(folder / f"{key}.json")
 
 
 def evict(folder: Path, newest: str) -> None:
-    """Remove what was not used for longest, until the rest is within the limit.
+    """Remove the least recently used kernels until the rest is within the limit.
 
     Args:
         folder: the directory.
@@ -53,7 +53,7 @@ def evict(folder: Path, newest: str) -> None:
     sizes: dict[str, int] = {}
     used: dict[str, float] = {}
     for path in kernel_files(folder):
-        with suppress(OSError):  # another process may be at it too
+        with suppress(OSError):  # another process may be removing it too
             found = path.stat()
             sizes[path.stem] = sizes.get(path.stem, 0) + found.st_size
             if path.suffix == ".json":
@@ -71,7 +71,7 @@ def _remove(folder: Path, key: str) -> bool:
     with unused(library) as free:
         if free:
             try:
-                # Without its description nobody looks at it; loaded, Windows keeps it there.
+                # Nobody reads it without its description; Windows keeps it while it is loaded.
                 library.unlink()
                 library.with_suffix(".json").unlink(missing_ok=True)
             except OSError:

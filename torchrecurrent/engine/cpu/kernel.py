@@ -25,9 +25,9 @@ __all__ = ["FEW_ROWS", "REALS", "Kernel", "SequenceArguments"]
 
 #: The C type of a dtype.
 REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double"}
-#: Below this many numbers a second thread costs more than it brings.
+#: Below this many numbers a second thread costs more than it saves.
 _WORTH_A_THREAD = 1 << 14
-#: Up to so many rows, multiplying with a kernel as it is beats packing it first.
+#: Up to this many rows, multiplying with an unpacked weight is faster than packing it first.
 FEW_ROWS = 4
 
 
@@ -46,20 +46,20 @@ class Kernel:
     def __init__(self, plan: Plan, dtype: torch.dtype) -> None:
         self.plan = plan
         self.source: Source = emit_c(plan, REALS[dtype])
-        with ThreadPoolExecutor(1) as pool:  # two compilers side by side, the first time
+        with ThreadPoolExecutor(1) as pool:  # on the first run two compilers work side by side
             pending = pool.submit(products, REALS[dtype])
             library = load(self.source.text)
             self._products = pending.result()
         self.call, self._backward = library.forward, library.backward
         self.blocks = self._products.blocks
-        #: Arrays for what is handed over: the pointers, the constants; and the widths.
+        #: Arrays of arguments: the pointers, the constants, and the widths.
         self.pointers = ctypes.c_void_p * max(1, len(self.source.slots))
         self.numbers = ctypes.c_double * max(1, len(plan.constants))
         self._widths = (ctypes.c_int64 * (len(plan.widths) + 1))(*plan.widths, max(plan.widths))
         self.widths = ctypes.addressof(self._widths)
         self.program = lower(plan)
         self.parameters = Parameters(self.program, dtype.itemsize)
-        #: Room for what is computed from parameters before the loop, for each slice.
+        #: Room for each slice's values that are computed from parameters before the loop.
         self.sums = self.source.vectors * max(plan.widths) if "vectors" in self.source.slots else 0
 
     def forward(
@@ -70,7 +70,7 @@ class Kernel:
         constants: Sequence[float],
         keep: bool,
     ) -> dict[str, Tensor]:
-        """All tensors that the sequence makes, under the names of the kernel's slots.
+        """Return all tensors that the sequence makes, under the names of the kernel's slots.
 
         Without ``keep`` there is no backward pass: only the output has a row for each step.
         """
@@ -99,7 +99,7 @@ class Kernel:
         needs_data: bool,
         overwrites: bool,
     ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
-        """Gradients of the data, the weights and the first states; overwrites ``grad_states``.
+        """Return the gradients of data, weights and first states; overwrites ``grad_states``.
 
         With ``overwrites`` the gradient of Z takes the place of Z.
         """

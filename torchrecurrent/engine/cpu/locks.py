@@ -1,7 +1,7 @@
-"""Locks on files, between processes; the system lets go of them when their holder dies.
+"""File locks between processes; the system releases them when their holder dies.
 
-They only save work. Where the file system has none, or one is not to be had in time, whoever
-wanted it goes on without: what is moved into place is whole in any case.
+They only save work. If the file system has none, or a lock is not free in time, the process goes
+on without it: a file is whole whenever it is moved into place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .calling import tell
 __all__ = ["file_lock", "reading", "unused"]
 
 _POLL_SECONDS = 0.02
-#: Seconds after which a wait wants an explanation, and that.
+#: Seconds after which a wait is explained, and the explanation.
 _PATIENCE = 2.0
 _WAITING = "waiting for another process, which compiles the same kernel"
 
@@ -64,14 +64,14 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
 
 @contextmanager
 def file_lock(path: Path, seconds: float) -> Iterator[None]:
-    """Hold ``path``, a file that is only there for this, against other processes."""
+    """Lock ``path``, a file that only serves as a lock, against other processes."""
     with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
         held = _acquire(descriptor, seconds)
         try:
             yield
         finally:
             if held:
-                # Who waits on the removed file, and who makes a new one, finds the kernel there.
+                # A process that waits on the removed file, or makes a new one, finds the kernel.
                 with suppress(OSError):  # Windows keeps it while it is open
                     path.unlink()
                 with suppress(OSError):
@@ -80,8 +80,8 @@ def file_lock(path: Path, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Keep :func:`unused` from giving away a file that is being read; OSError if there is none."""
-    if sys.platform == "win32":  # where an open file, or a loaded library, cannot be removed
+    """Mark a file as being read, for :func:`unused`; OSError if the file does not exist."""
+    if sys.platform == "win32":  # an open file or a loaded library cannot be removed there
         yield
         return
     with _opened(path, os.O_RDONLY) as descriptor:
@@ -92,7 +92,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unused(path: Path) -> Iterator[bool]:
-    """Whether nobody reads the file, and who begins to within the block will do without it."""
+    """Whether nobody is reading the file; within the block, new readers do without it."""
     if sys.platform == "win32":
         yield path.exists()
         return
@@ -100,7 +100,7 @@ def unused(path: Path) -> Iterator[bool]:
         free = False
         with suppress(OSError):  # it is gone, or there are no locks
             descriptor = stack.enter_context(_opened(path, os.O_RDWR))
-            # Another may have been moved into its place meanwhile.
+            # Another file may have been moved into its place meanwhile.
             free = _take(descriptor, False) and _is_at(descriptor, path)
         yield free
 
@@ -124,7 +124,7 @@ def _acquire(descriptor: int, seconds: float) -> bool:
 
 
 def _after_fork_in_child() -> None:
-    """Open here as well, the parent's files would stay locked beyond its death."""
+    """Close the parent's files: open here too, they would stay locked after its death."""
     for descriptor in _descriptors:
         with suppress(OSError):
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Memory that nobody wrote to yet, in large pages if it is much."""
+"""Uninitialised memory, in large pages if there is much of it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LARGE_PAGE, _MADV_HUGEPAGE = 1 << 21, 14
 
 @cache
 def _madvise() -> Any:
-    """Linux's call that asks for large pages; ``None`` elsewhere."""
+    """Return Linux's call that asks for large pages; ``None`` elsewhere."""
     if sys.platform != "linux":
         return None
     return getattr(ctypes.CDLL(None, use_errno=True), "madvise", None)
 
 
 def fresh(like: Tensor, shape: Sequence[int]) -> Tensor:
-    """An uninitialised tensor; with small pages a third of a training step is page faults."""
+    """Make an uninitialised tensor; with small pages a third of a training step is page faults."""
     tensor = like.new_empty(shape)
     size, advise = tensor.numel() * tensor.element_size(), _madvise()
     if advise is not None and size >= 2 * _LARGE_PAGE:

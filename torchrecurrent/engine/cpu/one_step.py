@@ -1,7 +1,7 @@
-"""A single time step without gradients, with as little around it as can be.
+"""Runs a single time step without gradients, with as little overhead as possible.
 
 At a batch of one, filling in a kernel's pointers takes longer than the kernel: here all that
-does not change from call to call is worked out once.
+does not change between calls is computed once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class OneStep:
         self._output = None if b.output in b.states.values() else place.get(b.output.name)
         self._output_width = b.output.units
         numbers = {name: k for k, name in enumerate(names)}
-        #: Of each pointer into a parameter: its place, the parameter, rows, bytes.
+        #: For each pointer into a parameter: its place, the parameter, rows, bytes.
         self._parameters = [
             (place[slot], numbers[name], 0, row * parameters.itemsize)
             for slot, name, row in parameters.vectors
@@ -44,7 +44,7 @@ class OneStep:
             (place[each.slot()], numbers[each.weight], each.start, 0)
             for each in parameters.matrices
         ]
-        #: Of each pointer into the scratch memory: its place, and where it begins in each row.
+        #: For each pointer into the scratch memory: its place, and where it begins in each row.
         self._scratch: list[tuple[int, int]] = []
         self._scratch_width = 0
         for each in b.scratch:
@@ -60,7 +60,7 @@ class OneStep:
         states: Sequence[Tensor],
         constants: Sequence[float],
     ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
-        """The output ``(N, width)`` and the new states; ``None`` if the batch is large.
+        """Return the output ``(N, width)`` and the new states; ``None`` if the batch is large.
 
         Args:
             data: ``(N, I)``, contiguous, as all of these.

@@ -33,7 +33,7 @@ class Products:
         library.panel_width.restype = ctypes.c_int64
         library.gradient_work.restype = ctypes.c_int64
         self._gradient, self._work = library.gradient, library.gradient_work
-        #: How many units of a packed kernel lie side by side.
+        #: How many units of a packed weight lie side by side.
         self.panel = int(library.panel_width())
         #: The address of the function that the kernels of cells call.
         self.blocks = ctypes.cast(library.blocks, ctypes.c_void_p).value or 0

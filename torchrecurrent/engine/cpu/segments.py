@@ -1,4 +1,4 @@
-"""Writes what happens between two products: loops over rows and units, and where they find values.
+"""Writes the C between two products: loops over rows and units, and the addresses they read.
 
 Addresses are pointers, and offsets in units of the widths.
 """
@@ -26,7 +26,7 @@ def line(plan: Plan, node: int, leaf: str = "") -> str:
     Args:
         plan: of the step.
         node: a node whose arguments are declared.
-        leaf: its value where it is a leaf, but for one that is an option of the step.
+        leaf: its value if it is a leaf other than an option of the step.
     """
     current, kind = plan.graph.nodes[node], "real"
     if current.leaf is not None:
@@ -42,7 +42,7 @@ def line(plan: Plan, node: int, leaf: str = "") -> str:
 
 
 class Segments:
-    """The C of a program's segments, and of all that they need declared."""
+    """The C of a program's segments and of the declarations that they need."""
 
     def __init__(self, program: Program) -> None:
         self.program, self.plan, self.buffers = program, program.plan, program.buffers
@@ -52,7 +52,7 @@ class Segments:
         self.rows = len(self.plan.vectors)  # of what each slice computes before the loop
 
     def stride(self, buffer: Buffer) -> str:
-        """How far the rows of a buffer are apart."""
+        """The distance between the rows of a buffer."""
         is_z = buffer in (self.buffers.affine, self.buffers.d_affine)
         return "ldz" if is_z else extent(buffer.columns)
 
@@ -65,7 +65,7 @@ class Segments:
         return row if view.start is None else f"{row} + {extent(view.before)}"
 
     def before(self) -> str:
-        """Declares where each state lies as it was before this step."""
+        """Declares the address of each state before this step."""
         lines = []
         for k, each in enumerate(self.buffers.before.values()):
             width, after = extent(each.columns), self.slot(each.after.name)
@@ -112,9 +112,9 @@ class Segments:
         return text
 
     def segment(self, segment: Segment) -> str:
-        """Loops that compute some nodes, one for each width.
+        """Write the loops that compute some nodes, one for each width.
 
-        Sums are added up over the rows first within the step, and then over the steps.
+        Sums are taken first over the rows within a step, and then over the steps.
         """
         for store in segment.stores:  # the pointers that it writes to have the first numbers
             self.slot(store.into.buffer.name)
@@ -153,11 +153,11 @@ class Segments:
     def _compute(
         self, nodes: Sequence[int], kept: Container[int]
     ) -> tuple[list[tuple[int, str, str]], str]:
-        """Lines that declare nodes and all that they need; of what is kept, its values are read.
+        """Write the lines that declare nodes and all that they need; kept nodes are read.
 
         Returns:
-            Of each leaf that they read its node, its first row and how far its rows are apart;
-            and the lines.
+            For each leaf that they read, its node, its first row and the distance between its
+            rows; and the lines.
         """
         leaves, lines, graph = [], "", self.plan.graph
         for node in graph.needed(nodes, kept):

@@ -1,4 +1,4 @@
-"""What a library is built for: the flags of the compiler, the CPU, the suffix of its file."""
+"""The target of a library: the compiler's flags, the CPU, the suffix of the file."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from functools import cache
 
 __all__ = ["FLAGS", "LIBRARIES", "NATIVE", "SUFFIX", "cpu_features", "instructions", "target"]
 
-#: For this machine's CPU. Left away where the compiler or its assembler does not take it. On x86
-#: -mcpu is an old name of -mtune; elsewhere it is the one that all of gcc, clang and Apple's know.
+#: For this machine's CPU. Omitted where the compiler or its assembler rejects it. On x86 -mcpu is
+#: an old name of -mtune; elsewhere it is the option that gcc, clang and Apple's compiler all know.
 NATIVE = (
     "-march=native"
     if platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
     else "-mcpu=native"
 )
 
-#: Contraction to fused multiply-adds rounds once instead of twice. Nothing here lets the compiler
-#: assume that there are no NaNs or infinities, or reorder a sum.
+#: Fused multiply-adds round once instead of twice. No flag lets the compiler assume that there
+#: are no NaNs or infinities, or reorder a sum.
 FLAGS: tuple[str, ...] = (
     "-O3",
     NATIVE,
@@ -32,14 +32,14 @@ FLAGS: tuple[str, ...] = (
     "-ffp-contract=fast",
 )
 
-#: After the source: the linker takes from a library what the files before it ask for.
+#: After the source: the linker takes from a library only what the files before it need.
 LIBRARIES: tuple[str, ...] = ("-lm",)
 
-#: Of the file of a library.
+#: The suffix of a library's file.
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
-#: What Linux says of an x86 processor that is no instruction: its clock, that it is virtual, what
-#: is done against attacks on it. These differ between machines that run the same code.
+#: Flags that Linux lists for an x86 processor and that name no instruction: its clock, that it is
+#: virtual, protections against attacks. They differ between machines that run the same code.
 _NO_INSTRUCTIONS = """acpi aperfmperf
     arat arch_capabilities arch_perfmon art bts constant_tsc cpb cpuid
     cpuid_fault decodeassists dtherm dts epb ept ept_ad est extd_apicid flexpriority flush_l1d
@@ -53,7 +53,7 @@ _NO_INSTRUCTIONS = """acpi aperfmperf
 
 @cache
 def cpu_features() -> str:
-    """What a library for this machine's CPU may use, as text."""
+    """Return the features that a library for this machine's CPU may use, as text."""
     machine = f"{sys.platform} {platform.machine()}"
     features = _sysctl_features() if sys.platform == "darwin" else _proc_features()
     return f"{machine} {features}".strip()
@@ -61,16 +61,16 @@ def cpu_features() -> str:
 
 @cache
 def instructions() -> frozenset[str]:
-    """The same without what no compiler looks at: a library runs where all it was built for are."""
+    """Return the features that compilers use: a library runs on any CPU with all of its own."""
     if sys.platform == "linux":
         return frozenset(cpu_features().split()).difference(_NO_INSTRUCTIONS.split())
-    # macOS has a line for each, with whether there is such a thing.
+    # macOS has a line for each feature that says whether the CPU has it.
     return frozenset(line.strip() for line in cpu_features().splitlines())
 
 
 @cache
 def target() -> tuple[str, ...]:
-    """What a library depends on besides source, compiler and CPU; of torch it knows nothing."""
+    """Return all that a library depends on besides source, compiler and CPU; torch is not part."""
     from ... import __version__  # the package is not yet complete when this file is imported
 
     machine = (sys.platform, platform.machine(), str(struct.calcsize("P")))
@@ -78,7 +78,7 @@ def target() -> tuple[str, ...]:
 
 
 def _proc_features() -> str:
-    """The first core's: the kernel shows only what all cores have."""
+    """Return the first core's features: Linux shows only those that all cores have."""
     if sys.platform == "win32":
         return platform.processor()  # family, model and stepping
     names = ("flags", "Features", "isa", "cpu")  # x86, Arm, RISC-V, POWER

@@ -1,7 +1,7 @@
-"""Shares the slices of a call among threads: torch's own OpenMP pool where it can be had.
+"""Shares the slices of a call among threads: torch's own OpenMP pool where it is available.
 
-After an operation of torch its threads wait for the next one in a busy loop for some
-milliseconds. Threads of our own would fight them for the cores; theirs are ready at once.
+After an operation torch's threads wait for the next one in a busy loop for some milliseconds.
+Threads of our own would compete with them for the cores; torch's are ready at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Call(ctypes.Structure):
 
 @cache
 def _openmp() -> tuple[Any, int, int] | None:
-    """GNU OpenMP as torch ships it: start a team, a thread's number, the size of its team."""
+    """Return functions of torch's GNU OpenMP: start a team, a thread's number, its team's size."""
     for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
         try:
             library = ctypes.CDLL(str(path))  # loaded already, with torch
@@ -52,7 +52,7 @@ def _openmp() -> tuple[Any, int, int] | None:
 
 @lru_cache(maxsize=1)
 def _pool(workers: int, process: int) -> ThreadPoolExecutor:
-    """Kept between calls; a forked child gets its own."""
+    """Return the pool, which is kept between calls; a forked child gets its own."""
     return ThreadPoolExecutor(workers, thread_name_prefix="torchrecurrent")
 
 
@@ -60,7 +60,7 @@ def share(function: Any, arguments: ctypes.Structure, count: int) -> None:
     """Call the C function ``function`` for slices 0 to count - 1.
 
     Args:
-        function: takes a ``call_t``, and does the slices that are its thread's.
+        function: takes a ``call_t`` and computes its thread's slices.
         arguments: what the call points to.
         count: the number of slices; 1 runs in the caller's thread.
     """

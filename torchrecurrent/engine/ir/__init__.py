@@ -1,1 +1,1 @@
-"""What a step computes: a graph, one row for each operation, and its derivative."""
+"""A step as a graph: the operations, one row each, and the derivative."""

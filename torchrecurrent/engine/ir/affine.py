@@ -1,7 +1,8 @@
-"""What a step does to values that it is affine in: a matrix for each unit, and the rest.
+"""Writes a step that is affine in some values as a matrix for each unit and a rest.
 
 ``new_i = sum_j matrix[i, j] old_j + rest[i]``, where neither depends on ``old``. The backward pass
-of every step is affine in the gradients that it passes on; a step forward is, for linear cells.
+of every step is affine in the gradients that it passes on; the forward pass of a linear cell is
+affine in its states.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from .operations import OPERATIONS
 
 __all__ = ["Affine", "affine"]
 
-#: What a node is the sum of: by the number of an old value its factor; None: what has no such
-#: factor.
+#: The parts of a node that is a sum: the factor of each old value, by its number; under None, the
+#: part that depends on no old value.
 _Parts = dict[int | None, int]
 
 
 @dataclass(frozen=True)
 class Affine:
-    """Nodes; what is missing is zero."""
+    """The nodes of matrix and rest; a missing entry is zero."""
 
     size: int
     matrix: dict[tuple[int, int], int]
@@ -38,13 +39,13 @@ class Affine:
 
 
 def affine(graph: Graph, new: Sequence[int], old: Sequence[Leaf]) -> Affine | None:
-    """How ``new`` depends on ``old``; None where it is not affine. Extends ``graph``.
+    """Return how ``new`` depends on ``old``; None if it is not affine. Extends ``graph``.
 
     Args:
         graph: of the nodes.
         new: nodes, one for each old value.
-        old: leaves of one kind. A further leaf of their kind counts as unknown: what depends on
-            it is not affine.
+        old: leaves of one kind. Any other leaf of their kind counts as unknown: a value that
+            depends on it is not affine.
     """
     kinds = {leaf.kind for leaf in old}
     parts: dict[int, _Parts] = {}
@@ -65,7 +66,7 @@ def affine(graph: Graph, new: Sequence[int], old: Sequence[Leaf]) -> Affine | No
 
 
 def _split(graph: Graph, op: str, args: tuple[int, ...], parts: dict[int, _Parts]) -> _Parts | None:
-    """Of an operation of which one argument at least depends on the old values."""
+    """Split an operation with at least one argument that depends on the old values."""
     depending = {place for place, arg in enumerate(args) if arg in parts}
     group = next((each for each in OPERATIONS[op].linear if depending <= set(each)), None)
     if group is None:

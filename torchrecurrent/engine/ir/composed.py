@@ -1,6 +1,6 @@
-"""Functions of torch that are made of other operations, and so need no gradient and no text.
+"""Functions of torch that are composed of other operations and so need no gradient or text.
 
-They are written as a step is, in torch's functions, with torch's parameters and defaults: they take
+Like a step, they are written in torch's functions, with torch's parameters and defaults: they take
 the symbols of a trace, and tensors as well. At kinks their gradient is torch's.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["COMPOSED", "cases"]
 
 
 def cases(then: object, condition: object, otherwise: object) -> str:
-    """The LaTeX of one value or another."""
+    """The LaTeX of a choice between two values."""
     return (
         rf"\begin{{cases}} {then} & \text{{if }} {condition} \\ "
         rf"{otherwise} & \text{{otherwise}} \end{{cases}}"
@@ -34,7 +34,7 @@ def _clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def _or_nan(crossed: Any, bound: Any) -> Any:
-    """Whether a bound is crossed, or is a tensor's NaN, which is the result then."""
+    """Whether a bound is crossed or is a tensor's NaN; the bound is then the result."""
     return crossed if isinstance(bound, int | float) else crossed | (bound != bound)
 
 
@@ -53,7 +53,7 @@ def _hardsigmoid(input: Any) -> Any:
 
 
 def _elu(input: Any, alpha: Any = 1.0) -> Any:
-    # The side that is not taken must stay finite: its gradient is zero times the slope there.
+    # The branch not taken must stay finite: its gradient is zero times the slope there.
     return where(input > 0, input, alpha * expm1(_clamp(input, max=0)))
 
 
@@ -91,7 +91,7 @@ def _hardshrink(input: Any, lambd: Any = 0.5) -> Any:
 
 
 def _lerp(input: Any, end: Any, weight: Any) -> Any:
-    """From the nearer end, so that it gets exactly to either."""
+    """Interpolate from the nearer end, so that both ends are reached exactly."""
     way = end - input
     near, far = input + weight * way, end - way * (1 - weight)
     if isinstance(weight, int | float):

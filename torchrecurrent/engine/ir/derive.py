@@ -1,4 +1,4 @@
-"""The backward pass of a graph, by the gradient of each operation."""
+"""Derives the backward pass of a graph from the gradient of each operation."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def derive(
     Args:
         outputs: a node of the forward pass to the node that is its gradient; a node that
             is an output twice is given the sum.
-        maps: the leaf that a map returned, to the node that is the map's argument and the
-            name of the product that it is a part of.
+        maps: from the leaf that a map returned to the node that is the map's argument and the
+            name of the product that it belongs to.
 
     Returns:
-        Leaf to the node of its gradient, for each leaf that the outputs depend on. What
-        a map's argument receives is a leaf of kind ``a``, under the product's name.
+        Leaf to the node of its gradient, for each leaf that the outputs depend on. The gradient
+        of a map's argument is a leaf of kind ``a``, under the product's name.
     """
     count = len(graph.nodes)
     gradients: dict[int, int] = {}
-    # Nobody asks for the gradients of numbers, and of what is computed of them only; and what
-    # one gets from values of two widths has no sum.
+    # Gradients of numbers, and of nodes computed from numbers only, are not needed; and those
+    # that come from values of two widths could not be summed.
     constant: set[int] = set()
     for k, each in enumerate(graph.nodes):
         # A number has no arguments; a leaf has none either.

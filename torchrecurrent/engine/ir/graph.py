@@ -1,6 +1,6 @@
-"""A step as a graph of elementwise operations: what tracing fills and derivation extends.
+"""A step as a graph of elementwise operations, which tracing fills and derivation extends.
 
-Equal expressions are one node, so what the backward pass recomputes is computed once.
+Equal expressions are one node, so each value that the backward pass recomputes is computed once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Graph", "Leaf", "Node"]
 class Leaf:
     """A value from outside; ``kind`` says where it lies.
 
-    z: an affine argument of the step; s: a state before the step; m: what a map returned;
+    z: an affine argument of the step; s: a state before the step; m: the result of a map;
     v: a number for each unit; c: a number for all; x: the raw input; in the backward pass
     also g: the gradient of a new state; y: of the output; a: of a map's argument.
     """
@@ -26,7 +26,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Node:
-    """An operation on earlier nodes, or a leaf, or a number."""
+    """An operation on earlier nodes, a leaf, or a number."""
 
     op: str
     args: tuple[int, ...] = ()
@@ -39,8 +39,8 @@ class Graph:
     """Nodes in an order in which they can be computed.
 
     Attributes:
-        nodes: what they are.
-        complete: no further node may be added; those that are there can still be asked for.
+        nodes: the nodes, each after its arguments.
+        complete: no node may be added; existing ones can still be looked up.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Graph:
         return self._add(Node("number", value=float(value)))
 
     def op(self, op: str, *args: int) -> int:
-        """An operation, save one on numbers or with what is neutral to it."""
+        """Return the node of an operation; some on numbers, or with a factor 1, are folded."""
         numbers = [self.nodes[a].value if self.nodes[a].op == "number" else None for a in args]
         match op, numbers:
             case "mul", [1.0, _]:
@@ -80,15 +80,15 @@ class Graph:
         return self._add(Node(op, args))
 
     def copy(self) -> Graph:
-        """The same nodes, to be extended apart."""
+        """Return a graph of the same nodes that can be extended independently."""
         return Graph(list(self.nodes), dict(self._index))
 
     def needed(self, outputs: Iterable[int], given: Container[int] = ()) -> list[int]:
-        """The nodes that ``outputs`` depend on, and they themselves, in order.
+        """Return ``outputs`` and the nodes that they depend on, in order.
 
         Args:
             outputs: nodes.
-            given: what these depend on is left out.
+            given: nodes whose own dependencies are left out.
         """
         seen: set[int] = set()
         stack = list(outputs)

@@ -1,4 +1,4 @@
-"""What a step computes from parameters alone: it is the same at every step, so it is done once."""
+"""Finds the values that a step computes from parameters alone, so that they are computed once."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["steady_nodes"]
 
 
 def steady_nodes(graph: Graph) -> frozenset[int]:
-    """The nodes that depend on learned vectors and constants only, and are costly to compute.
+    """Return the nodes that depend on learned vectors and constants only and are costly.
 
-    None is a comparison: what is kept in memory is a number.
+    None is a comparison, since only numbers are kept in memory.
     """
     fixed: set[int] = set()
     learned: set[int] = set()
@@ -26,7 +26,7 @@ def steady_nodes(graph: Graph) -> frozenset[int]:
             fixed.add(index)
             if any(arg in learned for arg in node.args):
                 learned.add(index)
-            # a cheap one is not worth the memory that its result would be read from
+            # a cheap one is recomputed faster than its result is read from memory
             costs = bool(node.args) and not OPERATIONS[node.op].cheap
             if costs or any(arg in costly for arg in node.args):
                 costly.add(index)

@@ -1,4 +1,4 @@
-"""What there is to say of an operation: the type of a row of :data:`.operations.OPERATIONS`."""
+"""The description of an operation: the type of a row of :data:`.operations.OPERATIONS`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 __all__ = ["Gradient", "Latex", "Operation"]
 
 #: From the gradient of a result, the result and the arguments to the gradient of each argument;
-#: None instead of one passes nothing. A function of one argument returns no tuple.
+#: None in place of a gradient passes nothing. A function of one argument returns no tuple.
 Gradient = Callable[..., Any]
-#: From the terms that are the arguments to what is printed. A term's format ``{x:2}`` puts
-#: brackets around it where it binds less tightly than a product, which is 2.
+#: From the terms of the arguments to the printed text. A term's format ``{x:2}`` puts brackets
+#: around it if it binds less tightly than a product, which is 2.
 Latex = Callable[..., str]
 
 
@@ -22,22 +22,22 @@ Latex = Callable[..., str]
 class Operation:
     """An elementwise function of torch.
 
-    Either it is a node of a graph, and has a gradient and a text; or it is made of others.
+    Either it is a node of a graph, with a gradient and a text, or it is composed of others.
 
     Attributes:
-        name: torch's, of a function or a method, and in a graph that of a node.
+        name: torch's name of the function or method, and the name of its node in a graph.
         aliases: further names that torch has for it.
         takes: the arguments of a node, by torch's names.
-        means: what it is made of: a function with the parameters and defaults of torch's. Where
+        means: its composition: a function with the parameters and defaults of torch's. Where
             it returns None, the call is a node after all.
-        gradient: left out, nothing is passed.
-        c: the text of a node, with its arguments as ``{0}`` and ``{1}``; left out, a call of the
-            function ``tr_name`` in :file:`math.h`.
-        triton: the same, with :file:`gpu/math.py`; left out, as in C.
-        latex: what is printed before the arguments in brackets, or a function of them.
-        binds: how tightly what is printed binds. 0: a comparison, 1: a sum, 2: a product, 3: what
-            needs no brackets.
-        cheap: to compute it again costs less than to read it from memory.
+        gradient: if omitted, no gradient is passed.
+        c: the text of a node, with its arguments as ``{0}`` and ``{1}``; if omitted, a call of
+            the function ``tr_name`` in :file:`math.h`.
+        triton: the same, with :file:`gpu/math.py`; if omitted, as in C.
+        latex: printed before the arguments in brackets, or a function of them.
+        binds: how tightly the printed text binds. 0: a comparison, 1: a sum, 2: a product,
+            3: needs no brackets.
+        cheap: recomputing it costs less than reading it from memory.
         linear: groups of arguments; it is linear in those of one group while the rest is fixed.
         compares: its result is true or false.
         conditions: the places of the arguments that are true or false.
@@ -70,7 +70,7 @@ class Operation:
     def arguments(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], method: bool = False
     ) -> dict[str, Any]:
-        """The value of each parameter in a call.
+        """Return the value of each parameter in a call.
 
         Args:
             args: by position.
@@ -78,7 +78,7 @@ class Operation:
             method: the first of ``args`` is the object whose method is called.
 
         Raises:
-            TypeError: torch's function is not called so, or no rule covers such a call.
+            TypeError: if torch's function does not accept the call, or no rule covers it.
         """
         kwargs = dict(kwargs)
         if kwargs.pop("inplace", False):
@@ -91,7 +91,7 @@ class Operation:
         return bound.arguments
 
     def text(self, args: Sequence[str], triton: bool = False) -> str:
-        """The C, or the Triton, of a node whose arguments have names."""
+        """Return the C or Triton of a node, given the names of its arguments."""
         call = f"tr_{self.name}({', '.join(args)})"
         template = (self.triton if triton else "") or self.c
         return template.format(*args) if template else call

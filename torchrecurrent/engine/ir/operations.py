@@ -1,6 +1,6 @@
-"""What a kernel can compute: one row for each operation.
+"""The operations that a kernel can compute, one row each.
 
-A gradient is written as a step is, in torch's functions: it takes the symbols of a trace, and
+Like a step, a gradient is written in torch's functions: it takes the symbols of a trace, and
 tensors as well. At kinks and at infinities it is torch's.
 """
 
@@ -23,7 +23,7 @@ _TWO = ("input", "other")
 
 
 def _extremum(loses: Callable[[Any, Any], Any]) -> Gradient:
-    """Equals share the gradient."""
+    """Return a gradient that equal arguments share."""
 
     def gradient(d: Any, y: Any, a: Any, b: Any) -> Any:
         half, zero = where(a == b, 0.5 * d, d), zeros_like(d)
@@ -41,7 +41,7 @@ def _softplus(input: Any, beta: Any = 1.0, threshold: Any = 20.0) -> Any:
 
 
 def _pow(input: Any, exponent: Any) -> Any:
-    """Products and square roots are quicker than the function of two numbers."""
+    """Use products and square roots where possible: they are faster than a general power."""
     known = getattr(exponent, "number", exponent)
     if not isinstance(known, int | float):
         return None
@@ -257,7 +257,7 @@ _NODES = (
     ),
 )
 
-#: What the nodes of a graph are, besides leaves and numbers.
+#: The nodes of a graph, besides leaves and numbers.
 OPERATIONS = {row.name: row for row in _NODES}
-#: What a step may call, under each name that torch has for it.
+#: The functions that a step may call, under each of torch's names.
 FUNCTIONS = {name: row for row in (*_NODES, *COMPOSED) for name in (row.name, *row.aliases)}

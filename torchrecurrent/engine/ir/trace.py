@@ -1,4 +1,4 @@
-"""Runs a step on symbols, and so writes down what it computes."""
+"""Runs a step on symbols to record what it computes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["Symbol", "UntraceableError", "functions"]
 
 
 def functions() -> list[str]:
-    """The functions of torch and of torch.nn.functional that a kernel has, by their names."""
+    """Return the names of the functions of torch and torch.nn.functional that kernels support."""
     public = (name for name in FUNCTIONS if not name.startswith("_"))
     return sorted(name for name in public if hasattr(torch, name) or hasattr(functional, name))
 
 
 class UntraceableError(Exception):
-    """The step does something that has no rule; the message says what."""
+    """Raised for an operation of a step that has no rule; the message names it."""
 
 
 class Symbol:
-    """Stands for a tensor while a step is traced."""
+    """A stand-in for a tensor while a step is traced."""
 
     def __init__(self, graph: Graph, node: int) -> None:
         self.graph = graph
@@ -35,7 +35,7 @@ class Symbol:
 
     @property
     def number(self) -> float | None:
-        """Its value, if that is known while the step is traced."""
+        """Its value, if it is known while the step is traced."""
         node = self.graph.nodes[self.node]
         return node.value if node.op == "number" else None
 

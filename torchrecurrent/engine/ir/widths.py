@@ -11,10 +11,10 @@ __all__ = ["node_widths"]
 
 
 def node_widths(graph: Graph, leaf_width: Callable[[Leaf], int | None]) -> list[int | None]:
-    """The width of each node; ``None`` for a number, which has any.
+    """Return the width of each node; ``None`` for a number, which fits any.
 
     Raises:
-        UntraceableError: an operation on values of different widths.
+        UntraceableError: if an operation combines values of different widths.
     """
     found: list[int | None] = []
     for node in graph.nodes:

@@ -1,1 +1,1 @@
-"""From a cell to what both passes multiply, compute and keep."""
+"""From a cell to the operations and buffers of its two passes."""

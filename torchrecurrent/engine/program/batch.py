@@ -15,11 +15,11 @@ __all__ = ["Batch"]
 
 @dataclass(frozen=True)
 class Batch:
-    """The sequences of a call: ``(T, N, I)`` without sizes, or rows as PackedSequence has them."""
+    """The sequences of a call: ``(T, N, I)`` without sizes, or rows as in PackedSequence."""
 
     data: Tensor
     size: int
-    #: How many sequences run at each step.
+    #: The number of sequences that run at each step.
     sizes: Tensor | None = None
 
     @property
@@ -54,7 +54,7 @@ class Batch:
         return None if self.sizes is None else self.sizes.cumsum(0) - self.sizes
 
     def last_rows(self) -> Any:
-        """Of a tensor with a row for every step, each sequence's last, longest sequence first."""
+        """Each sequence's last row in a tensor with a row for every step, longest first."""
         offsets = self.offsets()
         if self.sizes is None or offsets is None:
             return slice(self.rows - self.size, self.rows)
@@ -62,7 +62,7 @@ class Batch:
         return offsets[lengths - 1] + torch.arange(self.size)
 
     def previous_rows(self) -> Any:
-        """Of every row after the first step's, where its sequence's step before lies."""
+        """For each row after the first step's, the row of its sequence's step before."""
         offsets = self.offsets()
         if self.sizes is None or offsets is None:
             return slice(0, self.rows - self.size)

@@ -1,4 +1,4 @@
-"""What the passes of a plan read and write: each buffer declared once, for every backend."""
+"""The buffers that a plan's passes read and write, declared once for every backend."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from .batch import Batch
 from .names import INPUT, ONE, Width
 from .plan import Plan
 
-#: Makes an uninitialised tensor like another, of some shape.
+#: Makes an uninitialised tensor of a given shape, like another tensor.
 Empty = Callable[[Tensor, Sequence[int]], Tensor]
 
 __all__ = ["Before", "Buffer", "Buffers", "Life", "Rows", "Type", "View"]
 
 
 class Rows(Enum):
-    """The rows of a buffer, of which a time step works on those of its sequences.
+    """The rows of a buffer; a time step works on those of its sequences.
 
-    T·N rows are all steps of all sequences; where gradients are not due, KEPT has N rows only.
+    T·N rows are all steps of all sequences; without gradients, KEPT has N rows only.
     """
 
     STEP = "T·N"
     KEPT = "T·N, or N"
     BATCH = "N"
-    #: One for each slice of the batch, which is a thread's.
+    #: One for each slice of the batch; a thread has one slice.
     SLICE = "a slice each"
     #: The same numbers for all sequences.
     SHARED = "one for all"
 
 
 class Life(Enum):
-    """How long what a buffer holds is needed."""
+    """How long the contents of a buffer are needed."""
 
     CALLER = "the caller's"
     BACKWARD = "to the backward pass"
@@ -43,16 +43,16 @@ class Life(Enum):
 
 
 class Type(Enum):
-    """What the numbers in a buffer are."""
+    """The type of the numbers in a buffer."""
 
     DATA = "the input's"
-    #: What is carried from step to step or summed over steps: float32 at least.
+    #: Numbers carried from step to step or summed over steps: float32 at least.
     SUM = "that of sums"
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory that kernels know by a name."""
+    """Named memory of a kernel."""
 
     name: str
     columns: Width | tuple[Width, ...]  # of one value, or of parts side by side
@@ -66,25 +66,25 @@ class Buffer:
 
     @cached_property
     def units(self) -> int:
-        """How many numbers a row has."""
+        """The number of columns of a row."""
         return sum(width.units for width in self.parts)
 
     def shape(self, batch: Batch, keep: bool) -> tuple[int, int]:
-        """Its rows and columns in a call, with or without a backward pass to come."""
+        """Return its rows and columns in a call with or without a backward pass."""
         return batch.rows if self.is_long(keep) else batch.size, self.units
 
     def is_long(self, keep: bool) -> bool:
-        """Whether it has rows for each step."""
+        """Whether it has a row for every step of each sequence."""
         return self.rows is Rows.STEP or (self.rows is Rows.KEPT and keep)
 
     def part(self, k: int) -> View:
-        """One of its parts; all of it if it is one value."""
+        """Return one of its parts, or all of it if it is one value."""
         return View(self) if isinstance(self.columns, Width) else View(self, k, k + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Before(Buffer):
-    """A state as it was before the step. It has no memory of its own."""
+    """A state before the step. It has no memory of its own."""
 
     first: Buffer  # where it is at the first step
     after: Buffer  # where it is later: in the rows of the step before
@@ -92,7 +92,7 @@ class Before(Buffer):
 
 @dataclass(frozen=True)
 class View:
-    """Neighbouring parts of a buffer, or all of it."""
+    """Adjacent parts of a buffer, or all of it."""
 
     buffer: Buffer
     start: int | None = None
@@ -114,7 +114,7 @@ class View:
         return sum(width.units for width in self.buffer.parts[self.start : self.stop])
 
     def of(self, tensor: Tensor) -> Tensor:
-        """The view of rows of its buffer."""
+        """Return the view in some rows of its buffer."""
         if self.start is None and self.stop is None:
             return tensor
         left = sum(width.units for width in self.before)
@@ -126,10 +126,10 @@ class Buffers:
 
     Args:
         plan: of the step.
-        apart: products are taken apart from the emitted code: the input's of all steps at once,
-            so that Z has a row for each in any case, and an average as any other map, with a
-            number for each unit. If not, an average is one number a row, and what is averaged
-            is forgotten after the step.
+        apart: products are computed outside the emitted code: the input's for all steps at once,
+            so that Z always has a row for each, and an average like any other map, with a
+            number for each unit. If not, an average is one number a row, and its input is
+            not kept after the step.
     """
 
     def __init__(self, plan: Plan, apart: bool = False) -> None:
@@ -144,7 +144,7 @@ class Buffers:
         self.d_output = Buffer("dY", output, Rows.STEP, Life.CALLER)
 
         states = {name: widths[place] for name, place in plan.states.items()}
-        # A state that is the output has a row for each step in any case.
+        # A state that is the output always has a row for each step.
         shown = next(iter(states)) if plan.output is None else None
         rows = {name: Rows.STEP if name == shown else Rows.KEPT for name in states}
 
@@ -182,7 +182,7 @@ class Buffers:
         for each in plan.maps:
             name, argument = each.name, widths[plan.node_widths[each.argument]]
             parts = tuple(widths[plan.mapped[part]] for part in each.names)
-            passes = each.weight is None  # what is averaged is no part of a kernel's gradient
+            passes = each.weight is None  # a weight's gradient doesn't need the input of an average
             narrow = passes and not apart
             self.arguments[name] = Buffer(
                 f"V.{name}",
@@ -196,7 +196,7 @@ class Buffers:
             self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if narrow else each_step)
             self.d_arguments[name] = Buffer(f"dV.{name}", ONE if narrow else argument, Rows.BATCH)
 
-        #: By learned vector: the rows of parameters that it is the sum of.
+        #: For each learned vector, the rows of parameters that it is the sum of.
         self.vectors = {
             name: [
                 Buffer(f"v.{name}.{k}", ONE if vector.scalar else width, Rows.SHARED, Life.CALLER)
@@ -206,8 +206,8 @@ class Buffers:
             for width in [widths[plan.vector_width(name)]]
         }
 
-        #: Their gradients, summed over steps, and what that lost: each by itself or, a row for
-        #: each slice, all side by side with the sums of one step.
+        #: Their gradients, summed over steps, and the rounding errors of the sums: each by itself
+        #: or, with a row for each slice, all side by side with the sums of one step.
         learned = {name: widths[plan.vector_width(name)] for name in plan.learned}
         self.sums, self.lost = (
             {
@@ -224,18 +224,18 @@ class Buffers:
 
     @cached_property
     def scratch(self) -> list[Buffer]:
-        """What a step makes for itself: Z, arguments and results of maps."""
+        """The buffers of a step's own values: Z, arguments and results of maps."""
         maps = zip(self.arguments.values(), self.results.values(), strict=True)
         return [self.affine, *(buffer for pair in maps for buffer in pair)]
 
     @cached_property
     def d_maps(self) -> list[Buffer]:
-        """What maps receive and pass on in the backward pass."""
+        """The gradients of the maps' results and arguments."""
         return [*self.d_results.values(), *self.d_arguments.values()]
 
     @cached_property
     def kept(self) -> list[Buffer]:
-        """What the backward pass reads besides what the caller has: input, first states, output."""
+        """The buffers that the backward pass reads besides input, first states and output."""
         made = [*self.states.values(), *self.scratch]
         return [each for each in made if each.life is Life.BACKWARD and each is not self.output]
 
@@ -247,17 +247,17 @@ class Buffers:
         empty: Empty,
         whole: bool = False,
     ) -> dict[str, Tensor]:
-        """What a forward pass reads and writes, by name, but for parameters.
+        """Return the tensors that a forward pass reads and writes, by name, except parameters.
 
-        ``output`` is what the caller gets: the memory of the output's rows, laid out as the data.
+        ``output`` is the tensor for the caller: the output's rows, laid out as the data.
 
         Args:
             batch: the sequences.
             states: the first ones.
-            keep: whether a backward pass follows. If not, a state that is not the output begins
-                as what it was before the first step.
+            keep: whether a backward pass follows. If not, a state that is not the output starts
+                with its value before the first step.
             empty: makes tensors.
-            whole: what a step makes for itself has a row for each step in any case.
+            whole: a step's own values always have a row for each step.
         """
         data, made = batch.data, {}
         for each in self.scratch:
@@ -281,7 +281,7 @@ class Buffers:
         empty: Empty,
         overwrites: bool,
     ) -> dict[str, Tensor]:
-        """What a backward pass reads and writes besides, by name, but for the input's gradient.
+        """Return the other tensors of a backward pass by name, except the input's gradient.
 
         Args:
             batch: the sequences.
@@ -289,7 +289,7 @@ class Buffers:
             grad_output: the gradient of the output.
             grad_states: those of the last states, which become those of the first.
             empty: makes tensors.
-            overwrites: the gradient of Z takes its place.
+            overwrites: the gradient of Z takes the place of Z.
         """
         made = {each.name: empty(batch.data, each.shape(batch, True)) for each in self.d_maps}
         made[self.d_affine.name] = z if overwrites else empty(z, z.shape)

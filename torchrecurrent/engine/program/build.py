@@ -1,4 +1,4 @@
-"""From a cell to a plan: gives the step symbols, and reads what it made of them."""
+"""From a cell to a plan: runs the step on symbols and reads what it returns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_plan"]
 
-#: Each step of a delay line is a state to the kernel, moved at every time step.
+#: The longest delay: each step of it is a state of the kernel, moved at every time step.
 _LONGEST_DELAY = 32
 
 
@@ -30,14 +30,14 @@ def make_plan(cell: BaseRecurrentCell) -> Plan:
     """Trace the step of ``cell`` and derive its backward pass.
 
     Raises:
-        UntraceableError: something in it is beyond this engine; the message says what.
-        StepError: it does not keep what it declares, as the reference would find.
+        UntraceableError: if the engine can't compile part of it; the message says which.
+        StepError: if it breaks its declaration, as the reference would find.
     """
     return _Tracer(cell).plan()
 
 
 class _Tracer(CellSource):
-    """The values of a step's arguments as symbols, and what the step makes of them."""
+    """The values of a step's arguments as symbols, and the plan of the step."""
 
     def __init__(self, cell: BaseRecurrentCell) -> None:
         super().__init__(cell)
@@ -60,7 +60,7 @@ class _Tracer(CellSource):
         self.products = self._dense_products()
 
     def _dense_products(self) -> list[Product]:
-        """Group the recurrent products: neighbours in the weight and in Z are one."""
+        """Group the recurrent products: neighbours in both the weight and Z are one."""
         products: list[Product] = []
         names = list(self.columns)
         for run in self.cell.layout.runs:
@@ -92,7 +92,7 @@ class _Tracer(CellSource):
         return products
 
     def _second_column(self, name: str) -> str:
-        """Where the recurrent product goes that is not added to the input's."""
+        """The name of the column for a recurrent product that is not added to the input's."""
         return f"{name}.h" if name in self.columns else name
 
     def plan(self) -> Plan:
@@ -166,7 +166,7 @@ class _Tracer(CellSource):
         seeds[node] = self.graph.op("add", seeds[node], gradient) if node in seeds else gradient
 
     def _returned(self, result: object) -> list[int]:
-        """The nodes of what the step returned, held to what it declares."""
+        """Return the nodes of the step's results, checked against its declaration."""
         cell, owner = self.cell, type(self.cell).__name__
         values = returned(owner, cell.signature, result, (Symbol, Tensor))
         widths = (cell.output_size,) * cell.signature.has_output + cell.state_widths
@@ -227,7 +227,7 @@ class _Tracer(CellSource):
         return self._sum_of_biases(name, tuple(self.cell.layout.named_biases))
 
     def _sum_of_biases(self, name: str, weights: Sequence[Weight]) -> Symbol | float:
-        """The sum of an argument's biases of some weights; 0 if there are none."""
+        """Return the sum of an argument's biases for some weights; 0 if there are none."""
         parts, width = [], 0
         for weight in weights:
             block = self.cell.layout.bias_block(weight, name)
@@ -257,7 +257,7 @@ class _Tracer(CellSource):
         if block.columns is None:
             return self.biased(self.vector(weight, name) * value, name, (weight,))
         key = name, value.node
-        if key not in self._applied:  # to another value it is another product
+        if key not in self._applied:  # applied to another value it is another product
             times = sum(1 for known, _ in self._applied if known == name)
             self._applied[key] = result = f"{name}.{times + 1}" if times else name
             self.results[result] = block.stop - block.start

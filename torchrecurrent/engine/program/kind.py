@@ -1,4 +1,4 @@
-"""What kind of recurrence a step is, read from its trace."""
+"""Finds the kind of a step's recurrence from its trace."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _STAGES = ("", "", "two-stage", "three-stage")
 
 @dataclass(frozen=True)
 class _Value:
-    """What a value has to do with the state before the step.
+    """How a value depends on the state before the step.
 
     Attributes:
-        degree: as a polynomial in the state; 0: it does not depend on it.
-        stages: how many matrix products follow each other on the way from the state to it.
+        degree: its degree as a polynomial in the state; 0: it does not depend on it.
+        stages: the number of successive matrix products between the state and it.
     """
 
     degree: float = 0
@@ -35,7 +35,7 @@ class _Value:
 
 
 def recurrence_of(cell: BaseRecurrentCell) -> str:
-    """The kind of recurrence of a cell; of a step that can't be traced what its class declares."""
+    """Return a cell's kind of recurrence; the class declares it if the step can't be traced."""
     try:
         return recurrence_kind(make_plan(cell))
     except (UntraceableError, StepError):
@@ -43,14 +43,14 @@ def recurrence_of(cell: BaseRecurrentCell) -> str:
 
 
 def recurrence_kind(plan: Plan) -> str:
-    """The kind of recurrence, in words.
+    """Return the kind of recurrence, in words.
 
     - ``elementwise``: a unit sees the past of no other, and no weight multiplies the state;
       ``diagonal``: likewise, but recurrent weights do, one for each unit; ``dense``: matrices.
-    - ``two-stage`` and so on: that many matrix products follow each other in a step.
+    - ``two-stage`` and so on: a step has that many successive matrix products.
     - ``linear``: the new state is linear in the old one, whatever the input is.
 
-    What only the output needs does not count, nor does a state that only hands an input on.
+    Values that only the output needs do not count, nor does a state that only passes on an input.
     """
     passed: frozenset[str] = frozenset()  # states that do not persist
     while True:
@@ -71,7 +71,7 @@ def recurrence_kind(plan: Plan) -> str:
 
 
 def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
-    """Of every node that the new states need."""
+    """Return how each node that the new states need depends on the state."""
     graph = plan.graph
     read = {column: product.state for product in plan.products for column in product.columns}
     arguments = {name: each.argument for each in plan.maps for name in each.names}
@@ -87,7 +87,7 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
         elif leaf.kind == "z" and leaf.name in read and read[leaf.name] not in passed:
             values[index] = _Value(1, 1)
         elif leaf.kind == "m" and (argument := values[arguments[leaf.name]]).degree:
-            # an average mixes units, but is no product that takes its time
+            # an average mixes units, but takes far less time than a product
             stages = max(1, argument.stages + (leaf.name not in averages))
             values[index] = _Value(argument.degree, stages)
         else:
@@ -103,12 +103,12 @@ def _result(op: str, arguments: list[_Value]) -> _Value:
     groups = OPERATIONS[op].linear
     if not depending <= {place for group in groups for place in group}:
         return _Value(math.inf, stages)
-    # as a product is of its factors, it is linear in each group for itself
+    # like a product in its factors, it is linear in each group separately
     return _Value(sum(max(arguments[place].degree for place in group) for group in groups), stages)
 
 
 def _is_weighted(plan: Plan, values: dict[int, _Value]) -> bool:
-    """Whether a learned number for each unit multiplies what depends on the state."""
+    """Whether a learned number for each unit multiplies a value that depends on the state."""
     nodes = plan.graph.nodes
     return any(
         leaf is not None and leaf.kind == "v" and not plan.vectors[leaf.name].scalar

@@ -1,6 +1,6 @@
-"""The two passes of a plan as data: what each time step does, in order, to which buffers.
+"""The two passes of a plan as data: the operations of a time step, in order, and their buffers.
 
-Every backend prints, or carries out, these operations; none decides what they are.
+Every backend prints or runs these operations; none decides what they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows of a parameter that a pass multiplies with, and, transposed, the other one."""
+    """Rows of a parameter that one pass multiplies with and the other with their transpose."""
 
     name: str
     weight: str
@@ -42,7 +42,7 @@ class Matrix:
     heads: int  # blocks on the diagonal
 
     def slot(self, transposed: bool = False) -> str:
-        """What kernels call it."""
+        """Its name in kernels."""
         return f"{'B' if transposed else 'W'}.{self.name}"
 
     def of(self, weights: Mapping[str, Tensor]) -> Tensor:
@@ -51,7 +51,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Multiply:
-    """Writes, or adds, rows times a matrix; in the backward pass, times its transpose."""
+    """Writes or adds rows times a matrix or, in the backward pass, times its transpose."""
 
     matrix: Matrix
     source: View
@@ -69,14 +69,14 @@ class Average:
 
     @property
     def width(self) -> Width:
-        """Of what is averaged."""
+        """The width of the averaged value."""
         (width,) = self.source.buffer.parts
         return width
 
 
 @dataclass(frozen=True)
 class Store:
-    """Writes the value of a node, unit by unit."""
+    """Writes the value of a node unit by unit."""
 
     node: int
     place: int  # of its width
@@ -94,7 +94,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class Segment:
-    """Elementwise operations: what is computed between two products."""
+    """The elementwise operations between two products."""
 
     name: str
     stores: Sequence[Store]
@@ -109,7 +109,7 @@ class Segment:
         return [each.node for each in self._values]
 
     def by_width(self) -> Iterator[tuple[int, Segment]]:
-        """Its parts, each of values of one width, by the place of that."""
+        """Its parts, each with the values of one width, by the place of that width."""
         for place in dict.fromkeys(each.place for each in self._values):
             stores = [each for each in self.stores if each.place == place]
             yield place, Segment(self.name, stores, [s for s in self.sums if s.place == place])
@@ -120,16 +120,16 @@ Operation = Multiply | Average | Segment
 
 @dataclass(frozen=True)
 class Program:
-    """What a forward and a backward pass do at each time step.
+    """The operations of a forward and a backward pass at each time step.
 
     Attributes:
-        plan: that it is of.
-        buffers: what the operations read and write.
-        values: where the value of a leaf of the step is read.
-        projection: brings the input into Z: at each step before the others, or of all at once.
+        plan: the plan that it carries out.
+        buffers: the buffers that the operations read and write.
+        values: where the value of each leaf of the step is read.
+        projection: projects the input into Z: at each step before the others, or for all at once.
         forward: the other operations, in order.
         backward: likewise; its steps go from the last to the first.
-        data_gradient: of Z, passed on to the input: after the others.
+        data_gradient: passes the gradient of Z on to the input, after the others.
     """
 
     plan: Plan
@@ -142,31 +142,31 @@ class Program:
 
     @cached_property
     def products(self) -> list[Multiply]:
-        """Those of the forward pass, that of the input first."""
+        """The products of the forward pass, that of the input first."""
         return [each for each in (self.projection, *self.forward) if isinstance(each, Multiply)]
 
     @cached_property
     def transposed(self) -> dict[Matrix, Multiply]:
-        """The products of the backward pass, by what they multiply with."""
+        """The products of the backward pass, by their matrix."""
         found = (self.data_gradient, *self.backward)
         return {each.matrix: each for each in found if isinstance(each, Multiply)}
 
 
 def segments_of(operations: Iterable[Operation]) -> list[Segment]:
-    """The segments among operations; the last one of a pass comes after all maps."""
+    """Return the segments among operations; the last one of a pass comes after all maps."""
     return [each for each in operations if isinstance(each, Segment)]
 
 
 def kahan(value: str, total: str, lost: str) -> tuple[str, str, str]:
-    """Kahan's sum: what rounding loses is carried on, since over thousands of steps it would show.
+    """Write Kahan's sum, which carries the rounding error over thousands of steps.
 
     Args:
-        value: the text of what is added.
-        total: of the sum so far.
-        lost: of what that has lost.
+        value: the text of the number to add.
+        total: the text of the sum so far.
+        lost: the text of its rounding error.
 
     Returns:
-        The texts of what ``part`` and then ``total`` are to be, and of what is lost after them.
+        The texts of the new values of ``part``, then of ``total``, and of the rounding error.
     """
     return f"{value} - {lost}", f"{total} + part", f"(total - {total}) - part"
 
@@ -176,7 +176,7 @@ def lower(plan: Plan, apart: bool = False) -> Program:
 
     Args:
         plan: of the step.
-        apart: products are taken apart from the emitted code, see :class:`.Buffers`.
+        apart: products are computed outside the emitted code, see :class:`.Buffers`.
     """
     b = Buffers(plan, apart)
     owners = {name: (each.name, k) for each in plan.maps for k, name in enumerate(each.names)}
@@ -226,7 +226,7 @@ def lower(plan: Plan, apart: bool = False) -> Program:
 
 
 def _results(plan: Plan, b: Buffers) -> Segment:
-    """What the forward pass computes last in a step: the new states, and the output."""
+    """The last segment of a forward step: the new states and the output."""
     states = zip(plan.states.values(), plan.new_states, b.states.values(), strict=True)
     stores = [Store(node, place, View(buffer)) for place, node, buffer in states]
     if plan.output is not None:
@@ -235,7 +235,7 @@ def _results(plan: Plan, b: Buffers) -> Segment:
 
 
 def _gradients(plan: Plan, b: Buffers) -> Segment:
-    """What the backward pass computes last in a step, but for products."""
+    """The last segment of a backward step, before the products."""
     stores = [
         Store(plan.gradient("z", name), place, b.d_affine.part(k))
         for k, (name, place) in enumerate(plan.columns.items())

@@ -1,4 +1,4 @@
-"""What emitted code calls widths and pointers, in every language."""
+"""The names of widths and pointers in emitted code, in every language."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ __all__ = ["INPUT", "ONE", "Slots", "Width", "extent"]
 
 @dataclass(frozen=True)
 class Width:
-    """How many numbers lie side by side: a name, since the code serves all sizes, and its value."""
+    """A number of columns: its name, since the code serves all sizes, and its value."""
 
     name: str
     units: int
 
 
-#: The input's width, which the input itself tells; -1 as in a shape of torch.
+#: The input's width, which is read from the input; -1 as in a shape of torch.
 INPUT = Width("I", -1)
 #: One number for a whole row.
 ONE = Width("1", 1)
 
 
 def extent(widths: Width | Iterable[Width]) -> str:
-    """The text of one width, or of the sum of several."""
+    """Return the text of one width or of the sum of several."""
     if isinstance(widths, Width):
         return widths.name
     counts = Counter(width.name for width in widths)
@@ -33,13 +33,13 @@ def extent(widths: Width | Iterable[Width]) -> str:
 
 
 class Slots:
-    """The pointers that a kernel is given, numbered as they are asked for."""
+    """The pointers that a kernel takes, numbered in the order of their first use."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
     def __call__(self, name: str) -> str:
-        """What the code calls the pointer that the launcher knows as ``name``."""
+        """Return the code's name for the pointer that the launcher knows as ``name``."""
         if name not in self.names:
             self.names.append(name)
         return f"p{self.names.index(name)}"

@@ -1,8 +1,8 @@
-"""What a step reads besides its arguments: globals, closures, and those of functions it calls.
+"""Finds what a step reads besides its arguments: globals, closures, those of functions it calls.
 
-The reference reads them at every step; a kernel keeps what it was traced with. So they are found
-here, for a plan to depend on: numbers by their values, functions and modules by their identity.
-What may change while it stays the same object, such as a dictionary, is refused.
+The reference reads them at every step; a kernel keeps the values from its trace. So a plan depends
+on them: on numbers by their values, on functions and modules by their identity. An object that
+may change and stay the same object, such as a dictionary, is refused.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import torch
 
 __all__ = ["Outside"]
 
-#: Of these a kernel knows all that there is to know.
+#: Types whose values are fully known to a kernel.
 _VALUES = (int, float, complex, str, bytes, type(None), type(...), torch.dtype)
-#: Modules whose functions give the same for the same arguments, or take none but tensors.
+#: Modules whose functions return the same for the same arguments, or take tensors only.
 _STEADY = {"torch", "builtins", "math", "cmath", "operator", "functools", "itertools", "typing"}
 _STEADY |= {"abc", "collections", "dataclasses"}
-#: What a step has no use for; dataclasses and named tuples have a set and a dictionary there.
+#: Attributes that no step uses; in dataclasses and named tuples some are sets and dictionaries.
 _UNUSED = ("__repr__", "__str__", "_field_defaults")
-#: Builtin functions that reach for values by other ways than a name.
+#: Builtin functions that reach values without naming them.
 _REACHING = {"__import__", "eval", "exec", "globals", "input", "open", "vars"}
 _ABSENT = object()
 
@@ -33,14 +33,14 @@ _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 
 
 class Outside:
-    """All that some functions read from outside, as it is now.
+    """All that some functions read from outside, with its present values.
 
     Args:
-        functions: by what they are called.
+        functions: the functions by name.
 
     Attributes:
-        values: numbers and other constants, with what they are called, in a fixed order.
-        objects: everything else, known by its identity.
+        values: numbers and other constants with their names, in a fixed order.
+        objects: everything else, compared by identity.
         refusal: why a kernel can't know whether something has changed; empty if it can.
     """
 
@@ -55,7 +55,7 @@ class Outside:
             self._take(label, function)
 
     def unchanged(self) -> bool:
-        """Whether all of it is as it was."""
+        """Whether none of it has changed."""
         for namespace, name, was in self._entries:
             now = namespace.get(name, _ABSENT)
             if now is not was and not _same(now, was):
@@ -73,7 +73,7 @@ class Outside:
         )
 
     def _take(self, label: str, value: object) -> None:
-        """Note a value that is computed with, called or handed on."""
+        """Record a value that is computed with, called or passed on."""
         if value is None:
             return
         if isinstance(value, _VALUES):
@@ -96,7 +96,7 @@ class Outside:
                 self._refuse(f"{label!r} ({type(value).__name__})")
 
     def _function(self, function: FunctionType) -> None:
-        """Note what the code of a function reads, and its defaults."""
+        """Record what the code of a function reads, and its defaults."""
         self.objects.append(self._attribute(function, "__code__"))
         if function.__defaults__:
             label = f"a default of {function.__name__}"
@@ -118,7 +118,7 @@ class Outside:
                 self._refuse(repr(name))
 
     def _follow(self, label: str, value: object, attributes: tuple[str, ...]) -> None:
-        """Note what a chain of attributes leads to, as in ``config.rates.alpha``."""
+        """Record the value of a chain of attributes such as ``config.rates.alpha``."""
         for name in attributes:
             if isinstance(value, _VALUES) or _is_steady(value) or _holds_values(value):
                 break
@@ -132,7 +132,7 @@ class Outside:
         return value
 
     def _class(self, label: str, kind: type) -> None:
-        """Note what the methods of a class read, and the values that it has itself."""
+        """Record what the methods of a class read, and the class's own values."""
         for base in (each for each in kind.__mro__ if not _is_steady(each)):
             for name, value in sorted(vars(base).items()):
                 if isinstance(value, staticmethod | classmethod):
@@ -145,7 +145,7 @@ class Outside:
                     self._take(f"{label}.{name}", self._attribute(base, name))
 
     def _module(self, label: str, module: torch.nn.Module) -> None:
-        """Note what makes up an activation of torch such as ``torch.nn.LeakyReLU(0.1)``."""
+        """Record the settings of an activation of torch such as ``torch.nn.LeakyReLU(0.1)``."""
         for name in sorted(vars(module)):
             if not name.startswith("_") and name != "training":
                 self._take(f"{label}.{name}", self._attribute(module, name))
@@ -154,7 +154,7 @@ class Outside:
 
 
 def _reads(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The names that code and the functions within it read from outside, with their attributes."""
+    """Yield the outside names that code and its inner functions read, with their attributes."""
     chain: tuple[str, ...] = ()
     for instruction in dis.get_instructions(code):
         name = instruction.argval
@@ -181,7 +181,7 @@ def _is_outer(instruction: dis.Instruction, code: CodeType) -> bool:
 
 
 def _is_steady(value: object) -> bool:
-    """Whether a function, class or module is of a package whose functions are."""
+    """Whether a function, class or module belongs to a module of pure functions."""
     if isinstance(value, ModuleType):
         return _is_of(value.__name__)
     if isinstance(value, BuiltinFunctionType):  # a method of an object reads that
@@ -192,20 +192,20 @@ def _is_steady(value: object) -> bool:
 
 
 def _is_of(module: str) -> bool:
-    """Whether a module is one of the steady ones, or the part of it that is written in C."""
+    """Whether a module is one of those listed as steady, or its part written in C."""
     return module.partition(".")[0].removeprefix("_") in _STEADY
 
 
 def _is_slot(value: object) -> bool:
-    """Whether an attribute of a class is Python's way to an attribute of its objects."""
+    """Whether an attribute of a class is Python's descriptor of an instance attribute."""
     return hasattr(type(value), "__get__") and _is_steady(type(value))
 
 
 def _holds_values(value: object) -> bool:
-    """Whether a value has a content of which its attributes are no part."""
+    """Whether a value has contents besides its attributes."""
     return isinstance(value, torch.Tensor | torch.nn.Module | dict | list | set | tuple)
 
 
 def _same(now: object, was: object) -> bool:
-    """Whether two objects are one value."""
+    """Whether two objects have the same value."""
     return type(now) is type(was) and isinstance(now, _VALUES) and now == was

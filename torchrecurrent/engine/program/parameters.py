@@ -1,4 +1,4 @@
-"""Parameters as the kernels want them, and the gradients that they get back."""
+"""Lays out parameters for the kernels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Weights = Mapping[str, Tensor]
 
 
 class Parameters:
-    """Where a program's matrices and vectors lie in a cell's parameters, worked out once."""
+    """The places of a program's matrices and vectors in a cell's parameters, computed once."""
 
     def __init__(self, program: Program, itemsize: int) -> None:
         self.itemsize = itemsize
         self.matrices = [each.matrix for each in program.products]
-        #: Of each pointer to the numbers of a vector: its name, the parameter, its first row.
+        #: For each pointer to the numbers of a vector: its name, the parameter, its first row.
         self.vectors = [
             (buffer.name, name, start)
             for leaf, buffers in program.buffers.vectors.items()
@@ -30,7 +30,7 @@ class Parameters:
         ]
 
     def addresses(self, weights: Weights) -> dict[str, int]:
-        """Of all of them as they are, by the kernel's names."""
+        """Return the address of each, without packing, by the kernel's names."""
         starts = {name: weight.data_ptr() for name, weight in weights.items()}
         found = {slot: starts[name] + row * self.itemsize for slot, name, row in self.vectors}
         for each in self.matrices:
@@ -41,7 +41,7 @@ class Parameters:
     def packed(
         self, weights: Weights, panel: int, needs_data: bool = True, transposed: bool = False
     ) -> dict[str, Tensor]:
-        """The kernels as the panels that gemm.c reads."""
+        """Return the weights as the panels that gemm.c reads."""
         return {
             each.slot(transposed): pack(each.of(weights), each.heads, panel, transposed)
             for each in self.matrices
@@ -50,7 +50,7 @@ class Parameters:
 
 
 def pack(weight: Tensor, heads: int, panel: int, transposed: bool = False) -> Tensor:
-    """A kernel of units x inner as the panels that gemm.c reads, block by block."""
+    """Arrange a weight of units x inner as the panels that gemm.c reads, block by block."""
     blocks = weight.view(heads, -1, weight.size(1))
     if transposed:
         blocks = blocks.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""What a kernel computes: a traced step, cut at maps, with its backward pass."""
+"""The computation of a kernel: a traced step, cut at maps, with its backward pass."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["Map", "Plan", "Product", "Vector", "grouped"]
 
 @dataclass(frozen=True)
 class Product:
-    """Neighbouring columns of Z that get the product of one state with rows of one kernel."""
+    """Adjacent columns of Z that hold the product of one state with rows of one weight."""
 
     weight: str
     start: int  # first row of the weight
     columns: tuple[str, ...]  # by name; neighbours in the weight and in Z
     state: str
     adds: bool  # to the input's projection, which is in Z already
-    heads: int  # blocks on the kernel's diagonal; a product with several has one column
+    heads: int  # blocks on the weight's diagonal; a product with several has one column
 
 
 @dataclass(frozen=True)
 class Map:
-    """Neighbouring rows of a kernel that the step itself applies to one value.
+    """Adjacent rows of a weight that the step itself applies to one value.
 
-    Without a weight it is the average over the units, for each of them the same number.
+    Without a weight it is the average over the units, the same number for each.
     """
 
     names: tuple[str, ...]  # of what comes out, part by part
@@ -42,11 +42,11 @@ class Map:
 
 
 def grouped(maps: Iterable[Map], rows: Mapping[str, int]) -> list[Map]:
-    """Neighbouring rows applied to the same value are one product, taken with the first.
+    """Combine maps of adjacent rows applied to the same value into one, at the first's place.
 
     Args:
-        maps: each with one result.
-        rows: by the name of its result.
+        maps: the maps, each with one result.
+        rows: the first row of each, by the name of its result.
     """
     groups: list[Map] = []
     for each in maps:
@@ -75,10 +75,10 @@ class Vector:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All that the emitters and the launchers know of a cell; they only read it.
+    """All that emitters and launchers know of a cell; they only read it.
 
-    Widths are known by their place in ``widths``, so that the code serves all sizes: two
-    widths that happen to be equal are one, and what has both may be combined.
+    Widths are referred to by their place in ``widths``, so that the code serves all sizes: two
+    widths that happen to be equal are one, and values of both may be combined.
     """
 
     graph: Graph
@@ -99,7 +99,7 @@ class Plan:
 
     @cached_property
     def learned(self) -> tuple[str, ...]:
-        """The vectors whose gradient the kernel sums up itself."""
+        """The vectors whose gradients the kernel itself sums."""
         return tuple(name for name in self.vectors if Leaf("v", name) in self.gradients)
 
     @cached_property

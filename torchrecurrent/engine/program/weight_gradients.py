@@ -1,4 +1,4 @@
-"""Gradients of the parameters, from what a kernel's backward pass leaves behind."""
+"""Computes the gradients of the parameters from the results of a kernel's backward pass."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def weight_gradients(
     add: Add,
     dtype: torch.dtype | None = None,
 ) -> dict[str, Tensor]:
-    """One product over all time steps for each kernel; vectors get what was summed for them.
+    """Take one product over all time steps for each weight; vectors get the sums made for them.
 
     Args:
         program: of the step.
         batch: the sequences.
-        tensors: what the forward pass kept.
+        tensors: the tensors that the forward pass kept.
         work: ``dZ`` and ``dM...``, the gradients of Z and of the results of maps.
         weights: the parameters.
-        sums: of each learned vector, its gradient, or a longer tensor that begins with it.
+        sums: for each learned vector, its gradient or a longer tensor that begins with it.
         add: adds a' b to its third argument.
-        dtype: of the gradients; left out, that of the parameters.
+        dtype: dtype of the gradients; by default that of the parameters.
     """
     grads = {name: torch.zeros_like(weight, dtype=dtype) for name, weight in weights.items()}
     transposed, rows = program.transposed, batch.size
@@ -66,7 +66,7 @@ def weight_gradients(
 def _add_blocks(
     a: Tensor, b: Tensor, matrix: Matrix, grads: Mapping[str, Tensor], add: Add
 ) -> None:
-    """Add a' b to the gradient of a kernel, block by block."""
+    """Add a' b to the gradient of a weight, block by block."""
     total = matrix.of(grads)
     rows, columns = matrix.rows // matrix.heads, total.size(1)
     for k in range(matrix.heads):

@@ -1,1 +1,1 @@
-"""Which path runs a call, and the call."""
+"""Chooses the path of a call, and runs it."""

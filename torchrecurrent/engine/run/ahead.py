@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_kernels", "prepare"]
 
-#: Of each stack, the dtypes for which its cells' kernels were compiled together.
+#: For each stack, the dtypes for which its cells' kernels were compiled together.
 _prepared: WeakKeyDictionary[nn.Module, set[torch.dtype]] = WeakKeyDictionary()
 
 
@@ -31,10 +31,10 @@ def compile_kernels(cells: Sequence[BaseRecurrentCell], dtype: torch.dtype) -> l
     """Compile the kernels of some cells, or load them.
 
     Returns:
-        Of each cell, why it has no kernel; empty if it has one.
+        For each cell, why it has no kernel; empty if it has one.
 
     Raises:
-        CompilerError: one could not be compiled.
+        CompilerError: if one could not be compiled.
     """
     reasons = [no_kernel(cell, dtype) for cell in cells]
     real = _real(dtype)
@@ -49,12 +49,12 @@ def compile_kernels(cells: Sequence[BaseRecurrentCell], dtype: torch.dtype) -> l
 def prepare(
     stack: nn.Module, cells: Iterable[nn.Module], data: Tensor, is_own: Callable[[nn.Module], bool]
 ) -> None:
-    """Compile what a stack's first call would compile one after the other.
+    """Compile side by side what a stack's first call would compile one after the other.
 
-    It says nothing of cells without a kernel, and of compilers that fail: the call does.
+    Cells without a kernel and compilers that fail are left for the call to report.
 
     Args:
-        stack: whose cells they are; it is asked once.
+        stack: the module of the cells; each is prepared once.
         cells: the cells.
         data: its input.
         is_own: whether a module is a cell of this package's kind.
@@ -75,12 +75,12 @@ def prepare(
 
 
 def _real(dtype: torch.dtype) -> torch.dtype:
-    """What a kernel computes in."""
+    """Return the dtype in which a kernel computes."""
     return torch.float32 if dtype in NARROW else dtype
 
 
 def _compile(found: Iterable[Fused], dtype: torch.dtype) -> None:
-    """Compile each kernel once, as many at a time as there are cores; failures are kept in it."""
+    """Compile each kernel once, one per core at a time; failures are stored in it."""
     distinct = list(dict.fromkeys(found))
 
     def work(each: Fused) -> None:
@@ -93,6 +93,6 @@ def _compile(found: Iterable[Fused], dtype: torch.dtype) -> None:
 
 
 def _cores() -> int:
-    """Those that this process may use, which macOS and Windows do not tell."""
+    """Return the number of cores that this process may use; macOS and Windows only have a total."""
     allowed: Any = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1

@@ -1,7 +1,7 @@
-"""Runs a kernel at once, for calls that nobody traces.
+"""Runs a kernel directly, for calls that are not being traced.
 
-Here the buffers are ours alone, so that the backward pass may use them up, and the operator's
-bookkeeping, which takes longer than a short sequence, is left out.
+The buffers then belong to the call, so that the backward pass may overwrite them, and the
+operator's bookkeeping, which takes longer than a short sequence, is skipped.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = ["join_delay", "sequence", "split_delay"]
 
 
 def split_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The states as a kernel has them: each step of a delay line is one."""
+    """Return the states as a kernel has them: each step of a delay line is one."""
     if not cell.signature.has_delay:
         return states
     return (*states[:-1], *states[-1].split(cell.output_size, -1))
 
 
 def join_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The states as a cell has them, from those of its kernel."""
+    """Return the states as a cell has them, from those of its kernel."""
     if not cell.signature.has_delay:
         return states
     count = len(cell.state_names) - 1
@@ -42,7 +42,7 @@ def join_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Ten
 
 
 def _named(name: str) -> AbstractContextManager[Any]:
-    """An entry in a profiler's table, where one is listening."""
+    """Return a context that adds an entry to the table of an active profiler."""
     return torch.profiler.record_function(name) if profiling() else nullcontext()
 
 
@@ -65,11 +65,11 @@ class _Sequence(torch.autograd.Function):
         results = outputs(fused, batch, tensors, True)
         kept = [tensors[each.name] for each in fused.buffers.kept]
         if saved_tensors_are_watched():
-            # Nothing may be held besides; so torch itself tells whether the output was changed.
+            # No other reference may be kept; so torch itself detects a change of the output.
             ctx.seen, output = None, results[0]
         else:
-            # What is saved has a version of its own. Whether the output was changed in place,
-            # its alias tells; then the forward pass runs again.
+            # The saved tensors have versions of their own. An alias of the output shows whether
+            # it was changed in place; if so, the forward pass runs again.
             ctx.seen, output = (results[0].detach(), results[0]._version), results[0].data
         ctx.save_for_backward(data, sizes, output, *others, *kept)
         ctx.fused, ctx.cell, ctx.constants = fused, cell, constants
@@ -120,7 +120,7 @@ def _replayed(
     grads: Sequence[Tensor | None],
     needs: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Gradients by the reference loop, run again: of these torch can take gradients in turn."""
+    """Return gradients by rerunning the reference loop; torch can differentiate them again."""
     cell, fused = ctx.cell, ctx.fused
     if ctx.constants != [float(getattr(cell, name)) for name in cell.constants]:
         raise RuntimeError(
@@ -128,7 +128,7 @@ def _replayed(
         )
     again = torch.is_grad_enabled()
     with torch.enable_grad():
-        # Aliases, so that these gradients stop here, while those of gradients go on.
+        # Aliases, so that these gradients stop here, while those of gradients pass through.
         leaves = [
             value.view_as(value) if wanted else value
             for value, wanted in zip((data, *weights, *states), needs, strict=True)
@@ -171,7 +171,7 @@ def sequence(
     states: list[Tensor],
     constants: list[float],
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a kernel over a sequence: its output, and its last states."""
+    """Run a kernel over a sequence; return its output and its last states."""
     batch = Batch(data, states[0].size(0), sizes)
     batch.check_sizes()
     results: Sequence[Tensor]

@@ -1,9 +1,9 @@
-"""What has to hold before a kernel may take pointers: who is watching, and what tensors are.
+"""Checks before a kernel may take pointers: no observer is active, and the tensors are plain.
 
-A kernel reads and writes memory behind torch's back. So it runs only where nobody would have
-seen the operations that it replaces, and on tensors that are no more than their memory; what
-is not known to be harmless is refused, and the reference loop runs. And a tensor whose shape,
-dtype or device is not what its cell's layout says is an error on every path.
+A kernel reads and writes memory without torch's knowledge. So it runs only where nobody would
+have observed the operations that it replaces, and on tensors that are nothing but their memory;
+anything not known to be harmless is refused, and the reference loop runs. A tensor whose shape,
+dtype or device does not match its cell's layout is an error on every path.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Shape = tuple[int, ...]
 
 
 def obstacle(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """Why a call can't be a kernel's, whatever the cell is; empty if it can.
+    """Return why a kernel can't run a call, whatever the cell is; empty if it can.
 
     Args:
         device_type: where the kernel runs.
-        tensors: all that it would read, with their names.
+        tensors: all tensors that it would read, with their names.
     """
     return interception() or not_plain(device_type, tensors)
 
@@ -34,12 +34,12 @@ def obstacle(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
 def check_parameters(
     shapes: Mapping[str, Shape], parameters: Mapping[str, Tensor | None], data: Tensor
 ) -> None:
-    """Raise RuntimeError unless a cell's parameters are what its layout says.
+    """Raise RuntimeError unless a cell's parameters match its layout.
 
     Args:
-        shapes: those that the layout says.
-        parameters: the parameters as they are.
-        data: the input, beside which they have to lie. Under autocast their dtypes may differ.
+        shapes: the shapes of the layout.
+        parameters: the present parameters.
+        data: the input, whose device they have to share. Under autocast their dtypes may differ.
     """
     dtype: torch.dtype | None = None
     for name, shape in shapes.items():
@@ -69,7 +69,7 @@ def check_memory(
 ) -> None:
     """Raise RuntimeError unless a kernel may read tensors of certain shapes by their pointers.
 
-    This is asked last, of all that a kernel reads: parameters, data, states and gradients.
+    This is the last check of all that a kernel reads: parameters, data, states and gradients.
     """
     seen = []
     for name, tensor, shape in tensors:

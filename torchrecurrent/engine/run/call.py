@@ -26,7 +26,7 @@ __all__ = ["run_sequence", "run_step"]
 def run_sequence(
     cell: Cell, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """A whole sequence, as :func:`torchrecurrent.engine.run.reference.run`, by the path chosen."""
+    """Run a whole sequence like :func:`.reference.run`, by the chosen path."""
     parameters = cell.effective_parameters()
     if torch.compiler.is_compiling():
         key = key_while_compiling(cell, data)
@@ -49,10 +49,10 @@ def run_sequence(
 def run_step(
     cell: BaseRecurrentCell, input: Tensor, states: tuple[Tensor, ...]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One step of ``(N, I)`` or ``(I,)``, by the path chosen.
+    """Run one step of ``(N, I)`` or ``(I,)`` by the chosen path.
 
-    The kernel runs where no gradients are due: a loop over steps written in Python may want
-    them of any order.
+    The kernel runs only if no gradients are needed: a loop over steps written in Python may need
+    gradients of any order.
     """
     parameters = cell.effective_parameters()
     if not torch.compiler.is_compiling():
@@ -93,7 +93,7 @@ def _step_fused(
 
 
 def _autocast_dtype(data: Tensor, parameters: reference.EffectiveParameters) -> torch.dtype | None:
-    """What the states of a reference loop are under autocast; ``None``: there is none."""
+    """Return the states' dtype in a reference loop under autocast; ``None`` without autocast."""
     if not is_autocast(data.device):
         return None
     return next((weight.dtype for weight in parameters.values() if weight is not None), None)
@@ -102,7 +102,7 @@ def _autocast_dtype(data: Tensor, parameters: reference.EffectiveParameters) -> 
 def _narrowed(
     output: Tensor, states: tuple[Tensor, ...], dtype: torch.dtype
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Results in the dtype of the input: the rule under autocast, on every path."""
+    """Return results in the dtype of the input, as every path does under autocast."""
     return output.to(dtype), tuple(state.to(dtype) for state in states)
 
 
@@ -116,7 +116,7 @@ def _run_reference(
     given, dtype = data.dtype, _autocast_dtype(data, parameters)
     if dtype is None or states is None:
         return reference.run(cell, data, sizes, states, parameters)
-    # Products are autocast's; what is carried from step to step is as precise as the weights.
+    # Autocast decides the dtype of products; the states are as precise as the weights.
     states = tuple(state.to(dtype) for state in states)
     return _narrowed(*reference.run(cell, data, sizes, states, parameters), given)
 
@@ -128,7 +128,7 @@ def _prepared(
     parameters: reference.EffectiveParameters,
     narrow: bool,
 ) -> tuple[Tensor, list[Tensor], list[Tensor], list[float]]:
-    """Data, parameters, states and numbers as a kernel takes them.
+    """Return data, parameters, states and numbers as a kernel takes them.
 
     Args:
         narrow: whether the kernel computes bfloat16 and float16 by itself.
@@ -171,7 +171,7 @@ def _run_operator(
     states: tuple[Tensor, ...],
     parameters: reference.EffectiveParameters,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The same as one operator of the graph that is being traced."""
+    """Run a kernel as one operator of the graph that is being traced."""
     narrow = data.device.type == "cuda"
     ready, weights, first, constants = _prepared(cell, data, states, parameters, narrow)
     keep = torch.is_grad_enabled() and any(

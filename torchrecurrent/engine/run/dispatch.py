@@ -1,4 +1,4 @@
-"""Which path runs a sequence, and why."""
+"""Decides which path runs a sequence, and why."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Backend = Literal["auto", "reference", "c", "triton"]
 
 
 class Cell(reference.Stepper, Protocol):
-    """What the choice of a path asks of a cell."""
+    """The attributes of a cell that the choice of a path needs."""
 
     #: Why no kernel can run it, whatever its step is; empty if one may.
     @property
@@ -61,7 +61,7 @@ class Cell(reference.Stepper, Protocol):
 
 
 _CHOICES = ("auto", "reference", "c", "triton")
-#: Why a module of others runs the reference loop.
+#: Why a cell from outside this package runs the reference loop.
 NO_STEP = "the cell is a module without a declared step"
 _chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
 _warned: set[str] = set()
@@ -81,16 +81,16 @@ def _checked(name: str) -> Backend:
 def backend(name: Backend) -> Iterator[None]:
     """Choose the path within a ``with`` block: ``"auto"``, ``"reference"``, ``"c"``, ``"triton"``.
 
-    ``"c"`` is the kernel on the CPU, ``"triton"`` that on the GPU; either raises RuntimeError
+    ``"c"`` is the kernel on the CPU, ``"triton"`` the one on the GPU; either raises RuntimeError
     where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
-    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be asked for.
-    With ``TRITON_INTERPRET=1`` in the environment since before Triton was imported, ``"triton"``
-    runs on the CPU too, slowly. Outside any block the environment variable
+    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be requested.
+    If ``TRITON_INTERPRET=1`` was in the environment before Triton was imported, ``"triton"``
+    also runs on the CPU, slowly. Outside any block the environment variable
     ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
-    what was chosen when they traced.
+    the choice that was in effect while they traced.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: for an unknown name.
     """
     token = _chosen.set(_checked(name))
     try:
@@ -105,7 +105,7 @@ def choose(
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
 ) -> Fused | None:
-    """The kernel to run; ``None``: the reference."""
+    """Return the kernel to run; ``None``: the reference."""
     chosen = _current()
     if chosen == "reference":
         return None
@@ -118,14 +118,14 @@ def choose(
 
 
 def _kind(chosen: Backend) -> Backend:
-    """The kernels that a choice means; Triton's, not yet run on a GPU, have to be asked for."""
+    """Return the kernels that a choice means; Triton's, not yet run on a GPU, must be requested."""
     return "triton" if chosen == "triton" else "c"
 
 
 def key_while_compiling(cell: Any, data: Tensor) -> str | None:
     if not hasattr(cell, "_number"):
         return None
-    # What the kernel depends on is handed over, so that a change of it compiles anew.
+    # All that the kernel depends on is passed, so that a change of it compiles anew.
     values = [getattr(cell, name, None) for name in cell.option_names]
     structure = [value for value in values if not isinstance(value, float)]
     key: str | None = _constant_key(cell._number, data.dtype, data.device.type, *structure)
@@ -136,13 +136,13 @@ def key_while_compiling(cell: Any, data: Tensor) -> str | None:
 def _constant_key(
     number: int, dtype: torch.dtype, device_type: str, *structure: object
 ) -> str | None:
-    """The key of the kernel that a cell has, for :func:`torch.compile` to keep."""
+    """Return the key of a cell's kernel, for :func:`torch.compile` to keep."""
     chosen, cell = _current(), cast("BaseRecurrentCell", numbered(number))
     if chosen == "reference" or _exporting_to_onnx():
         return None
     kind = _kind(chosen)
     found = _kernel_of(cell, dtype, torch.device(device_type), kind)
-    if isinstance(found, Fused) and found.reads_values:  # in the reference it sees them change
+    if isinstance(found, Fused) and found.reads_values:  # the reference sees them change
         found = "compiled code would keep the numbers that its step reads from outside"
     if isinstance(found, Fused):
         return found.key
@@ -152,12 +152,12 @@ def _constant_key(
 
 
 def _exporting_to_onnx() -> bool:
-    """Whether what is traced has to consist of ONNX's operators."""
+    """Whether the traced graph has to consist of ONNX's operators."""
     return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
 
 
 def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
-    """One sentence: which path would run, and why; StepError where the step lets none run."""
+    """Return a sentence: which path would run, and why; StepError if the step fails on all."""
     chosen = _current()
     if not cell.no_kernel:
         dry_run(cast("BaseRecurrentCell", cell))
@@ -176,10 +176,10 @@ def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
 def kernel_source(
     cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device | str = "cpu"
 ) -> str:
-    """The text of a cell's kernel: C for the CPU, Triton for ``"cuda"``.
+    """Return the text of a cell's kernel: C for the CPU, Triton for ``"cuda"``.
 
     Raises:
-        TypeError: it has none; the message says why.
+        TypeError: if it has none; the message says why.
     """
     kind, reason = torch.device(device).type, cell.no_kernel
     if kind not in ("cpu", "cuda"):
@@ -197,13 +197,13 @@ def kernel_source(
 
 
 def compiled_kind() -> Backend | None:
-    """The kernels that would run a call now; ``None``: the reference would."""
+    """Return the kernels that would run a call now; ``None``: the reference would."""
     chosen = _current()
     return None if chosen == "reference" or _no_system() else _kind(chosen)
 
 
 def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
-    """Why no kernel in C can run a cell, whatever the call; empty if one can."""
+    """Return why no kernel in C can run a cell, whatever the call; empty if one can."""
     try:
         found = cell.no_kernel or _no_dtype(dtype) or fused(cell)
     except StepError as error:
@@ -218,7 +218,7 @@ def _usable(
     parameters: reference.EffectiveParameters,
     kind: Backend,
 ) -> Fused | str:
-    """What would run this call by one kind of kernel, or the reason why nothing does."""
+    """Return the kernel of one kind that would run this call, or why there is none."""
     if cell.no_kernel:
         return cell.no_kernel
     if data.numel() == 0:
@@ -232,28 +232,28 @@ def _usable(
 
 
 def _no_device(device: torch.device) -> str:
-    """Why the C kernel does not run on a device; empty if it does."""
+    """Return why the C kernel does not run on a device; empty if it does."""
     if device.type == "cuda":
         return "the Triton kernels have not run on a GPU yet; backend('triton') chooses them"
     return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
 
 
 def _no_system() -> str:
-    """Why this system's kernels have to be asked for; empty if they haven't."""
+    """Return why kernels have to be requested on this system; empty if they don't."""
     if sys.platform != "win32" or _current() == "c":
         return ""
     return "on Windows the kernels have run without Python only; backend('c') chooses them"
 
 
 def _no_dtype(dtype: torch.dtype) -> str:
-    """Why no kernel takes a dtype; empty if one does."""
+    """Return why no kernel takes a dtype; empty if one does."""
     return "" if dtype in (*REALS, *NARROW) else f"there is no kernel for {dtype}"
 
 
 def _kernel_of(
     cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device, kind: Backend
 ) -> Fused | str:
-    """What would run a cell by one kind of kernel, whatever the call, or why nothing does."""
+    """Return a cell's kernel of one kind, whatever the call, or why there is none."""
     if cell.no_kernel:
         return cell.no_kernel
     if reason := _no_system() or _no_dtype(dtype):

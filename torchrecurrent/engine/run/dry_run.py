@@ -1,4 +1,4 @@
-"""One step of the reference on zeros: what a step returns is seen by its shapes alone."""
+"""Runs one reference step on zeros: the shapes of its results are enough to check them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["dry_run"]
 
 @torch.no_grad()
 def dry_run(cell: BaseRecurrentCell) -> None:
-    """Run the step once on zeros, and so on nothing that is the cell's.
+    """Run the step once on zeros, without the cell's parameters or states.
 
-    They lie on the CPU: on tensors without memory torch imports its compiler for a product.
+    They are on the CPU: for a product of tensors without memory torch imports its compiler.
 
     Raises:
-        StepError: as :func:`torchrecurrent.engine.run.reference.update`, but for branches.
+        StepError: as :func:`torchrecurrent.engine.run.reference.update`, except for branches.
     """
 
     def zeros(*shape: int) -> Tensor:
@@ -33,9 +33,9 @@ def dry_run(cell: BaseRecurrentCell) -> None:
     states = [zeros(2, width) for width in cell.state_widths]
     try:
         update(cell, project(cell, zeros(2, cell.input_size), parameters), states, parameters)
-    except BranchError:  # which a single unit may take
+    except BranchError:  # a cell with a single unit may branch
         return
     except StepError:
         raise
-    except Exception:  # what goes wrong with zeros need not go wrong with values
+    except Exception:  # a step that fails on zeros need not fail on values
         return

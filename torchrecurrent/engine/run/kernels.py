@@ -1,7 +1,7 @@
-"""The kernels that exist in this process, each under a key from which any process can make it.
+"""The kernels of this process, each under a key from which any process can make it.
 
 An operator takes strings, numbers and tensors only, and an exported program may run elsewhere.
-So the key says which class of cell it is, with which options.
+So the key names the class of the cell and its options.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Fused", "fused", "fused_by_key"]
 
 
-#: Before a key: its kernels are Triton's on any device.
+#: The prefix of a key whose kernels are Triton's on any device.
 _TRITON = "triton "
 
 
@@ -52,7 +52,8 @@ class Fused:
         self.key = key
         self.plan = plan
         self.input_size = input_size
-        #: The class, its step and functions among the options; so their identities stay theirs.
+        #: The class, its step and functions among the options: while they live, no other object
+        #: gets their identities.
         self.holds = holds
         #: Whether the plan has numbers in it that the step reads from outside.
         self.reads_values = reads_values
@@ -65,10 +66,10 @@ class Fused:
         self._triton: dict[torch.dtype, TritonKernel] = {}
 
     def kernel(self, dtype: torch.dtype, device_type: str) -> Kernel | TritonKernel:
-        """The kernel for tensors of a dtype on a kind of device, made when first asked for.
+        """Return the kernel for tensors of a dtype on a kind of device, made at the first request.
 
         Raises:
-            CompilerError: there is no compiler that works.
+            CompilerError: if there is no working compiler.
         """
         if not self.is_triton(device_type):
             return self._c_kernel(dtype)
@@ -110,17 +111,17 @@ class Fused:
         return self._steps[dtype]
 
 
-#: Of each cell, what its plan depends on, and the plan or why there is none.
+#: For each cell, all that its plan depends on, and the plan or why there is none.
 _known: WeakKeyDictionary[Any, tuple[object, Outside, Fused | str]] = WeakKeyDictionary()
 _by_key: dict[str, Fused] = {}
-#: By a key without the values that a step reads from outside: those that it has had.
+#: For each key without the values that a step reads from outside: the values it has had.
 _values: dict[str, set[str]] = {}
 #: Each of them is another kernel to compile.
 _MOST_VALUES = 16
 
 
 def fused(cell: BaseRecurrentCell) -> Fused | str:
-    """What runs a cell, or the reason why nothing does."""
+    """Return the plan and kernels of a cell, or the reason why it has none."""
     fingerprint = _fingerprint(cell)
     known = _known.get(cell)
     if known is None or known[0] != fingerprint or not known[1].unchanged():
@@ -139,8 +140,8 @@ def _functions(cell: BaseRecurrentCell) -> dict[str, object]:
 
 
 def _fingerprint(cell: BaseRecurrentCell) -> object:
-    """What may be changed on an instance and changes its plan."""
-    # By dictionary: this runs at every call, and attributes of a module are slow.
+    """Return the attributes of an instance that its plan depends on."""
+    # From the dictionary: this runs at every call, and attributes of a module are slow.
     options = tuple(map(cell.__dict__.get, type(cell).option_names))
     parameters = cell._parameters
     return type(cell).step, options, [parameters.get(name) is None for name in cell._names]
@@ -149,7 +150,7 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
 def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
     weights = tuple(name for name in cell._names if getattr(cell, name) is not None)
     if RECURRENT.name not in weights and cell.recurrent_kernel() is not None:
-        weights = (*weights, RECURRENT.name)  # made of something else
+        weights = (*weights, RECURRENT.name)  # computed from other parameters
     key, holds = _key(cell, weights, outside)
     if key not in _by_key:
         if outside.values and _is_one_too_many(cell, weights, outside):
@@ -166,7 +167,7 @@ def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
 
 
 def _is_one_too_many(cell: BaseRecurrentCell, weights: tuple[str, ...], outside: Outside) -> bool:
-    """Whether the values that a step reads from outside have been many others already."""
+    """Whether the values that a step reads from outside have changed too many times."""
     had = _values.setdefault(_key(cell, weights, None)[0], set())
     values = str(outside.values)
     if len(had) < _MOST_VALUES:
@@ -177,9 +178,9 @@ def _is_one_too_many(cell: BaseRecurrentCell, weights: tuple[str, ...], outside:
 def _key(
     cell: BaseRecurrentCell, weights: tuple[str, ...], outside: Outside | None
 ) -> tuple[str, tuple[Any, ...]]:
-    """All that the plan depends on, and the objects that the key names by their identity.
+    """Return all that the plan depends on, and the objects that the key names by identity.
 
-    Initialisers are left out, and numbers that are handed to the kernel at each call.
+    Initialisers are left out, and so are numbers that are passed to the kernel at each call.
     """
     kind, functions = type(cell), []
     options = {
@@ -198,14 +199,14 @@ def _key(
     text = json.dumps(parts, default=identity)
     known, holds = _by_key.get(text), (kind, *(outside.objects if outside else ()))
     if functions or _named(kind) is not kind or (known and known.holds != holds):
-        # It can't be found by its name, or has changed since the name was first used.
+        # The class can't be found by its name, or has changed since the name was first used.
         holds = (*holds, *functions)
         return " ".join([text, *(f"@{id(each)}" for each in holds)]), holds
     return text, holds
 
 
 def _named(kind: type) -> object:
-    """What the name of a class leads to."""
+    """Return the object that the name of a class refers to."""
     found: object = sys.modules.get(kind.__module__)
     for part in kind.__qualname__.split("."):
         found = getattr(found, part, None)
@@ -213,10 +214,10 @@ def _named(kind: type) -> object:
 
 
 def fused_by_key(key: str) -> Fused:
-    """What runs the cells of a key, which another process may have written.
+    """Return the plan and kernels for a key, which another process may have written.
 
     Raises:
-        RuntimeError: it can't be made here; the message says why.
+        RuntimeError: if they can't be made here; the message says why.
     """
     if key.startswith(_TRITON):
         return _by_key.get(key) or fused_by_key(key.removeprefix(_TRITON)).by_triton()

@@ -1,7 +1,7 @@
-"""A whole sequence as one operator of torch, with its gradient: what tracers see.
+"""A whole sequence as one operator of torch, with its gradient, for tracers.
 
-Cells are known to the operator by a key, since it takes strings, numbers and tensors only.
-What runs it is imported when it runs, so that the operator is there as soon as the package is.
+The operator identifies a cell by a key, since it takes strings, numbers and tensors only.
+Its implementation is imported when it runs, so that it is registered once the package is imported.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def sequence_operator(
     constants: list[float],
     keep: bool,
 ) -> list[Tensor]:
-    """The output at all steps, the last states, and what backward needs besides."""
+    """Return the output at all steps, the last states, and all else that backward needs."""
     from ..program.batch import Batch
     from .kernels import fused_by_key
     from .passes import check_given, forward_pass, outputs
@@ -75,7 +75,7 @@ def _sequence_backward(
     grad_states: list[Tensor],
     needs_data: bool,
 ) -> list[Tensor]:
-    """Gradients of data, weights and states."""
+    """Return the gradients of data, weights and states."""
     from ..program.batch import Batch
     from .kernels import fused_by_key
     from .passes import backward_pass, check_given, check_kept
@@ -139,7 +139,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
         None,
         results[1 : 1 + count],
         results[1 + count :],
-        None if ctx.constants else [],  # torch wants an empty list as a list
+        None if ctx.constants else [],  # torch needs a list, even an empty one
         None,
     )
 

@@ -1,4 +1,4 @@
-"""The two passes of a kernel over a sequence, its tensors in order rather than by name."""
+"""The two passes of a kernel over a sequence, with tensors in order rather than by name."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def _kernel(fused: Fused, batch: Batch) -> Kernel | TritonKernel:
 def check_given(
     fused: Fused, batch: Batch, weights: Sequence[Tensor], states: Sequence[Tensor]
 ) -> None:
-    """Raise RuntimeError unless the kernel may read what it is given.
+    """Raise RuntimeError unless the kernel may read its arguments.
 
-    For calls that don't come from a cell, which checks its own: of the operator, and those whose
-    tensors were in the hands of hooks meanwhile.
+    A cell checks its own calls; this is for calls of the operator, and for those whose tensors
+    hooks may have replaced.
     """
     data = batch.data
     lead = data.shape[:-1]
@@ -62,13 +62,13 @@ def forward_pass(
     constants: Sequence[float],
     keep: bool,
 ) -> dict[str, Tensor]:
-    """All tensors that it makes, under their names in the kernel."""
+    """Return all tensors that the pass makes, under their names in the kernel."""
     named = dict(zip(fused.weights, weights, strict=True))
     return _kernel(fused, batch).forward(batch, named, states, constants, keep)
 
 
 def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: bool) -> list[Tensor]:
-    """The output at all steps, and the states after each sequence's last."""
+    """Return the output at all steps, and each sequence's states after its last step."""
     last, states = batch.last_rows(), fused.buffers.states.values()
     final = [
         tensors[each.name][last].clone() if each.is_long(keep) else tensors[each.name]
@@ -80,7 +80,7 @@ def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: boo
 def gradients_of(
     output: Tensor, states: Sequence[Tensor], grads: Sequence[Tensor | None]
 ) -> tuple[Tensor, list[Tensor]]:
-    """The gradients of the output and the last states, zeros where there are none."""
+    """Return the gradients of the output and the last states, zeros for those that are missing."""
     first, *rest = (
         torch.zeros_like(value) if grad is None else grad
         for grad, value in zip(grads, (output, *states), strict=True)
@@ -106,7 +106,7 @@ def _check_gradients(
 
 
 def check_kept(fused: Fused, batch: Batch, output: Tensor, kept: Sequence[Tensor]) -> None:
-    """Raise RuntimeError unless the kernel may read what was kept for the backward pass."""
+    """Raise RuntimeError unless the kernel may read the tensors kept for the backward pass."""
     data, b = batch.data, fused.buffers
     where = "kept for the backward pass"
     check_memory(
@@ -134,11 +134,11 @@ def backward_pass(
     needs_data: bool,
     overwrites: bool,
 ) -> list[Tensor]:
-    """Gradients of data, weights and states.
+    """Return the gradients of data, weights and states.
 
     Args:
-        made: the output and what was kept; ``None``: the forward pass runs again.
-        overwrites: what was kept may be used up.
+        made: the output and the kept tensors; ``None``: the forward pass runs again.
+        overwrites: whether the kept tensors may be overwritten.
     """
     grad_output = grad_output.contiguous()
     grad_states = [grad.clone(memory_format=torch.contiguous_format) for grad in grad_states]

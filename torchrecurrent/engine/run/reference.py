@@ -1,6 +1,6 @@
-"""The meaning of a cell: one step, and the reference loop over a sequence.
+"""Defines what a cell computes: one step, and the reference loop over a sequence.
 
-What does not depend on the state is lifted out of the loop: the input is projected
+Work that does not depend on the state is done before the loop: the input is projected
 for all time steps at once (:func:`project`), the effective parameters are computed once.
 """
 
@@ -39,7 +39,7 @@ States = tuple[Tensor, ...]
 
 
 class Stepper(Protocol):
-    """What the loop asks of a cell."""
+    """The methods of a cell that the loop calls."""
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]: ...
 
@@ -49,7 +49,7 @@ class Stepper(Protocol):
 
 
 class Replay:
-    """A cell whose parameters are given, for the derivative of a pass that is over."""
+    """A cell with given parameters, for the derivative of a finished pass."""
 
     def __init__(self, cell: BaseRecurrentCell, parameters: EffectiveParameters) -> None:
         self._cell, self._parameters = cell, parameters
@@ -71,13 +71,14 @@ def run(
     states: States | None,
     parameters: EffectiveParameters,
 ) -> tuple[Tensor, States]:
-    """A whole sequence.
+    """Run a whole sequence.
 
     Args:
         cell: what to step.
         data: ``(T, N, I)``; or, for sequences of different lengths, the time steps one after
             the other, ``(sum(sizes), I)``, as in :class:`torch.nn.utils.rnn.PackedSequence`.
-        sizes: then how many sequences are still running at each step; never rises.
+        sizes: in the latter case the number of sequences still running at each step, which never
+            rises.
         states: each ``(N, width)``; ``None`` if the cell makes its own.
         parameters: its effective parameters.
 
@@ -108,7 +109,7 @@ def run(
 def project(
     cell: BaseRecurrentCell, input: Tensor, parameters: EffectiveParameters
 ) -> tuple[Tensor, ...]:
-    """The affine projection of ``input``, and ``input`` itself if the step asks for it."""
+    """Return the affine projection of ``input``, and ``input`` itself if the step needs it."""
     blocks, layout = cell.layout.projected, cell.layout
     if not blocks:
         return (input,)
@@ -129,15 +130,15 @@ def update(
     states: Sequence[Tensor],
     parameters: EffectiveParameters,
 ) -> tuple[Tensor, States]:
-    """One step: give every argument its value, call ``step``, tell output from states.
+    """Run one step: give every argument its value, call ``step``, separate output and states.
 
     Raises:
-        StepError: the step returns something else than it declares, or branches on a tensor.
+        StepError: if the step's results differ from its declaration, or it branches on a tensor.
     """
     arguments = _Tensors(cell, inputs, states, parameters).arguments()
     new = _returned(cell, arguments, states)
     output, new = (new[0], new[1:]) if cell.signature.has_output else (new[0], new)
-    if cell.signature.has_delay:  # the line takes the present state, forgets the oldest
+    if cell.signature.has_delay:  # the line takes the present state and drops the oldest
         new = (*new, torch.cat([states[-1][..., cell.output_size :], states[0]], -1))
     return output, new
 
@@ -145,7 +146,7 @@ def update(
 def _returned(
     cell: BaseRecurrentCell, arguments: Iterable[Any], states: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """What the step returns, held to what it declares."""
+    """Return the step's results, checked against its declaration."""
     owner = type(cell).__name__
     try:
         result = cell.signature.call(type(cell).step, arguments)
@@ -178,7 +179,7 @@ class _Tensors(CellSource):
         super().__init__(cell)
         self._input, self._parameters = inputs[-1], parameters
         self._states = dict(zip(cell.state_names, states, strict=True))
-        for argument in cell.signature.having(roles.DelayedRole):  # of the line the oldest step
+        for argument in cell.signature.having(roles.DelayedRole):  # the oldest step of the line
             self._states[argument.name] = self._states[argument.name][..., : cell.output_size]
         layout = cell.layout
         sizes = [block.stop - block.start for block in layout.projected]
@@ -221,12 +222,12 @@ class _Tensors(CellSource):
         return self._s[name]
 
     def biased(self, value: Tensor, name: str, weights: Sequence[Weight]) -> Any:
-        if self.integrator.sums:  # the products have them
+        if self.integrator.sums:  # the products include them
             return value
         return self._with_biases(value, name, weights)
 
     def bias(self, name: str) -> Any:
-        """0 where all are switched off."""
+        """The bias; 0 if all are switched off."""
         return self._with_biases(0.0, name, tuple(self.cell.layout.named_biases))
 
     def _with_biases(self, value: Any, name: str, weights: Sequence[Weight]) -> Any:
@@ -264,7 +265,7 @@ class _Tensors(CellSource):
 
 
 def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units: int) -> Tensor:
-    """The product of ``state`` with a stack of dense, block-diagonal or diagonal weights.
+    """Return the product of ``state`` with a stack of dense, block-diagonal or diagonal weights.
 
     Args:
         state: ``(*, W)``.

@@ -1,6 +1,6 @@
-"""All that this package uses of torch without a promise that it stays, probed on import.
+"""All private functions of torch that this package uses, probed on import.
 
-Where something is missing, :data:`missing` names it, no kernel runs, and ``doctor`` says so.
+If something is missing, :data:`missing` names it, no kernel runs, and ``doctor`` says so.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: What a tensor's dispatch keys may be if its data pointer is all there is to it, by device.
+#: The dispatch keys that a tensor may have if it is nothing but its memory, by device.
 _PLAIN_KEYS: dict[str, Any] = {}
-#: What the dispatcher may be told to include while nobody intercepts its calls.
+#: The keys that the dispatcher may include while nobody intercepts its calls.
 _QUIET_KEYS: int = 0
 
 
 def _probe() -> str:
-    """The first private function of torch that is not as it was; empty if all are."""
+    """Return the first private function of torch that has changed; empty if none has."""
     global _QUIET_KEYS
     try:
         key, keys = torch._C.DispatchKey, torch._C.DispatchKeySet
@@ -50,16 +50,16 @@ def _probe() -> str:
     return ""
 
 
-#: Empty, or why this version of torch can't be asked what the kernels have to know.
+#: Why this version of torch can't answer what the kernels need to know; empty if it can.
 missing: str = _probe()
 
 
 def interception() -> str:
-    """Who would see the operations of a call before they run; empty if nobody would.
+    """Return who would see the operations of a call before they run; empty if nobody would.
 
     All of torch's tracers, transformations and modes set a key of the dispatcher for their
-    thread, those that are still to be written too; modes over Python functions have a stack of
-    their own, and forward-mode differentiation a level.
+    thread, and future ones will too; modes over Python functions have a stack of their own, and
+    forward-mode differentiation a level.
     """
     if missing:
         return f"this version of torch hides what a kernel has to know: {missing}"
@@ -74,13 +74,13 @@ def interception() -> str:
 
 
 def _names(keys: Any) -> str:
-    """The keys that are not always there."""
+    """Return the keys that are not always included."""
     known = torch._C.DispatchKeySet.from_raw_repr(keys.raw_repr() & ~_QUIET_KEYS)
     return str(known).removeprefix("DispatchKeySet(").removesuffix(")")
 
 
 def _has_function_mode() -> bool:
-    """Whether one is active that does more than choose the device of new tensors."""
+    """Whether a mode is active that does more than choose the device of new tensors."""
     from torch.utils._device import DeviceContext
 
     modes = (
@@ -90,10 +90,10 @@ def _has_function_mode() -> bool:
 
 
 def not_plain(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """Which tensor is more than memory of a device with a shape and strides; empty if none is.
+    """Return which tensor is more than memory with a shape and strides; empty if none is.
 
     Its dispatch keys tell: those of negative and conjugate views, of sparse, quantised, nested
-    and zero tensors, and of whatever a transformation wraps are not among those of plain memory.
+    and zero tensors, and of tensors that a transformation wraps are not those of plain memory.
     """
     plain, keys_of = _PLAIN_KEYS.get(device_type), torch._C._dispatch_keys
     for name, tensor in tensors:
@@ -107,18 +107,18 @@ def not_plain(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def profiling() -> bool:
-    """Whether a profiler is listening, to whom names are worth their time."""
+    """Whether a profiler is active, so that names are worth their time."""
     ask = getattr(torch._C._autograd, "_profiler_enabled", None)
     return ask is not None and bool(ask())
 
 
 def saved_tensors_are_watched() -> bool:
-    """Whether hooks take away what is saved for a backward pass, as checkpoints do."""
+    """Whether hooks take the tensors saved for a backward pass, as checkpoints do."""
     ask = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
     return ask is None or ask(True) is not None
 
 
 def constant_while_compiling(function: F) -> F:
-    """As :func:`torch.compiler.assume_constant_result`, which imports the compiler at once."""
+    """Do as :func:`torch.compiler.assume_constant_result`, without importing the compiler."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function

@@ -1,1 +1,1 @@
-"""What came of a study: tables, figures, claims."""
+"""The results of a study: tables, figures, claims."""

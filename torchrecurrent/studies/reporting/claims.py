@@ -1,4 +1,4 @@
-"""What the sources say of the cells, and whether the runs of a folder agree."""
+"""The sources' claims about the cells, and whether the runs of a folder agree."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["CLAIMS", "Checked", "Claim", "check"]
 
 @dataclass(frozen=True)
 class Claim:
-    """Cells that a source has ahead of others, or of a level.
+    """Cells that are ahead of others, or of a level, according to a source.
 
     Attributes:
-        study: whose runs decide.
+        study: the study whose runs decide.
         says: the claim in words.
-        source: who says so, and on what evidence.
+        source: who claims it, and on what evidence.
         ahead: the cells ahead; if there are none, ``level`` is.
         behind: the cells behind; if there are none, ``level`` is.
         by: whether test scores decide, or steps to the threshold.
         level: a score or a number of steps.
-        where: fields of the task or the run, and the values that the claim is about.
+        where: fields of the task or the run, and the values that the claim concerns.
     """
 
     study: str
@@ -38,7 +38,7 @@ class Claim:
     where: tuple[tuple[str, tuple[object, ...]], ...] = ()
 
     def is_about(self, group: Group) -> bool:
-        """Whether runs of a setting can decide it; a smoke run decides nothing."""
+        """Whether runs of a setting can decide the claim; a smoke run decides nothing."""
         config = group.config
         return (
             group.study == self.study
@@ -53,7 +53,7 @@ def _value(config: RunConfig, name: str) -> object:
 
 
 class Checked(NamedTuple):
-    """A claim beside what was found."""
+    """A claim and the measurement."""
 
     says: str
     source: str
@@ -63,7 +63,7 @@ class Checked(NamedTuple):
 
 
 def check(groups: Sequence[Group]) -> list[Checked]:
-    """Every claim that runs can decide; the settings may differ from the source's, and are told."""
+    """Check every claim that runs can decide; differences from the source's settings are noted."""
     return [_checked(claim, group) for claim in CLAIMS for group in groups if claim.is_about(group)]
 
 
@@ -193,7 +193,7 @@ CLAIMS = (
         _VECOVEN,
         _BISTABLE,
         _GATED,
-        where=(("delay", (30, 200)),),  # 30 is of `quick`
+        where=(("delay", (30, 200)),),  # 30 is from `quick`
     ),
     Claim(
         "images",

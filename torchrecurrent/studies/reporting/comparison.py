@@ -1,4 +1,4 @@
-"""Who is ahead of whom, seed by seed: on a seed all cells have the same data."""
+"""Compares cells seed by seed: with the same seed all cells have the same data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .summary import standard_error
 
 __all__ = ["By", "Comparison", "Difference", "compare", "paired_difference"]
 
-#: Test scores, of which the mean counts, or steps to the threshold, of which the median does.
+#: Test scores are compared by their mean, steps to the threshold by their median.
 By = Literal["score", "steps"]
 
 
@@ -24,14 +24,14 @@ class Comparison:
     """Whether each cell of one group is ahead of each cell of another.
 
     Attributes:
-        ahead: the cells expected ahead, or the level that is expected there.
+        ahead: the cells expected ahead, or the level.
         behind: the cells expected behind, or the level.
         found: mean score or median steps of each cell; ``None`` if a run diverged, or half of
-            them never came there.
-        verdict: 1 if it is so of these, -1 if the opposite is, 0 if neither.
+            them never reached the threshold.
+        verdict: 1 if these numbers agree with the expectation, -1 with the opposite, else 0.
         seeds_agreeing: number of seeds with each of ``ahead`` ahead of each of ``behind``.
         seeds: number of seeds that all of these cells were run on.
-        by: what of each run counted.
+        by: the compared quantity of each run.
     """
 
     ahead: tuple[str, ...]
@@ -54,7 +54,7 @@ class Comparison:
 
     @property
     def numbers(self) -> str:
-        """What was found of each cell."""
+        """The result of each cell."""
         shape = ".0f" if self.by == "steps" else ".4g"
         return ", ".join(
             f"{cell} {'-' if value is None else format(value, shape)}"
@@ -75,11 +75,11 @@ def compare(
         results: runs of one task and setting.
         ahead: cells expected ahead; if there are none, ``level`` is.
         behind: cells expected behind; if there are none, ``level`` is.
-        by: what of each run counts.
+        by: the quantity of each run to compare.
         level: a score or a number of steps.
 
     Returns:
-        ``None`` if one of the cells was not run, or no seed is common to all.
+        The comparison; ``None`` if one of the cells was not run, or no seed is common to all.
     """
     cells = (*ahead, *behind)
     own = {cell: [each for each in results if each.config.cell == cell] for cell in cells}
@@ -100,7 +100,7 @@ def compare(
     typical = {
         cell: (median if by == "steps" else fmean)(each.values()) for cell, each in costs.items()
     }
-    side = [cost(level)]  # of the group that has no cells
+    side = [cost(level)]  # for the group that has no cells
 
     def is_ahead(of: Mapping[str, float]) -> bool:
         return max([of[c] for c in ahead] or side) < min([of[c] for c in behind] or side)
@@ -131,10 +131,10 @@ class Difference:
     """The mean difference of two cells' scores on the same seeds.
 
     Attributes:
-        mean: of the differences.
-        low: of the 95 % interval of Student's t; ``None`` of fewer than three pairs.
-        high: likewise.
-        pairs: seeds on which neither diverged.
+        mean: the mean of the differences.
+        low: lower end of the 95 % interval of Student's t; ``None`` for fewer than three pairs.
+        high: upper end, likewise.
+        pairs: the number of seeds on which neither diverged.
     """
 
     mean: float
@@ -144,7 +144,7 @@ class Difference:
 
 
 def paired_difference(results: Sequence[RunResult], cell: str, reference: str) -> Difference | None:
-    """Test scores of a cell minus those of another, seed by seed; ``None`` without a pair."""
+    """Compare the test scores of two cells seed by seed; ``None`` without a common seed."""
     scores: dict[str, dict[int, float]] = {cell: {}, reference: {}}
     for each in results:
         if each.config.cell in scores and each.test_score is not None:

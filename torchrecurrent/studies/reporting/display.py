@@ -38,7 +38,7 @@ def _outcome(result: RunResult | Failed) -> str:
 
 
 class Lines:
-    """A line for each run that ends, for logs."""
+    """Prints a line for each run that ends, for logs."""
 
     def __init__(self, configs: Sequence[RunConfig], console: Console) -> None:
         self._configs = configs
@@ -52,10 +52,10 @@ class Lines:
         pass
 
     def steps(self, index: int, steps: int) -> None:
-        """Nothing: a log is not flooded."""
+        """Do nothing, so as not to flood the log."""
 
     def finished(self, index: int, result: RunResult | Failed) -> None:
-        """Say what came of it."""
+        """Print the outcome of a run."""
         self._ended += 1
         title = self._configs[index].title
         line = f"{self._ended}/{len(self._configs)} {title}: {_outcome(result)}"
@@ -63,9 +63,9 @@ class Lines:
 
 
 class Bars:
-    """A bar for the whole, and one for each run under way.
+    """Shows a bar for the whole sweep, and one for each run in progress.
 
-    The whole is measured in cell updates, so that long sequences count for what they cost.
+    The whole is measured in cell updates, so that long sequences count by their cost.
     """
 
     def __init__(self, configs: Sequence[RunConfig], console: Console) -> None:
@@ -94,7 +94,7 @@ class Bars:
         self._progress.stop()
 
     def steps(self, index: int, steps: int) -> None:
-        """The run has come so far."""
+        """Show the progress of a run."""
         config = self._configs[index]
         if index in self._over:
             return
@@ -103,7 +103,7 @@ class Bars:
         self._to(index, steps * config.work_per_step)
 
     def finished(self, index: int, result: RunResult | Failed) -> None:
-        """The run is over, at whatever step."""
+        """Show that a run has ended, at whatever step."""
         self._over.add(index)
         self._to(index, self._configs[index].work)
         if index in self._rows:

@@ -1,4 +1,4 @@
-"""Validation curves, final test scores, and scores over a series of test sets."""
+"""Draws validation curves, final test scores, and scores over a series of test sets."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "draw_group"]
 
-#: Okabe and Ito's colours, which the colour-blind tell apart.
+#: Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
 DASHES = ("-", "-.", "-", "-.")
-#: Of the further rounds through the colours.
+#: The dashes of further rounds through the colours.
 MORE_DASHES = (":", "--")
 
 
@@ -41,7 +41,7 @@ class Style:
 
     @classmethod
     def of(cls, cells: Sequence[str]) -> Style:
-        """Colours in turn, and other dashes when they come round again."""
+        """Assign colours in turn, with other dashes in each further round."""
         colours = {cell: COLOURS[k % len(COLOURS)] for k, cell in enumerate(cells)}
         dashes = {
             cell: DASHES[k % len(DASHES)]
@@ -159,7 +159,7 @@ def _draw_curves(axis: Axes, results: Sequence[RunResult], style: Style) -> None
 def _draw_line(
     axis: Axes, points: Sequence[tuple[float, float, float]], cell: str, label: str, style: Style
 ) -> None:
-    """A mean with a band of one standard error."""
+    """Draw a mean with a band of one standard error."""
     steps = [step for step, _, _ in points]
     means = [mean for _, mean, _ in points]
     # On a logarithmic axis the band must stay above 0.
@@ -213,7 +213,7 @@ def _draw_series(axis: Axes, group: Group, style: Style) -> None:
         )
     axis.set(xlabel=task.series_name, ylabel=f"test {task.measure} (mean ± SE)")
     if task.higher_is_better:
-        # Where all is near the top, there is nothing to see from 0 on.
+        # If all scores are near the top, an axis from 0 would hide their differences.
         floor = 0 if lowest < 0.5 else math.floor(20 * lowest - 0.5) / 20
         axis.set_ylim(floor, 1 + 0.02 * (1 - floor))
     axis.grid(alpha=0.25)
@@ -250,7 +250,7 @@ def _draw_scores(axis: Axes, results: Sequence[RunResult], style: Style) -> None
 
 
 def _scale(task: Task, scores: Sequence[float]) -> str:
-    """Within a decade a logarithmic axis has hardly a tick to read; shares begin at 0."""
+    """Return the scale: within a decade a logarithmic axis has few ticks; shares begin at 0."""
     if task.higher_is_better or not scores:
         return "linear"
     return "log" if 0 < 10 * min(scores) < max(scores) else "linear"

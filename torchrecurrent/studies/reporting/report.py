@@ -15,10 +15,10 @@ __all__ = ["tables"]
 
 
 def tables(summaries: Sequence[Summary], *, unicode: bool = True) -> list[Table]:
-    """A table for each task, the trivial baseline in its last row.
+    """Make a table for each task, with the trivial baseline in its last row.
 
     Args:
-        summaries: what to show.
+        summaries: the summaries to show.
         unicode: if ``False`` only ASCII is used.
     """
     tasks = dict.fromkeys(each.task for each in summaries)

@@ -1,4 +1,4 @@
-"""What the runs in a folder of results come to, as Markdown and as CSV."""
+"""Reports on the runs in a folder of results, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LEGEND = (
 
 
 def write_report(out: Path, studies: Sequence[str] = ()) -> str:
-    """Write ``report.md`` and tables as CSV; the Markdown.
+    """Write ``report.md`` and tables as CSV; return the Markdown.
 
     The tables: ``summary.csv``, a row a setting and cell; ``runs.csv``, a row a run;
     ``series.csv``, a row for each further test set; ``claims.csv``.
@@ -86,7 +86,7 @@ def _section(group: Group, out: Path) -> str:
 
 
 def _description(group: Group) -> str:
-    """What was run, when and on what, and what the columns mean."""
+    """Describe what was run, when and on which machines, and what the columns mean."""
     config, task = group.config, group.config.task
     clip = f", gradient clipped at {config.clip:g}" if config.clip else ""
     said = [
@@ -106,7 +106,7 @@ def _description(group: Group) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table's lines."""
+    """Return the lines of a Markdown table."""
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
 
 
@@ -130,7 +130,7 @@ def _row(summary: Summary, difference: Difference | None, group: Group) -> list[
 
 
 def _difference(found: Difference | None, group: Group) -> str:
-    """On the same seeds, with Student's interval of three pairs or more."""
+    """Write a difference on the same seeds, with Student's interval for three pairs or more."""
     if found is None:
         return "-"
     values = [found.mean, *(each for each in (found.low, found.high) if each is not None)]
@@ -146,7 +146,7 @@ def _number(value: float, group: Group) -> str:
 
 
 def _steps(solved_at: Sequence[float], group: Group) -> str:
-    """Median and range; a run that never came there counts as longer than any."""
+    """Write median and range; a run that never reached the threshold counts as the longest."""
     steps = group.config.steps
     if group.config.task.threshold is None:
         return "-"
@@ -163,8 +163,9 @@ def _steps(solved_at: Sequence[float], group: Group) -> str:
 
 def _claims(checked: Sequence[Checked]) -> str:
     about = (
-        "Agrees: *yes*, in every seed; *on average*, of the means, or of the medians of steps; "
-        "*not clearly*, of neither, nor the opposite. A setting may differ from the source's."
+        "Agrees: *yes*: the claim holds in every seed; *on average*: it holds for the means, or "
+        "the medians of steps; *not clearly*: neither it nor the opposite holds; *no*: the "
+        "opposite holds. A setting may differ from the source's."
     )
     return "\n".join(
         ["## Claims of the sources", "", about, "", *table(CLAIMS_HEADER, checked), ""]

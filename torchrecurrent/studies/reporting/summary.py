@@ -1,4 +1,4 @@
-"""What the runs of a sweep come to: means, standard errors and curves."""
+"""Summarises the runs of a sweep: means, standard errors and curves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 def standard_error(values: Sequence[float]) -> float | None:
-    """Standard error of the mean, std(ddof=1) / sqrt(n); ``None`` of fewer than two values."""
+    """Return the standard error of the mean, std(ddof=1) / sqrt(n); ``None`` below two values."""
     return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
@@ -35,11 +35,11 @@ class Summary:
         runs: number of runs.
         diverged: how many of them diverged.
         scores: test scores of the others, in the order of the runs.
-        mean: of the scores; ``None`` if there is none.
-        error: standard error of the mean; ``None`` of fewer than two scores.
+        mean: mean of the scores; ``None`` if there are none.
+        error: standard error of the mean; ``None`` for fewer than two scores.
         steps_per_second: mean over the runs that took a step.
         solved: how many test scores are beyond the task's threshold.
-        solved_at: each run's first step at which its validation score is; infinite if it never is.
+        solved_at: each run's first step with a validation score beyond it; infinite if none has.
     """
 
     task: Task
@@ -55,7 +55,7 @@ class Summary:
     solved_at: tuple[float, ...]
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values."""
+        """Return the fields as plain values."""
         return {
             "task": self.task.name,
             "cell": self.cell,
@@ -72,7 +72,7 @@ class Summary:
 
 
 def summarize(results: Sequence[RunResult]) -> list[Summary]:
-    """One summary for each task and cell, in the order in which they first appear."""
+    """Return a summary for each task and cell, in the order in which they first appear."""
     groups: dict[tuple[Task, str], list[RunResult]] = {}
     for result in results:
         groups.setdefault((result.config.task, result.config.cell), []).append(result)
@@ -98,9 +98,9 @@ def _summary(task: Task, cell: str, group: Sequence[RunResult]) -> Summary:
 
 
 def mean_curve(results: Sequence[RunResult]) -> list[tuple[int, float, float]]:
-    """Step, mean validation score and standard error, over the runs that came so far.
+    """Return step, mean validation score and standard error, over the runs that got so far.
 
-    The error is 0 where it is not known, at a step that one run alone has come to.
+    The error is 0 at a step that only one run reached, where it is unknown.
     """
     by_step: dict[int, list[float]] = {}
     for result in results:
@@ -113,5 +113,5 @@ def mean_curve(results: Sequence[RunResult]) -> list[tuple[int, float, float]]:
 
 
 def first_below(results: Sequence[RunResult], threshold: float) -> int | None:
-    """The first step at which the mean validation score is below the threshold, if any."""
+    """Return the first step at which the mean validation score is below the threshold, if any."""
     return next((step for step, mean, _ in mean_curve(results) if mean < threshold), None)

@@ -1,1 +1,1 @@
-"""Runs of a study: seeds, processes, what is kept of each."""
+"""The runs of a study: seeds, processes, files."""

@@ -1,7 +1,7 @@
 """Runs on the workers of a Dask cluster, by its own client.
 
-Not by joblib's Dask backend: with one worker it runs in the client's process, it takes no number
-of runs at a time, and it waits for ever for a run whose workers died.
+joblib's Dask backend is not used: with one worker it runs in the client's process, it has no limit
+on the runs at a time, and it waits for ever for a run whose workers died.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Cluster:
 
     Args:
         client: connected to it.
-        workers: how many it has now.
-        limit: of the runs at a time; ``None``: as many as it has workers, also later ones.
+        workers: the number of workers it has now.
+        limit: the most runs at a time; ``None``: as many as it has workers, including later ones.
 
     Attributes:
         jobs: number of runs at a time.
@@ -59,13 +59,13 @@ class Cluster:
     ) -> list[RunResult]:
         """Run all, the longest first; workers read and write the same folders.
 
-        Whatever ends it, no run is left on the cluster, and the cluster is left as it was.
+        However it ends, no run is left on the cluster, and the cluster itself is unchanged.
 
         Raises:
-            SweepError: runs raised exceptions, or their workers died.
-            KeyboardInterrupt: Ctrl-C was pressed.
+            SweepError: if runs raised exceptions, or their workers died.
+            KeyboardInterrupt: if Ctrl-C was pressed.
         """
-        # Closed, it gives up what is left of the runs.
+        # Closing it cancels the remaining runs.
         with closing(self._outcomes(configs, [each.absolute() for each in folders])) as outcomes:
             return follow(outcomes, configs, console, folders)
 
@@ -75,7 +75,7 @@ class Cluster:
         indices: dict[Future[Outcome], int] = {}
 
         def submit(index: int) -> Future[Outcome]:
-            # pure: a run that failed would be known, and not be tried again
+            # If pure, a failed run would be remembered and not tried again.
             future = self.client.submit(_work, index, folders[index], configs[index], pure=False)
             indices[future] = index
             return future
@@ -110,7 +110,7 @@ def _work(index: int, folder: Path, config: RunConfig) -> Outcome:
     key = worker.get_current_task()
 
     def wanted() -> bool:
-        # A thread cannot be ended from outside; the worker only notes that nobody waits.
+        # A thread cannot be ended from outside; the worker only notices that nobody waits.
         task = worker.state.tasks.get(key)
         return task is not None and task.state != "cancelled"
 
@@ -119,18 +119,18 @@ def _work(index: int, folder: Path, config: RunConfig) -> Outcome:
 
 @contextmanager
 def connected(address: str, jobs: int | None) -> Iterator[Cluster]:
-    """A cluster, for as long as the block lasts.
+    """Connect to a cluster for the duration of the block.
 
     Args:
-        address: of its scheduler.
+        address: the address of its scheduler.
         jobs: number of runs at a time; ``None``: as many as it has workers.
 
     Raises:
-        StudyError: it cannot be reached, has no workers, or has unfit ones.
+        StudyError: if it cannot be reached, has no workers, or has unsuitable ones.
     """
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:  # no answer in time is one of the first
+    except (OSError, ValueError) as error:  # a timeout is an OSError
         reason = str(error).partition("\n")[0]
         raise StudyError(f"dask: could not reach {address!r}: {reason}") from error
     with client:
@@ -139,7 +139,7 @@ def connected(address: str, jobs: int | None) -> Iterator[Cluster]:
 
 
 def _checked(client: Client, address: str) -> int:
-    """The number of workers, all of them fit for runs."""
+    """Return the number of workers, after checking that all are suitable."""
     threads = client.nthreads()
     if not threads:
         raise StudyError(f"dask: {address} has no workers; start them with: dask worker {address}")
@@ -159,5 +159,5 @@ def _checked(client: Client, address: str) -> int:
 
 
 def _version() -> str:
-    """Of this package on a worker, which has to import it and what it needs."""
+    """Return the version of this package on a worker, which has to import it and what it needs."""
     return torchrecurrent.__version__

@@ -1,7 +1,8 @@
 """Runs under torchrun, one after another, each trained by all processes together.
 
-The result is that of one process but for the last bits: sums are taken in another order. Draws
-during training, as of dropout, are the same on all processes, so they differ from one process's.
+The result is that of one process except for the last bits: sums are taken in another order. Random
+draws during training, such as dropout's, are the same on all processes, so they differ from those
+of a single process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 
 class Together:
-    """All processes of torch's default group, which is there already.
+    """All processes of torch's default group, which must exist.
 
     Attributes:
         jobs: 1.
@@ -44,12 +45,12 @@ class Together:
     def sweep(
         self, configs: Sequence[RunConfig], console: Console, folders: Sequence[Path]
     ) -> list[RunResult]:
-        """Run all in the order given, the same on all processes.
+        """Run all in the given order, the same on all processes.
 
-        A run that raises ends it: a process cannot know where the others are then.
+        A run that raises ends the sweep: a process then cannot know where the others are.
 
         Raises:
-            SweepError: a run raised an exception.
+            SweepError: if a run raised an exception.
         """
         return follow(self._outcomes(configs, folders), configs, console, folders)
 
@@ -64,13 +65,13 @@ class Together:
 
 @contextmanager
 def together(configs: Sequence[RunConfig]) -> Iterator[Together]:
-    """A group of the processes that torchrun started, for as long as the block lasts.
+    """Make a group of the processes that torchrun started, for the duration of the block.
 
     Args:
-        configs: what is to be run.
+        configs: the runs.
 
     Raises:
-        StudyError: the processes cannot share a batch or a device, or were not started by
+        StudyError: if the processes cannot share a batch or a device, or were not started by
             torchrun.
     """
     size = int(os.environ["WORLD_SIZE"])
@@ -92,7 +93,7 @@ def together(configs: Sequence[RunConfig]) -> Iterator[Together]:
 
 
 def _backend(devices: set[str]) -> str:
-    """Gloo, and NCCL for the tensors on GPUs, of which each process gets its own."""
+    """Return Gloo, with NCCL for tensors on GPUs; each process gets its own GPU."""
     for device in devices - {"cpu", "cuda"}:
         raise StudyError(f"device: expected cpu or cuda for many processes, got {device!r}")
     if "cuda" not in devices:
@@ -100,5 +101,7 @@ def _backend(devices: set[str]) -> str:
     here, found = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
     if found < here:
         raise StudyError(f"device: expected a GPU for each of {here} processes, found {found}")
-    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # what "cuda" means from here
+    torch.cuda.set_device(
+        int(os.environ.get("LOCAL_RANK", "0"))
+    )  # the device that "cuda" means from here on
     return "cpu:gloo,cuda:nccl"

@@ -22,10 +22,10 @@ class Group:
 
     Attributes:
         study: the study's name.
-        preset: where the setting came from.
-        results: of the runs that are over, by cell, the study's own cells first.
-        unfinished: how many are not.
-        made: when, with what and where the runs were begun, in words.
+        preset: the preset of the setting.
+        results: results of the finished runs, by cell, the study's own cells first.
+        unfinished: the number of unfinished runs.
+        made: when, with which versions and where the runs were started, in words.
     """
 
     study: str
@@ -36,33 +36,33 @@ class Group:
 
     @property
     def config(self) -> RunConfig:
-        """One of them."""
+        """The configuration of one of the runs."""
         return self.results[0].config
 
     @property
     def key(self) -> str:
-        """What it is called in names of files."""
+        """Its name in file names."""
         return f"{self.preset}-{setting_key(self.config)}"
 
     @property
     def title(self) -> str:
-        """The study, and what it was run with."""
+        """The study and its setting."""
         task = self.config.task.name
         shape = f"{self.config.num_layers} x {self.config.hidden_size} units"
         return f"{task[0].upper()}{task[1:]}, {shape}"
 
     def of(self, cell: str) -> list[RunResult]:
-        """The runs of one cell."""
+        """Return the runs of one cell."""
         return [each for each in self.results if each.config.cell == cell]
 
     @property
     def cells(self) -> list[str]:
-        """In the order in which they are shown."""
+        """The cells in the order in which they are shown."""
         return list(dict.fromkeys(each.config.cell for each in self.results))
 
 
 def series(group: Group, cell: str) -> dict[int, list[float]]:
-    """Scores of a cell's runs on the further test sets; those that diverged have none."""
+    """Return the scores of a cell's runs on the further test sets; diverged runs have none."""
     found: dict[int, list[float]] = {}
     for result in group.of(cell):
         for at, score in result.series.items():
@@ -71,14 +71,14 @@ def series(group: Group, cell: str) -> dict[int, list[float]]:
 
 
 def load(out: Path, studies: Sequence[str] = ()) -> list[Group]:
-    """All runs under a folder of results, by setting, in the registry's order.
+    """Return all runs under a folder of results, by setting, in the registry's order.
 
     Args:
-        out: what ``--out`` was.
-        studies: names; left out, all.
+        out: the folder given as ``--out``.
+        studies: names of studies; by default all.
 
     Raises:
-        StudyError: nothing was run there, or a file is corrupt.
+        StudyError: if there are no runs, or a file is corrupt.
     """
     groups: list[Group] = []
     for name in studies or STUDIES:

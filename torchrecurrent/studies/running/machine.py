@@ -1,4 +1,4 @@
-"""What a run was made with and on."""
+"""Describes the versions and the machine of a run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["describe_machine", "describe_runs"]
 
 
 def describe_machine(processes: int = 1) -> dict[str, object]:
-    """When, with which versions and on what.
+    """Return the date, the versions and the machine.
 
     Args:
-        processes: how many of them work on it together.
+        processes: the number of processes that work on the run together.
     """
     packages = ("numpy", "matplotlib", "rich", "joblib", "scipy", "scikit-learn")
     return {
@@ -44,7 +44,7 @@ def describe_machine(processes: int = 1) -> dict[str, object]:
 
 
 def _processor() -> str:
-    """Its model; what :mod:`platform` has for it is often empty."""
+    """Return the processor's model, which :mod:`platform` often leaves empty."""
     try:
         listed = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -54,10 +54,10 @@ def _processor() -> str:
 
 
 def describe_runs(made: Sequence[Mapping[str, Any]]) -> str:
-    """On which days, machines and versions of torch runs were begun, in words.
+    """Describe the days, machines and versions of torch of some runs, in words.
 
     Args:
-        made: what :func:`describe_machine` said of each; a fact that is not there is left out.
+        made: the result of :func:`describe_machine` for each; missing facts are left out.
     """
     days = sorted({str(each.get("date", ""))[:10] for each in made} - {""})
     when = " to ".join(dict.fromkeys([*days[:1], *days[-1:]]))

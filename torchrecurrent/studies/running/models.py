@@ -19,7 +19,7 @@ from ..tasks.task import Answers
 
 __all__ = ["LAYERS", "SequenceModel", "build_layer"]
 
-#: Names of the literature. Any other is looked up in :mod:`torchrecurrent`.
+#: Names used in the literature. Any other is looked up in :mod:`torchrecurrent`.
 LAYERS: dict[str, type[nn.Module]] = {
     "LSTM": nn.LSTM,
     "GRU": nn.GRU,
@@ -29,19 +29,19 @@ LAYERS: dict[str, type[nn.Module]] = {
 
 
 def build_layer(cell: str, input_size: int, hidden_size: int, num_layers: int) -> nn.Module:
-    """A recurrent layer by name.
+    """Build a recurrent layer by name.
 
     Args:
         cell: a key of :data:`LAYERS`; the name of a layer or cell of :mod:`torchrecurrent`,
-            ``"torchrecurrent.LSTM"`` where a key hides it; or ``"package.module:Class"``, a
-            layer or cell from elsewhere, also from the current folder. Options follow after
+            ``"torchrecurrent.LSTM"`` if a key hides it; or ``"package.module:Class"``, a
+            layer or cell from elsewhere, including the current folder. Options follow after
             commas: ``"nBRC,recurrent_kernel_init=orthogonal"``.
         input_size: I.
         hidden_size: H.
         num_layers: L.
 
     Raises:
-        ValueError: there is no such layer or cell, or it refuses an option.
+        ValueError: if there is no such layer or cell, or it refuses an option.
     """
     name, *given = cell.split(",")
     found = _find(name)
@@ -104,7 +104,7 @@ class SequenceModel(nn.Module):
         hidden_size: H.
         num_layers: L.
         output_size: O.
-        answers: which steps are answered.
+        answers: the steps that have an answer.
 
     Inputs: inputs, state
         - **inputs**: ``(T, N, I)``, or packed.
@@ -113,7 +113,7 @@ class SequenceModel(nn.Module):
     Outputs: answer, state
         - **answer**: ``(N, O)`` for the last valid step, else ``(N, steps answered, O)``;
           in the order of the sequences given.
-        - **state**: the layer's last.
+        - **state**: the layer's last state.
 
     Raises:
         ValueError: there is no such layer or cell.
@@ -134,7 +134,7 @@ class SequenceModel(nn.Module):
         self.answers: Answers = answers
 
     def forward(self, inputs: Tensor | PackedSequence, state: Any = None) -> tuple[Tensor, Any]:
-        """The answers and the last state."""
+        """Return the answers and the last state."""
         outputs, state = self.layer(inputs, state)
         if self.answers == "last":
             answer = self.read_out(last_valid(outputs))
@@ -149,7 +149,7 @@ class SequenceModel(nn.Module):
 
 
 def last_valid(outputs: Tensor | PackedSequence) -> Tensor:
-    """Each sequence's output after its own last step, ``(N, H)``, of ``(T, N, H)`` or packed."""
+    """Return each sequence's output after its last step, ``(N, H)``, of ``(T, N, H)`` or packed."""
     if isinstance(outputs, PackedSequence):
         padded, lengths = pad_packed_sequence(outputs)
         return padded[lengths - 1, torch.arange(len(lengths))]

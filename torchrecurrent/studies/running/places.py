@@ -1,4 +1,4 @@
-"""Where runs are run: processes of this machine, a Dask cluster, or processes of torchrun."""
+"""Places that execute runs: processes of this machine, a Dask cluster, processes of torchrun."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Place(Protocol):
-    """Where runs are run.
+    """Executes runs.
 
     Attributes:
         jobs: number of runs at a time.
@@ -29,18 +29,18 @@ class Place(Protocol):
     jobs: int
 
     def first(self, make: Callable[[], T]) -> T:
-        """Do it once, wherever several processes do the same; all get what it returns."""
+        """Call ``make`` once, even if several processes ask for it; all get the result."""
         ...
 
     def sweep(
         self, configs: Sequence[RunConfig], console: Console, folders: Sequence[Path]
     ) -> list[RunResult]:
-        """Run all, as :func:`~torchrecurrent.studies.running.sweep.sweep` does."""
+        """Run all, like :func:`~torchrecurrent.studies.running.sweep.sweep`."""
         ...
 
 
 class Here:
-    """Processes of this machine."""
+    """Executes runs in processes of this machine."""
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -55,7 +55,7 @@ class Here:
 
 
 def leads() -> bool:
-    """Whether this process speaks for all that torchrun started."""
+    """Whether this process speaks for all processes that torchrun started."""
     return not _launched() or os.environ.get("RANK", "0") == "0"
 
 
@@ -66,15 +66,15 @@ def _launched() -> bool:
 
 @contextmanager
 def place(jobs: int | None, dask: str | None, configs: Sequence[RunConfig]) -> Iterator[Place]:
-    """Where runs are to be run.
+    """Open the place that executes runs.
 
     Args:
         jobs: number of runs at a time; ``None``: as many as the place has room for.
         dask: address of a scheduler.
-        configs: what is to be run.
+        configs: the runs.
 
     Raises:
-        StudyError: the place cannot be used, or not so.
+        StudyError: if the place cannot be used, or not in this way.
     """
     if jobs is not None and jobs < 1:
         raise StudyError(f"jobs: expected at least 1, got {jobs}")
@@ -85,7 +85,7 @@ def place(jobs: int | None, dask: str | None, configs: Sequence[RunConfig]) -> I
                     f"{option}: got {given!r}, but processes of torchrun train one run at a time, "
                     "together; leave it out"
                 )
-        # Not above: each imports what the others do without.
+        # Not above: each imports packages that the others do not need.
         from .distributed import together
 
         with together(configs) as group:

@@ -1,4 +1,4 @@
-"""The processes that train one model together, each on its share of every batch."""
+"""Processes that train one model together, each on its share of every batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..tasks.task import Batch
 __all__ = ["ALONE", "Group", "Processes"]
 
 T = TypeVar("T")
-#: Of the states of a layer: ``(L, N, H)``, or ``(N, H)`` for each cell.
+#: The batch dimension of a layer's states: ``(L, N, H)``, or ``(N, H)`` for each cell.
 SEQUENCES = -2
 
 
 class Processes:
-    """One process, which has nothing to share; :class:`Group` is many.
+    """A single process, which has nothing to share; :class:`Group` is several.
 
     Attributes:
         rank: this process's number; process 0 reads and writes files.
@@ -31,39 +31,39 @@ class Processes:
     size = 1
 
     def share(self, batch: Batch) -> Batch:
-        """This process's sequences of a batch."""
+        """Return this process's sequences of a batch."""
         return batch
 
     def mean(self, loss: Tensor) -> float:
-        """The mean of a scalar over the processes."""
+        """Return the mean of a scalar over the processes."""
         return loss.item()
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The same model; its gradients are those of the whole batch after ``backward()``."""
+        """Wrap a model so that ``backward()`` gives the gradients of the whole batch."""
         return model
 
     def gather(self, state: Any) -> Any:
-        """A layer's state of all sequences from each process's share, in any nesting."""
+        """Return a layer's state of all sequences from each process's share, in any nesting."""
         return state
 
     def scatter(self, state: Any, device: torch.device) -> Any:
-        """This process's share of what :meth:`gather` gave, on a device."""
+        """Return this process's share of the result of :meth:`gather`, on a device."""
         return _each(state, lambda whole: whole.to(device))
 
     def decided(self, value: float) -> float:
-        """What process 0 gives, on all."""
+        """Return the value of process 0 on all processes."""
         return value
 
     def first(self, make: Callable[[], T]) -> T:
-        """Do it on process 0 alone; what it returns or raises, all do."""
+        """Call ``make`` on process 0 alone; all processes return or raise the same."""
         return make()
 
 
 class Group(Processes):
-    """All processes of torch's default group; each method but ``share`` waits for all.
+    """All processes of torch's default group; each method except ``share`` waits for all.
 
-    A batch that the processes cannot share equally, such as the rest at the end of a pass, is
-    trained on whole by each of them: the mean of equal gradients is that gradient.
+    If the processes cannot share a batch equally, such as the rest at the end of a pass, each
+    trains on the whole batch: the mean of equal gradients is that gradient.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Group(Processes):
         return _each(state, share)
 
     def decided(self, value: float) -> float:
-        # On the CPU, so that no GPU is waited for.
+        # On the CPU, so as not to wait for a GPU.
         told = torch.tensor(value, dtype=torch.float64)
         dist.broadcast(told, src=0)
         return told.item()
@@ -129,7 +129,7 @@ ALONE = Processes()
 
 
 def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same nesting of tuples and lists with each tensor changed; ``None`` stays."""
+    """Return the same nesting of tuples and lists with each tensor changed; ``None`` stays."""
     if state is None or isinstance(state, Tensor):
         return None if state is None else change(state)
     items: Sequence[Any] = state

@@ -1,4 +1,4 @@
-"""What is run, and what came of it."""
+"""The configuration and the result of a run."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["RunConfig", "RunResult"]
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that a run's outcome depends on.
+    """All that the outcome of a run depends on.
 
     Attributes:
         task: the data, the loss and the score.
-        cell: a name, as :func:`~torchrecurrent.studies.running.models.build_layer` takes it.
-        seed: of the data and of the initial weights, each a stream of its own.
+        cell: a name for :func:`~torchrecurrent.studies.running.models.build_layer`.
+        seed: the seed of the data and of the initial weights, which are separate streams.
         hidden_size: H.
         num_layers: L.
         steps: number of gradient steps; fixed beforehand, no run is stopped early.
         batch_size: sequences in a step.
-        learning_rate: of Adam.
+        learning_rate: learning rate of Adam.
         evaluate_every: steps between two points of the validation curve.
         clip: largest norm of the gradient of all parameters; 0: not clipped.
-        threads: torch's threads; in the last bits sums depend on it.
-        device: where the model is trained.
+        threads: torch's threads; the last bits of sums depend on it.
+        device: the device that the model is trained on.
     """
 
     task: Task
@@ -57,7 +57,7 @@ class RunConfig:
 
     @property
     def title(self) -> str:
-        """What tells it from the other runs of a sweep."""
+        """A title that distinguishes it from the other runs of a sweep."""
         return f"{self.task.name}, {self.cell}, seed {self.seed}"
 
     @property
@@ -70,22 +70,22 @@ class RunConfig:
         return self.task.longest * self.num_layers
 
     def model(self) -> SequenceModel:
-        """A new model.
+        """Return a new model.
 
         Raises:
-            ValueError: there is no such cell.
+            ValueError: if there is no such cell.
         """
         task = self.task
         sizes = (task.input_size, self.hidden_size, self.num_layers, task.output_size)
         return SequenceModel(self.cell, *sizes, task.answers)
 
     def chosen(self) -> dict[str, Any]:
-        """Plain values of all that differs from its default, so that later ones change nothing."""
+        """Return the fields that differ from their defaults, so that new ones change nothing."""
         run = {key: value for key, value in _chosen(self).items() if key != "task"}
         return {**run, "task": {"type": type(self.task).__name__, **_chosen(self.task)}}
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, the task's among them."""
+        """Return the fields as plain values, including the task's."""
         return asdict(self) | {"task": {"name": self.task.name, **asdict(self.task)}}  # type: ignore[call-overload]
 
 
@@ -99,18 +99,18 @@ def _chosen(instance: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
-        config: what was run.
+        config: the configuration of the run.
         status: ``"diverged"`` if the loss or a score ceased to be finite, which ends a run.
         parameters: number of trained values.
         steps_done: gradient steps taken.
-        train_seconds: time in them after the first, which may compile; evaluation left out.
+        train_seconds: time of the steps after the first, which may compile; without evaluation.
         curve: step and validation score.
-        test_score: on the test set, after the last step; ``None`` if diverged.
-        losses: step, and the mean training loss since the step before it here.
-        series: scores of the task's further test sets.
+        test_score: score on the test set after the last step; ``None`` if diverged.
+        losses: step, and the mean training loss since the previous entry.
+        series: scores on the task's further test sets.
     """
 
     config: RunConfig
@@ -125,7 +125,7 @@ class RunResult:
 
     @property
     def steps_per_second(self) -> float | None:
-        """Gradient steps a second after the first, ``None`` if there was none."""
+        """Gradient steps per second after the first; ``None`` if there were none."""
         return (self.steps_done - 1) / self.train_seconds if self.steps_done > 1 else None
 
     @property
@@ -150,10 +150,10 @@ class RunResult:
 
     @classmethod
     def from_dict(cls, config: RunConfig, stored: Mapping[str, Any]) -> RunResult:
-        """What :meth:`to_dict` gave, for the same configuration.
+        """Return the result that :meth:`to_dict` stored for the same configuration.
 
         Raises:
-            KeyError, TypeError, ValueError: it is something else.
+            KeyError, TypeError, ValueError: if ``stored`` is something else.
         """
         if stored["status"] not in ("done", "diverged"):
             raise ValueError(f"status: expected done or diverged, got {stored['status']!r}")

@@ -1,4 +1,4 @@
-"""Losses and scores that several tasks have; all refuse a prediction that would broadcast."""
+"""Losses and scores of several tasks; all refuse a prediction that would broadcast."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ __all__ = ["accuracy", "check_shapes", "cross_entropy", "squared_error"]
 
 
 def check_shapes(what: str, given: Tensor, expected: tuple[int, ...]) -> None:
-    """Refuse a tensor that a loss would silently broadcast.
+    """Check the shape of a tensor, which a loss might silently broadcast.
 
     Raises:
-        ValueError: another shape than expected.
+        ValueError: for another shape than expected.
     """
     if tuple(given.shape) != expected:
         raise ValueError(f"{what}: expected shape {expected}, got {tuple(given.shape)}")
 
 
 def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean squared error of two tensors of one shape.
+    """Return the mean squared error of two tensors of one shape.
 
     Raises:
-        ValueError: their shapes differ.
+        ValueError: if their shapes differ.
     """
     check_shapes("prediction", prediction, tuple(target.shape))
     return functional.mse_loss(prediction, target)
 
 
 def cross_entropy(prediction: Tensor, target: Tensor, classes: int) -> Tensor:
-    """The mean cross-entropy, in nats, of scores ``(..., classes)`` for classes ``(...)``.
+    """Return the mean cross-entropy, in nats, of scores ``(..., classes)`` for classes ``(...)``.
 
     Raises:
         ValueError: the prediction has another shape.
@@ -39,9 +39,9 @@ def cross_entropy(prediction: Tensor, target: Tensor, classes: int) -> Tensor:
 
 
 def accuracy(prediction: Tensor, target: Tensor, classes: int) -> float:
-    """The share of classes ``(...)`` that have the highest of the scores ``(..., classes)``.
+    """Return the share of classes ``(...)`` with the highest of the scores ``(..., classes)``.
 
-    Not a number if a score is not finite.
+    It is NaN if a score is not finite.
 
     Raises:
         ValueError: the prediction has another shape.

@@ -1,8 +1,8 @@
-"""Runs on disk: a folder for each, whose files are there whole or not at all.
+"""Runs on disk: a folder for each, whose files are written atomically.
 
-``config.json``: what was run, with which versions and on what; ``checkpoint.pt``: the state of a
-run under way, the last one when it is over; ``metrics.csv``: its curves; ``result.json``: its
-outcome, written last. A run that was killed goes on from its checkpoint.
+``config.json``: the configuration, versions and machine; ``checkpoint.pt``: the latest state of
+the run; ``metrics.csv``: its curves; ``result.json``: its outcome, written last. A run that was
+killed continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .training import Training, run
 
 __all__ = ["StudyError", "atomic_path", "kept_run", "read_result", "status", "write_json"]
 
-#: Between two checkpoints; when they are written has no part in the outcome.
+#: Seconds between two checkpoints, whose times do not affect the outcome.
 CHECKPOINT_SECONDS = 10.0
 PROGRESS_SECONDS = 0.5
 LOCK = ".lock"
@@ -37,23 +37,23 @@ Status = Literal["new", "begun", "over"]
 
 
 class StudyError(ValueError):
-    """What the user asked for cannot be done; the message says what to do."""
+    """Raised if a request cannot be carried out; the message says what to do."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A file to write in place of ``path``, which it becomes at the end of the block.
+    """Yield a file to write, which replaces ``path`` at the end of the block.
 
-    An error or a kill inside the block leaves ``path`` as it was.
+    An error or a kill inside the block leaves ``path`` unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same directory: only within one file system is the renaming atomic.
+    # In the same directory: renaming is atomic only within one file system.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     unfinished = Path(name)
     try:
         yield unfinished
-        unfinished.chmod(0o644)  # mkstemp made it the owner's alone
+        unfinished.chmod(0o644)  # mkstemp makes it private to the owner
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -63,8 +63,8 @@ def write_json(path: Path, content: object) -> None:
     """Write strict JSON, atomically.
 
     Raises:
-        ValueError: a number is not finite; JSON has none such.
-        TypeError: a value that JSON does not know.
+        ValueError: for a number that is not finite, which JSON does not have.
+        TypeError: for a value of a type that JSON does not have.
     """
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
     with atomic_path(path) as unfinished:
@@ -72,10 +72,10 @@ def write_json(path: Path, content: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a file of ours says.
+    """Return the content of a JSON file of a run.
 
     Raises:
-        StudyError: it is not JSON.
+        StudyError: if it is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -91,10 +91,10 @@ def _corrupt(path: Path, error: Exception) -> StudyError:
 
 
 def status(folder: Path, config: RunConfig) -> Status:
-    """How far the run in a folder is; reads all its files, so that a bad one is told at once.
+    """Return the status of a run; reads all its files, so that corrupt ones are found at once.
 
     Raises:
-        StudyError: the folder is another run's, or a file in it is corrupt.
+        StudyError: if the folder is another run's, or a file in it is corrupt.
     """
     if not folder.exists():
         return "new"
@@ -122,7 +122,7 @@ def status(folder: Path, config: RunConfig) -> Status:
 
 
 def _differences(stored: object, config: RunConfig) -> list[str]:
-    """What differs, in words; a field that came later than the file has its default there."""
+    """Describe the differences; a field newer than the file has its default there."""
     if not isinstance(stored, dict) or not isinstance(stored.get("task"), dict):
         return ["it has none"]
     found: list[str] = []
@@ -137,10 +137,10 @@ def _differences(stored: object, config: RunConfig) -> list[str]:
 
 
 def read_result(folder: Path, config: RunConfig) -> RunResult:
-    """The outcome of a run that is over.
+    """Return the outcome of a finished run.
 
     Raises:
-        StudyError: the file is corrupt.
+        StudyError: if the file is corrupt.
     """
     path = folder / "result.json"
     stored = read_json(path)
@@ -153,14 +153,14 @@ def read_result(folder: Path, config: RunConfig) -> RunResult:
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of zipfile, pickle or torch
+    except Exception as error:  # from zipfile, pickle or torch
         first = str(error).partition("\n")[0]
         raise _corrupt(path, RuntimeError(first)) from error
     return state
 
 
 class UnwantedError(RuntimeError):
-    """Nobody waits for the run any more."""
+    """Raised if nobody waits for the run any more."""
 
 
 def kept_run(
@@ -170,20 +170,20 @@ def kept_run(
     processes: Processes = ALONE,
     wanted: Callable[[], bool] = lambda: True,
 ) -> RunResult:
-    """Run in a folder, or go on with the run there; one that is over is read.
+    """Run in a folder, or continue the run there; the result of a finished run is read.
 
     Args:
-        folder: the run's own.
+        folder: the run's own folder.
         config: what to run.
-        checkpoint_seconds: at least this long between two checkpoints.
-        processes: those that train it together; each of them calls this. The first alone reads
-            and writes files.
-        wanted: asked now and then; the run ends where it is false.
+        checkpoint_seconds: the least time between two checkpoints.
+        processes: the processes that train it together; each of them calls this. Only the first
+            reads and writes files.
+        wanted: called now and then; the run ends if it returns false.
 
     Raises:
-        StudyError: the folder is another run's, a file in it is corrupt, or another process is
-            at it.
-        UnwantedError: the run was not wanted any more.
+        StudyError: if the folder is another run's, a file in it is corrupt, or another process
+            is running it.
+        UnwantedError: if the run is no longer wanted.
         ValueError: as :func:`~torchrecurrent.studies.running.training.run`.
     """
     with ExitStack() as held:
@@ -202,13 +202,13 @@ def kept_run(
 def _begin(
     folder: Path, config: RunConfig, processes: int, held: ExitStack
 ) -> RunResult | dict[str, Any] | None:
-    """The outcome of a run that is over, or what to go on from, if there is anything."""
+    """Return the outcome of a finished run, or the state to continue from, if there is one."""
     if status(folder, config) != "over":
         held.enter_context(_alone_in(folder))
-    before = status(folder, config)  # it may have ended just now
+    before = status(folder, config)  # it may have ended in the meantime
     if before == "over":
         return read_result(folder, config)
-    for unfinished in folder.glob(".*"):  # of a run that was killed while it wrote
+    for unfinished in folder.glob(".*"):  # left by a run that was killed while writing
         if unfinished.name != LOCK:
             unfinished.unlink(missing_ok=True)
     if before == "new":
@@ -220,10 +220,10 @@ def _begin(
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other processes from the same run; if this one dies, the system frees the lock.
+    """Keep other processes from the same run; if this one dies, the system frees the lock.
 
     Raises:
-        StudyError: another process has it.
+        StudyError: if another process has it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
@@ -244,10 +244,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _keeper(
     folder: Path, checkpoint_seconds: float, processes: Processes, wanted: Callable[[], bool]
 ) -> Callable[[Training], None]:
-    """Writes a checkpoint, and the number of the step, now and then.
+    """Return a function that writes a checkpoint, and the number of the step, now and then.
 
-    The clock of the first process says when; each step it tells the others, since a state
-    is put together by all.
+    The clock of the first process decides when; it tells the others at each step, since all
+    contribute to a state.
     """
     kept = time.monotonic()
     told = 0.0

@@ -1,4 +1,4 @@
-"""A study: a task, the settings it is run with, and what its sources claim."""
+"""A study: a task, the settings it is run with, and the claims of its sources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .store import StudyError
 __all__ = ["PRESETS", "SEEDS", "Study", "run_folder", "setting_key"]
 
 PRESETS = ("smoke", "quick", "paper")
-#: How many seeds a preset has.
+#: The number of seeds of a preset.
 SEEDS = {"smoke": 1, "quick": 3, "paper": 5}
 
 _RUN_FIELDS = {
@@ -32,16 +32,16 @@ _RUN_FIELDS = {
 
 @dataclass(frozen=True)
 class Study:
-    """What ``torchrecurrent study`` runs under a name.
+    """A study that ``torchrecurrent study`` can run.
 
     Attributes:
-        name: as it is called.
-        about: one line.
+        name: its name.
+        about: a description in one line.
         source: where it comes from.
         task: a class of tasks, a dataclass.
-        cells: run if none are named.
+        cells: the cells that are run if none are named.
         presets: for each of ``PRESETS`` texts such as ``"length=5,100 steps=600"``, with fields
-            of the task and of :class:`RunConfig`; all products of the values of a text are run.
+            of the task and of :class:`RunConfig`; all combinations of a text's values are run.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Study:
     presets: Mapping[str, Sequence[str]]
 
     def keys(self) -> dict[str, Any]:
-        """What can be set, with the type of each."""
+        """The fields that can be set, with their types."""
         task_hints, run_hints = get_type_hints(self.task), get_type_hints(RunConfig)
         own = {field.name: task_hints[field.name] for field in dataclasses.fields(self.task)}  # type: ignore[arg-type]
         return {**own, **{name: run_hints[name] for name in _RUN_FIELDS}}
@@ -64,16 +64,16 @@ class Study:
         seeds: Sequence[int] = (),
         settings: Mapping[str, str] | None = None,
     ) -> list[RunConfig]:
-        """The runs of a preset: every seed gives all cells the same data.
+        """Return the runs of a preset; with the same seed all cells get the same data.
 
         Args:
             preset: one of ``PRESETS``.
-            cells: left out, the study's.
-            seeds: left out, the first ``SEEDS`` of the preset.
-            settings: values in place of the preset's, as text, several with commas between.
+            cells: by default the study's.
+            seeds: by default the first ``SEEDS`` of the preset.
+            settings: values in place of the preset's, as text, separated by commas.
 
         Raises:
-            StudyError: an unknown preset or key, or a value out of range.
+            StudyError: for an unknown preset or key, or a value out of range.
         """
         if preset not in self.presets:
             raise StudyError(
@@ -95,13 +95,13 @@ class Study:
             for cell in cells or self.cells
             for seed in seeds or range(SEEDS[preset])
         ]
-        return list(dict.fromkeys(configs))  # a value set may make two settings one
+        return list(dict.fromkeys(configs))  # a given value may make two settings equal
 
     def config(self, stored: Mapping[str, Any]) -> RunConfig:
-        """The configuration that :meth:`RunConfig.to_dict` gave.
+        """Return the configuration that :meth:`RunConfig.to_dict` stored.
 
         Raises:
-            KeyError, TypeError, ValueError: it is something else.
+            KeyError, TypeError, ValueError: if ``stored`` is something else.
         """
         task = {key: value for key, value in stored["task"].items() if key != "name"}
         return RunConfig(**{**stored, "task": self.task(**task)})
@@ -126,7 +126,7 @@ def _halves(text: str) -> tuple[str, str, str]:
 
 
 def _value(key: str, text: str, hint: Any) -> Any:
-    """Text as a value of a type: a plain one, a Literal, or one of these or None."""
+    """Convert text to a value of a type: a plain one, a Literal, or one of these or None."""
     if get_origin(hint) is Literal:
         if text in get_args(hint):
             return text
@@ -145,14 +145,14 @@ def _value(key: str, text: str, hint: Any) -> Any:
 
 
 def setting_key(config: RunConfig) -> str:
-    """A short text that two runs share that differ in cell and seed only."""
+    """Return a short text that is equal for two runs that differ only in cell and seed."""
     kept = {key: value for key, value in config.chosen().items() if key not in ("cell", "seed")}
     digest = hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=4)
     return f"{_slug(config.task.name)}-{digest.hexdigest()}"
 
 
 def run_folder(out: Path, study: str, preset: str, config: RunConfig) -> Path:
-    """Where a run is kept."""
+    """Return the folder of a run."""
     cell = re.sub(r"[^\w.-]+", "-", config.cell)
     return out / study / preset / setting_key(config) / cell / f"seed-{config.seed}"
 

@@ -1,4 +1,4 @@
-"""Many runs at a time in processes of this machine, with progress over all of them."""
+"""Executes several runs at a time in processes of this machine, and shows their progress."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Failure:
     """A run that raised an exception.
 
     Attributes:
-        config: what was run.
+        config: the configuration of the run.
         message: the exception on one line.
         trace: where it was raised.
     """
@@ -41,12 +41,12 @@ class Failure:
     trace: str
 
 
-#: Which run, and what came of it.
+#: The number of a run, and its outcome.
 Outcome: TypeAlias = tuple[int, RunResult | Failure]
 
 
 class SweepError(RuntimeError):
-    """Some runs raised an exception; the others are over."""
+    """Raised if some runs raised an exception, once the others have ended."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         first = failures[0]
@@ -71,16 +71,16 @@ def sweep(
         configs: what to run.
         jobs: number of runs at a time; -1: as many as the backend has workers.
         console: where progress is shown.
-        folders: where to keep each run, see :func:`~torchrecurrent.studies.running.store.kept_run`;
-            left out, nothing is kept.
+        folders: the folder of each run, see
+            :func:`~torchrecurrent.studies.running.store.kept_run`; by default nothing is kept.
 
     Returns:
         The results in the order of ``configs``.
 
     Raises:
-        ValueError: ``jobs`` is neither positive nor -1.
-        SweepError: runs raised exceptions.
-        KeyboardInterrupt: Ctrl-C was pressed.
+        ValueError: if ``jobs`` is neither positive nor -1.
+        SweepError: if runs raised exceptions.
+        KeyboardInterrupt: if Ctrl-C was pressed.
     """
     if jobs < 1 and jobs != -1:
         raise ValueError(f"jobs: expected at least 1, got {jobs}")
@@ -106,13 +106,13 @@ def _sweep(
         max_nbytes=None,
     )
     with warnings.catch_warnings():
-        # joblib renews a worker whose memory has grown, between two runs, and warns of it.
+        # Between two runs joblib replaces a worker whose memory has grown, and warns about it.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         return follow(parallel(calls), configs, console, folders)
 
 
 def longest_first(configs: Sequence[RunConfig]) -> list[int]:
-    """In this order the last to end is alone for the least time."""
+    """Return the order in which the last run to end is alone for the least time."""
     return sorted(range(len(configs)), key=lambda k: -configs[k].work)
 
 
@@ -122,19 +122,19 @@ def follow(
     console: Console,
     folders: Sequence[Path],
 ) -> list[RunResult]:
-    """Show how far runs are until all of them are over.
+    """Show the progress of runs until all have ended.
 
     Args:
-        outcomes: of all runs, in the order in which they end.
-        configs: what is run.
+        outcomes: the outcomes of all runs, in the order in which they end.
+        configs: the runs.
         console: where progress is shown.
-        folders: of each run, where it writes how far it is.
+        folders: the folder of each run, where it writes its progress.
 
     Returns:
         The results in the order of ``configs``.
 
     Raises:
-        SweepError: runs raised exceptions.
+        SweepError: if runs raised exceptions.
     """
     display = Bars(configs, console) if console.is_terminal else Lines(configs, console)
     results: dict[int, RunResult] = {}
@@ -161,10 +161,10 @@ def follow(
 
 
 def attempt(index: int, config: RunConfig, make: Callable[[], RunResult]) -> Outcome:
-    """What comes of a run, an exception too."""
+    """Return the outcome of a run, including an exception."""
     try:
         return index, make()
-    except Exception as error:  # of a user's cell it may be any
+    except Exception as error:  # a user's cell may raise any
         message = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return index, Failure(config, message, traceback.format_exc())
 
@@ -179,12 +179,12 @@ def _work(index: int, folder: Path, config: RunConfig, parent: int) -> Outcome:
 def _watch(
     folders: Sequence[Path], display: Bars | Lines, lock: threading.Lock, over: threading.Event
 ) -> None:
-    """Reads how far the runs are; wherever they are, they write to the same files."""
+    """Read the progress of the runs, which write it to the same files in any place."""
     while not over.wait(REPORT_SECONDS):
         for index, folder in enumerate(folders):
             try:
                 steps = int((folder / "progress").read_text())
-            except (OSError, ValueError):  # not begun, over, or being written
+            except (OSError, ValueError):  # not started, finished, or being written
                 continue
             with lock:
                 display.steps(index, steps)

@@ -1,4 +1,4 @@
-"""One run: one cell on one task from one seed."""
+"""Trains one cell on one task from one seed."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .streams import stream_seed
 
 __all__ = ["Training", "run"]
 
-#: Evaluation takes so many sequences at a time that they have about this many steps in all.
+#: Evaluation takes as many sequences at a time as have about this many steps in total.
 EVALUATED_STEPS = 2**18
 
 
 class Training:
-    """A run under way; :meth:`state` is all that its further course depends on.
+    """A run in progress; :meth:`state` is all that its continuation depends on.
 
     Args:
         config: what to run. Draws from torch's global generator, which the caller seeds.
-        processes: those that train it together. All of them call the same methods in the same
-            order, :meth:`state` among them.
+        processes: the processes that train it together. All of them call the same methods in the
+            same order, including :meth:`state`.
 
     Raises:
-        ValueError: there is no such cell, or the task refuses the batch size.
+        ValueError: if there is no such cell, or the task refuses the batch size.
     """
 
     def __init__(self, config: RunConfig, processes: Processes = ALONE) -> None:
@@ -54,15 +54,15 @@ class Training:
 
     @property
     def over(self) -> bool:
-        """Whether all steps are taken or the run diverged."""
+        """Whether all steps were taken or the run diverged."""
         return not self.finite or self.step == self.config.steps
 
     def advance(self) -> None:
-        """One gradient step on the next batch; none if the loss is not finite."""
+        """Take a gradient step on the next batch; none if the loss is not finite."""
         self.learn(next(self.batches))
 
     def learn(self, batch: Batch) -> None:
-        """One gradient step on a batch; none if the loss is not finite."""
+        """Take a gradient step on a batch; none if the loss is not finite."""
         batch = self._processes.share(batch).to(self._device)
         start = time.perf_counter()
         self.optimizer.zero_grad()
@@ -95,7 +95,7 @@ class Training:
                 self._recent = []
 
     def score(self, batch: Batch) -> float:
-        """The task's score of the model as it is."""
+        """Return the task's score of the present model."""
         self.model.eval()
         with torch.no_grad():
             parts = [
@@ -108,11 +108,11 @@ class Training:
         return math.fsum(count * score for count, score in parts) / len(batch)
 
     def _score(self, batch: Batch) -> float:
-        """All processes score all sequences; the last bits may differ among their machines."""
+        """Score all sequences, on every process; the last bits may differ among machines."""
         return self._processes.decided(self.score(batch))
 
     def state(self) -> dict[str, Any]:
-        """All that the further course depends on, as plain values and tensors."""
+        """Return all that the continuation depends on, as plain values and tensors."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -127,7 +127,7 @@ class Training:
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Continue from a result of :meth:`state`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.resume(**state["batches"])
@@ -139,7 +139,7 @@ class Training:
         self._recent = list(state["recent"])
 
     def result(self) -> RunResult:
-        """Test, and tell what came of it; the run is over."""
+        """Test, and return the result; this ends the run."""
         score: float | None = None
         series: dict[int, float] = {}
         if self.finite:
@@ -161,7 +161,7 @@ class Training:
 
 
 def _parts(batch: Batch) -> list[Batch]:
-    """Pieces of a batch that fit in memory."""
+    """Split a batch into pieces that fit in memory."""
     inputs = batch.inputs
     steps = len(inputs.batch_sizes) if isinstance(inputs, PackedSequence) else inputs.size(0)
     size = max(1, EVALUATED_STEPS // steps)
@@ -181,11 +181,11 @@ def run(
     Args:
         config: what to run.
         watch: called after every gradient step, and at the end.
-        saved: a state of the same run, to go on from there.
-        processes: those that train it together; each of them calls this.
+        saved: a state of the same run, to continue from.
+        processes: the processes that train it together; each of them calls this.
 
     Raises:
-        ValueError: there is no such cell, or the task refuses the batch size.
+        ValueError: if there is no such cell, or the task refuses the batch size.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)

@@ -1,1 +1,1 @@
-"""The tasks, and the data that they learn from."""
+"""The tasks and their data."""

@@ -1,4 +1,4 @@
-"""The adding problem: of a sequence of numbers, the sum of the two that are marked."""
+"""The adding problem: add the two marked numbers of a sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binary addition: two numbers bit by bit, and at each step the bit of their sum."""
+"""Binary addition: read two numbers bit by bit, and answer the bit of their sum at each step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .task import Answers, Batch, Batches, Task, check_positive, passes
 __all__ = ["BinaryAddition"]
 
 SHORTEST = 3
-#: Up to this length the training data go over all pairs, and nothing can be held out of them.
+#: Up to this length the training data contain all pairs, and nothing can be held out.
 EXHAUSTIVE = 10
 #: Beyond it this share of the pairs is never trained on.
 HELD_OUT = 1 / 16
@@ -25,18 +25,18 @@ HELD_OUT = 1 / 16
 
 @dataclass(frozen=True)
 class BinaryAddition(Task):
-    """Two numbers of together L bits, of 1 to L - 1 bits each; the target is their sum.
+    """Two numbers with L bits in total, 1 to L - 1 bits each; the target is their sum.
 
     The benchmark of niklexical/brc_pytorch. Inputs ``(L + 1, N, 2)``, targets
     ``(N, L + 1, 1)``, bits from the lowest, padded with 0. Trained on short pairs, tested on
-    pairs up to three times as long. Scored is the share of sums that are right in every bit.
+    pairs up to three times as long. The score is the share of sums that are right in every bit.
     For L > 10, a sixteenth of the pairs, by a hash of their bits, is kept for the tests.
 
     Attributes:
         train_to: the largest L trained on, from 3.
         test_to: the largest L tested, and the one that validation and test score.
         curriculum: as published: for each L in turn ``train_size`` pairs, ``epochs`` times; then
-            from the start again. Else L is drawn anew for each batch, and its pairs too.
+            from the start again. If false, L and its pairs are drawn anew for each batch.
         train_size: pairs of each L of the curriculum.
         epochs: passes over them.
         validation_size: number of validation pairs.
@@ -86,7 +86,7 @@ class BinaryAddition(Task):
 
     @property
     def baseline(self) -> float:
-        """About 0; a share of bits would start well above a half, and is not reported."""
+        """About 0; the share of bits, which would start well above a half, is not reported."""
         return 0.0
 
     @property
@@ -94,7 +94,7 @@ class BinaryAddition(Task):
         return 0.9
 
     def training(self, seed: int, batch_size: int) -> Batches:
-        """Endless batches, all pairs of a batch of one L."""
+        """Yield batches without end; all pairs of a batch have the same L."""
         generator = stream("binary-addition", "training", seed)
         return Batches(generator, lambda g: self._lengths(g, batch_size))
 
@@ -110,7 +110,7 @@ class BinaryAddition(Task):
                 yield next(batches)
 
     def typical(self, seed: int, batch_size: int) -> Batch:
-        """One of the mean length."""
+        """Return a batch of the mean length."""
         generator = stream("binary-addition", "typical", seed)
         return pairs(generator, (SHORTEST + self.train_to) // 2, batch_size, held_out=False)
 
@@ -128,7 +128,7 @@ class BinaryAddition(Task):
         return {n: self._test(n, seed) for n in range(SHORTEST, self.test_to + 1)}
 
     def series_kind(self, at: int) -> str:
-        """Up to L = 10 nothing can be held out: these tests are on pairs that were trained on."""
+        """Up to L = 10 nothing can be held out: these test pairs occur in training."""
         if at > self.train_to:
             return "longer"
         return "exhaustive" if at <= EXHAUSTIVE else "held out"
@@ -147,7 +147,7 @@ class BinaryAddition(Task):
         return functional.binary_cross_entropy_with_logits(prediction, target)
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
-        """The share of sums right in every bit; not a number if a prediction is not finite."""
+        """Return the share of sums right in every bit; NaN if a prediction is not finite."""
         check_shapes("prediction", prediction, tuple(target.shape))
         if not prediction.isfinite().all():
             return float("nan")
@@ -156,7 +156,7 @@ class BinaryAddition(Task):
 
 
 def pairs(generator: torch.Generator, length: int, count: int, *, held_out: bool) -> Batch:
-    """Pairs of together ``length`` bits with their sums, those held out or the others."""
+    """Return pairs with ``length`` bits in total and their sums, either held out or not."""
     found: list[Tensor] = []
     wanted = count
     while wanted > 0:
@@ -170,7 +170,7 @@ def pairs(generator: torch.Generator, length: int, count: int, *, held_out: bool
 
 
 def _draw(generator: torch.Generator, length: int, count: int) -> Tensor:
-    """``(length + 1, count, 2)`` bits; the highest bit of each number is 1."""
+    """Return ``(length + 1, count, 2)`` bits; the highest bit of each number is 1."""
     first = torch.randint(1, length, (count,), generator=generator)
     widths = torch.stack([first, length - first], 1)
     bits = torch.randint(0, 2, (length + 1, count, 2), generator=generator)
@@ -179,7 +179,7 @@ def _draw(generator: torch.Generator, length: int, count: int) -> Tensor:
 
 
 def _sum(bits: Tensor) -> Tensor:
-    """Sums ``(N, L + 1, 1)`` of pairs ``(L + 1, N, 2)``, with a carry: L may exceed an integer."""
+    """Return the sums ``(N, L + 1, 1)`` of pairs ``(L + 1, N, 2)``, by carrying: L may be large."""
     carry = torch.zeros_like(bits[0, :, 0])
     digits = []
     for place in bits:
@@ -190,7 +190,7 @@ def _sum(bits: Tensor) -> Tensor:
 
 
 def _is_held_out(bits: Tensor) -> Tensor:
-    """By a hash of each pair's bits, ``(N,)``: the same for a pair wherever it is drawn."""
+    """Whether each pair is held out, ``(N,)``, by a hash of its bits: the same at every draw."""
     words = torch.randint(
         -(2**62), 2**62, (bits.size(0), 1, 2), generator=stream("binary-addition", "hash")
     )

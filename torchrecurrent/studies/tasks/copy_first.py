@@ -1,4 +1,4 @@
-"""Copy-first-input: a sequence of noise, and at its end its first value is asked for."""
+"""Copy-first-input: recall the first value of a sequence of noise at its end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class CopyFirst(Regression):
     """Sequences of independent N(0, 1) values; the target is the first of them.
 
     The first benchmark of Vecoven, Ernst and Drion (2021). Inputs ``(T, N, 1)``, targets
-    ``(N, 1)``. Training, validation and test are streams of their own.
+    ``(N, 1)``. Training, validation and test data are separate streams.
 
     Attributes:
-        length: T; the value is to be held for T - 1 steps.
+        length: T; the value has to be held for T - 1 steps.
         validation_size: number of validation sequences.
         test_size: number of test sequences.
         train_size: number of training sequences; ``None``: no sequence is seen twice.
@@ -64,7 +64,7 @@ class CopyFirst(Regression):
 
     @property
     def threshold(self) -> float:
-        """Where the source's scripts stop."""
+        """The score at which the source's scripts stop."""
         return 0.1
 
     def draw(self, generator: torch.Generator, count: int) -> Batch:

@@ -1,4 +1,4 @@
-"""Copy memory: ten symbols, a long blank, and then the ten symbols are to be written down."""
+"""Copy memory: recall ten symbols after a long blank."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEMORY = 10
 
 @dataclass(frozen=True)
 class CopyMemory(Sampled):
-    """Ten of eight symbols, ``lag`` blanks, then the ten symbols in their order.
+    """Ten symbols out of eight kinds, ``lag`` blanks, then the ten symbols in their order.
 
     From Hochreiter and Schmidhuber (1997). Inputs are one-hot, ``(lag + 20, N, 10)``: class 0
     is the blank, 1 to 8 the symbols, 9 the cue. Targets are classes, ``(N, steps answered)``.
@@ -64,7 +64,7 @@ class CopyMemory(Sampled):
 
     @property
     def output_size(self) -> int:
-        """Classes that are a target: the symbols, and the blank."""
+        """The number of target classes: the symbols and the blank."""
         return SYMBOLS + 1
 
     @property
@@ -77,7 +77,7 @@ class CopyMemory(Sampled):
 
     @property
     def baseline(self) -> float:
-        """Cross-entropy, in nats a step answered, of knowing when but not what to answer."""
+        """Cross-entropy, in nats per answered step, of knowing when but not what to answer."""
         share = MEMORY / self.longest if self.form == "every" else 1.0
         return share * math.log(SYMBOLS)
 

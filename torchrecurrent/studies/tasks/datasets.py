@@ -1,8 +1,8 @@
-"""Data sets that are not part of this package: where they are looked for, and what they hold.
+"""Finds and reads data sets that are not part of this package.
 
-A folder of the user's, named by the environment variable ``TORCHRECURRENT_DATA``, comes before
+The user's folder, named by the environment variable ``TORCHRECURRENT_DATA``, is searched before
 the operating system's. In it ``fashion-mnist/`` and ``mnist/`` hold the four files of each set
-under their usual names, ``.gz`` or not, and ``text/`` holds texts.
+under their usual names, with or without ``.gz``, and ``text/`` holds texts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIDE = 28
 
 @dataclass(frozen=True)
 class Images:
-    """Images and what they show.
+    """Images and their labels.
 
     Attributes:
         pixels: ``(N, height, width)``, uint8, 0 is black.
@@ -54,7 +54,7 @@ class Images:
         return len(self.pixels)
 
     def select(self, indices: Tensor) -> Images:
-        """The images at the indices, ``(M,)``, in their order."""
+        """Return the images at the indices ``(M,)``, in their order."""
         return Images(self.pixels[indices], self.labels[indices], self.white)
 
 
@@ -65,13 +65,13 @@ def user_folder() -> Path | None:
 
 
 def load_images(name: ImageSet, part: Literal["train", "test"]) -> Images:
-    """The official training or test images of a set.
+    """Return the official training or test images of a set.
 
     ``"digits"`` are scikit-learn's, 8 x 8, which have no official parts: all are ``"train"``.
 
     Raises:
-        StudyError: a file is missing or malformed; the message is one line.
-        ValueError: there is no such part.
+        StudyError: if a file is missing or malformed; the message is one line.
+        ValueError: if there is no such part.
     """
     if part not in ("train", "test") or (name == "digits" and part == "test"):
         raise ValueError(f"part: {name} has no part {part!r}")
@@ -90,7 +90,7 @@ def _digits() -> Images:
 
 
 def _folder(name: str) -> Path:
-    """The first folder that is there; one with a file missing is told, not passed over."""
+    """Return the first folder that exists; if a file is missing in it, that is an error."""
     user = user_folder()
     places = [user / name] if user else []
     advice = f"or run with --set images=digits (8 x 8, in scikit-learn: no {name})"

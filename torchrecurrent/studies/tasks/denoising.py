@@ -1,4 +1,4 @@
-"""Denoising: tell the marked values of a sequence of noise, in their order."""
+"""Denoising: recall the marked values of a sequence of noise, in their order."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Denoising"]
 
 @dataclass(frozen=True)
 class Denoising(Regression):
-    """N(0, 1) values of which a few are marked; the targets are these, as they came.
+    """N(0, 1) values of which a few are marked; the targets are the marked ones, in order.
 
     The second benchmark of Vecoven, Ernst and Drion (2021), in its two forms. In channel 0 are
     the values, in channel 1 the marks, all at different steps.
 
     Attributes:
         length: T, the steps that hold values.
-        values: n, how many of them are marked.
-        delay: N, the last steps of T that hold no marked one; in the form ``"stepwise"`` the
-            last never does, so that there 0 and 1 are the same.
+        values: n, the number of marked values.
+        delay: N, the number of last steps of T without a marked value; in the form ``"stepwise"``
+            the last step never has one, so that 0 and 1 are the same.
         form: ``"stepwise"``, the authors' later code: inputs ``(T + n - 1, N, 2)``, marks are 1,
             others 0, and at step T comes the cue, a value of 0 with a mark of -1. The answers
-            are given from there on, one a step, with nothing shown; targets ``(N, n, 1)``.
-            ``"last"``, their first code: inputs ``(T + 1, N, 2)``, marks are 0, others -1, the
-            cue, a step of its own, is 1; all answers are given there, targets ``(N, n)``.
+            are given from there on, one per step, without further input; targets ``(N, n, 1)``.
+            ``"last"``, their first code: inputs ``(T + 1, N, 2)``, marks are 0, others -1; the
+            cue, a separate step, is 1; all answers are given there, targets ``(N, n)``.
         validation_size: number of validation sequences.
         test_size: number of test sequences.
         train_size: number of training sequences; ``None``: no sequence is seen twice.
@@ -58,7 +58,7 @@ class Denoising(Regression):
 
     @property
     def _span(self) -> int:
-        """The first steps, among which the marked ones are."""
+        """The number of first steps that may be marked."""
         return self.length - max(self.delay, 1 if self.form == "stepwise" else 0)
 
     @property
@@ -93,7 +93,7 @@ class Denoising(Regression):
 
     @property
     def threshold(self) -> float:
-        """Where the authors' scripts stop."""
+        """The score at which the authors' scripts stop."""
         return 0.1
 
     def draw(self, generator: torch.Generator, count: int) -> Batch:

@@ -23,15 +23,15 @@ TITLES: dict[ImageSet, str] = {
     "digits": "8 x 8 digits",
 }
 SIDES: dict[ImageSet, int] = {"fashion-mnist": SIDE, "mnist": SIDE, "digits": 8}
-#: Of 60,000 images of MNIST's kind, and of the 1,797 digits.
+#: Validation images out of 60,000 of MNIST's kind, and out of the 1,797 digits.
 VALIDATION: dict[ImageSet, int] = {"fashion-mnist": 5000, "mnist": 5000, "digits": 360}
-#: The digits that are tested, the same for every seed.
+#: The number of test digits, the same for every seed.
 DIGITS_TESTED = 360
 
 
 @dataclass(frozen=True)
 class SequentialImages(Task):
-    """Tell what an image shows after its last step.
+    """Classify an image after its last step.
 
     Benchmark 3 of Vecoven, Ernst and Drion (2021). Inputs ``(T, N, I)``, I = 1 by pixel and
     the width by row; targets ``(N,)``. A blank step is 0 in either scale of the pixels.
@@ -39,12 +39,12 @@ class SequentialImages(Task):
     Attributes:
         images: Fashion-MNIST, MNIST (from the user's files), or scikit-learn's digits.
         order: a step is a pixel or a row.
-        permutation: seed of the one order in which the steps of all images are shown, whatever
+        permutation: seed of the order in which the steps of all images are shown, whatever
             the run's seed; ``None``: from the top left.
         blanks: steps after the image.
         pad: ``"black"``: pixels from 0, which is black, to 1; ``"zero"``: from -0.5 to 0.5, so
             that a blank is mid-grey, as in the authors' later code.
-        variable_blanks: each image has a number of blanks of its own, from 0 to ``blanks`` with
+        variable_blanks: each image has its own number of blanks, from 0 to ``blanks`` with
             equal odds; batches are packed.
         validation_size: images taken from the training set for validation; which ones depends
             on the seed. ``None``: 5,000, or 360 of the digits.
@@ -111,15 +111,15 @@ class SequentialImages(Task):
 
     @property
     def threshold(self) -> float:
-        """At which the authors' later scripts end the training."""
+        """The score at which the authors' later scripts end the training."""
         return 0.7
 
     def training(self, seed: int, batch_size: int) -> Batches:
-        """Endless batches, each epoch in an order of its own; the last of one may be smaller.
+        """Yield batches without end, each epoch in a new order; its last batch may be smaller.
 
         Raises:
-            StudyError: the data set is missing or malformed.
-            ValueError: the batch is larger than the training set, or the validation set is.
+            StudyError: if the data set is missing or malformed.
+            ValueError: if the batch or the validation set is larger than the training set.
         """
         kept, _ = self._split(seed)
         check_batch_size(batch_size, len(kept))
@@ -155,11 +155,11 @@ class SequentialImages(Task):
         return cross_entropy(prediction, target, CLASSES)
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
-        """The share of images told rightly; not a number if a prediction is not finite."""
+        """Return the share of images classified correctly; NaN if a prediction is not finite."""
         return accuracy(prediction, target, CLASSES)
 
     def _pool(self) -> Images:
-        """What is trained on and validated with."""
+        """Return the images for training and validation."""
         if self.images == "digits":
             return load_images("digits", "train").select(_digit_order()[DIGITS_TESTED:])
         return load_images(self.images, "train")
@@ -170,7 +170,7 @@ class SequentialImages(Task):
         return load_images(self.images, "test")
 
     def _split(self, seed: int) -> tuple[Tensor, Tensor]:
-        """Indices into the pool of what is trained on and of what is validated with."""
+        """Return the indices in the pool of the training and of the validation images."""
         count = len(self._pool())
         held = self.validation_size or VALIDATION[self.images]
         if held >= count:
@@ -190,7 +190,7 @@ class SequentialImages(Task):
         return torch.randint(0, self.blanks + 1, (count,), generator=generator)
 
     def _batch(self, chosen: Images, blanks: Tensor) -> Batch:
-        """Made when it is needed: of all images it would take gigabytes."""
+        """Make a batch when it is needed: all images would take gigabytes."""
         steps = chosen.pixels.reshape(len(chosen), self.shown, self.input_size)
         if self.permutation is not None:
             generator = stream("images", "permutation", self.permutation)
@@ -206,6 +206,6 @@ class SequentialImages(Task):
 
 
 def _digit_order() -> Tensor:
-    """The digits in a fixed order: neighbours among them were written by one hand."""
+    """Return a fixed random order of the digits: adjacent ones were written by one person."""
     count = len(load_images("digits", "train"))
     return torch.randperm(count, generator=stream("images", "digits"))

@@ -1,4 +1,4 @@
-"""A language model of characters: at each step of a text, which one is next."""
+"""A language model of characters: predict the next one at each step of a text."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ from .text import Corpus, corpus
 
 __all__ = ["CharacterModel"]
 
-#: Validation and test texts are cut into so many parts, read side by side.
+#: The number of parts of validation and test texts, which are read side by side.
 SIDE_BY_SIDE = 32
 TITLES = {"kjv": "the King James Bible", "python": "Python's documentation"}
 
 
 @dataclass(frozen=True)
 class CharacterModel(Task):
-    """Tell the next character of a text.
+    """Predict the next character of a text.
 
     Inputs are one-hot, ``(T, N, V)``, targets the classes of the characters after them,
-    ``(N, T)``. V is the number of characters in the training part and one for all others.
+    ``(N, T)``. V is the number of characters in the training part, plus one for all others.
 
-    The training part, from an offset drawn for each epoch and on round its end, is cut into as
-    many streams as a batch has sequences. Each batch goes on where the one before ended, with
-    the state that it left. Validation and test texts are read in 32 parts, each from the start
-    to the end with one state.
+    The training part, rotated by an offset drawn for each epoch, is cut into as many streams as a
+    batch has sequences. Each batch continues where the one before ended, with the state that it
+    left. Validation and test texts are read in 32 parts, each from start to end with one state.
 
     Attributes:
         text: ``"kjv"``, ``"python"`` or the name of a text of the user's; see
             ``read_text`` of ``studies/text.py``.
-        unroll: T in training, the steps that a gradient goes back.
-        validation_size: at most so many characters from the start of the validation part.
-        test_size: at most so many from the start of the test part.
+        unroll: T in training, the number of steps that a gradient goes back.
+        validation_size: the most characters to use from the start of the validation part.
+        test_size: the most characters to use from the start of the test part.
     """
 
     measure: ClassVar[str] = "bits per character"
@@ -71,7 +70,7 @@ class CharacterModel(Task):
         """V.
 
         Raises:
-            StudyError: the text is missing.
+            StudyError: if the text is missing.
         """
         return corpus(self.text).classes
 
@@ -89,9 +88,9 @@ class CharacterModel(Task):
 
     @property
     def baseline(self) -> float:
-        """Bits a character of the test text, if each is told by its frequency in training.
+        """Bits per character of the test text, if predicted by its frequency in training.
 
-        One is added to each class's count: a character that was never seen has some chance.
+        One is added to each class's count, so that unseen characters have some probability.
         """
         found = corpus(self.text)
         counts = found.training.bincount(minlength=found.classes).double() + 1
@@ -100,10 +99,10 @@ class CharacterModel(Task):
 
     @property
     def threshold(self) -> None:
-        """There is no point at which a text is solved."""
+        """``None``: there is no score at which a text is solved."""
 
     def training(self, seed: int, batch_size: int) -> Batches:
-        """Endless batches, all but the first of an epoch ``continued``.
+        """Yield batches without end, all but the first of an epoch ``continued``.
 
         Raises:
             StudyError: the text is missing.
@@ -123,7 +122,7 @@ class CharacterModel(Task):
     def _epoch(self, found: Corpus, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         length = len(found.training)
         offset = torch.randint(length, (), generator=generator)
-        each = length // batch_size  # of a stream; what is left over is another at each offset
+        each = length // batch_size  # the length of a stream; the rest differs with the offset
         starts = offset + each * torch.arange(batch_size)
         steps = torch.arange(self.unroll + 1)[:, None]
         for at in range(0, each - self.unroll + 1, self.unroll):
@@ -146,7 +145,7 @@ class CharacterModel(Task):
         return self._batch(found, windows.T.long(), continued=False)
 
     def _batch(self, found: Corpus, shown: Tensor, *, continued: bool) -> Batch:
-        """Of the classes ``(T + 1, N)``."""
+        """Make a batch from the classes ``(T + 1, N)``."""
         inputs = functional.one_hot(shown[:-1], found.classes).float()
         return Batch(inputs, shown[1:].T.contiguous(), continued)
 
@@ -159,5 +158,5 @@ class CharacterModel(Task):
         return cross_entropy(prediction, target, self.output_size)
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
-        """The loss in bits a character."""
+        """Return the loss in bits per character."""
         return self.loss(prediction, target).item() / math.log(2)

@@ -16,7 +16,7 @@ from .vowels import Vowels
 __all__ = ["STUDIES", "study"]
 
 FOUR = ("LSTM", "GRU", "BRC", "nBRC")
-#: The bistable cells, gates made for long memory, and cells that others report on.
+#: The bistable cells, gates designed for long memory, and cells with reports by others.
 ELEVEN = (*FOUR, "URLSTM", "MGU", "STAR", "JANET", "CFN", "IndRNN", "LEM")
 
 TINY_RUN = "hidden_size=8 num_layers=1 steps=4 batch_size=8 learning_rate=0.001 evaluate_every=2"
@@ -193,15 +193,15 @@ _STUDIES = (
     ),
 )
 
-#: By name, in the order in which they are listed.
+#: The studies by name, in the order in which they are listed.
 STUDIES = {each.name: each for each in _STUDIES}
 
 
 def study(name: str) -> Study:
-    """A study by its name.
+    """Return a study by its name.
 
     Raises:
-        StudyError: there is none.
+        StudyError: if there is none.
     """
     if name not in STUDIES:
         raise StudyError(f"study: expected one of {', '.join(STUDIES)}, got {name!r}")

@@ -19,8 +19,8 @@ class Sampled(Task):
     """A task whose sequences are drawn from a distribution.
 
     Attributes:
-        train_size: number of training sequences, passed over again and again; ``None``:
-            batches are drawn afresh, and no sequence is seen twice.
+        train_size: number of training sequences, which are used repeatedly; ``None``:
+            every batch is newly drawn, and no sequence is seen twice.
         validation_size: number of validation sequences.
         test_size: number of test sequences.
     """
@@ -32,14 +32,14 @@ class Sampled(Task):
     @property
     @abstractmethod
     def key(self) -> tuple[str | int, ...]:
-        """A name, and all on which the draws depend but the seed."""
+        """A name, and all that the draws depend on besides the seed."""
 
     @abstractmethod
     def draw(self, generator: torch.Generator, count: int) -> Batch:
-        """``count`` sequences."""
+        """Draw ``count`` sequences."""
 
     def training(self, seed: int, batch_size: int) -> Batches:
-        """Endless batches, drawn afresh or from ``train_size`` sequences."""
+        """Yield batches without end, newly drawn or from ``train_size`` sequences."""
         generator = self._stream("training", seed)
         if self.train_size is not None:
             return passes(self.draw(generator, self.train_size), batch_size, generator)
@@ -59,7 +59,7 @@ class Sampled(Task):
 
 
 class Regression(Sampled):
-    """Such a task whose targets are numbers."""
+    """A sampled task whose targets are numbers."""
 
     measure: ClassVar[str] = "MSE"
 

@@ -1,4 +1,4 @@
-"""What a study asks of a task."""
+"""The interface of a task."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = [
     "passes",
 ]
 
-#: Which steps of a sequence are answered: its last, every one, or that many at its end.
+#: The steps of a sequence that are answered: its last, every one, or that many at its end.
 Answers: TypeAlias = Literal["last", "every"] | int
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences and what is to be told of each.
+    """Sequences and their targets.
 
     Attributes:
         inputs: ``(T, N, I)``, or packed where the lengths differ.
         target: one row for each sequence, ``(N, ...)``.
-        continued: these sequences go on where those of the batch before ended.
+        continued: whether these sequences continue those of the batch before.
     """
 
     inputs: Tensor | PackedSequence
@@ -43,7 +43,7 @@ class Batch:
         return len(self.target)
 
     def select(self, wanted: slice | Tensor) -> Batch:
-        """Some of the sequences, by a slice or by their indices ``(M,)``."""
+        """Return some of the sequences, by a slice or by their indices ``(M,)``."""
         if isinstance(self.inputs, PackedSequence):
             rows = unpack_sequence(self.inputs)
             kept = torch.arange(len(rows))[wanted].tolist()
@@ -52,17 +52,17 @@ class Batch:
         return replace(self, inputs=self.inputs[:, wanted], target=self.target[wanted])
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """Return the batch on a device."""
         inputs = self.inputs.to(device)  # type: ignore[arg-type] # a packed one takes it too
         return replace(self, inputs=inputs, target=self.target.to(device))
 
 
 class Batches(Iterator[Batch]):
-    """Training batches without end, which can be left and taken up again where they were.
+    """Training batches without end, which can be interrupted and resumed.
 
     Args:
-        generator: what ``epoch`` draws from.
-        epoch: batches from a generator; called again whenever they are used up.
+        generator: the generator that ``epoch`` draws from.
+        epoch: makes batches from a generator; called again whenever they are used up.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Batches(Iterator[Batch]):
         return batch
 
     def state(self) -> dict[str, Tensor | int]:
-        """The place: the generator's state at the start of the epoch, and the batches since."""
+        """Return the position: the generator's state at the epoch's start and batches since."""
         return {"start": self._start, "taken": self._taken}
 
     def resume(self, start: Tensor, taken: int) -> None:
-        """Go to a place that :meth:`state` gave."""
+        """Go to a position that :meth:`state` returned."""
         self._generator.set_state(start)
         self._begin()
         for _ in range(taken):
@@ -98,10 +98,10 @@ class Batches(Iterator[Batch]):
 
 
 def check_batch_size(batch_size: int, count: int) -> None:
-    """Refuse batches larger than a training set of ``count`` sequences.
+    """Check that a batch is at most as large as a training set of ``count`` sequences.
 
     Raises:
-        ValueError: there are more, or none.
+        ValueError: if it is larger, or empty.
     """
     if not 0 < batch_size <= count:
         raise ValueError(
@@ -110,10 +110,10 @@ def check_batch_size(batch_size: int, count: int) -> None:
 
 
 def passes(sequences: Batch, batch_size: int, generator: torch.Generator) -> Batches:
-    """Batches of a fixed set, each pass over it in an order of its own.
+    """Return batches of a fixed set, each pass over it in a new order.
 
     Raises:
-        ValueError: the batch is larger than the set.
+        ValueError: if the batch is larger than the set.
     """
     check_batch_size(batch_size, len(sequences))
 
@@ -127,23 +127,23 @@ def passes(sequences: Batch, batch_size: int, generator: torch.Generator) -> Bat
 class Task(ABC):
     """A data set or a generator of one, its loss and its score.
 
-    Everything random depends on the seed and the task alone, never on the cell: the cells
+    Everything random depends only on the seed and the task, never on the cell, so that the cells
     are compared on the same data.
     """
 
-    #: What :meth:`score` returns, such as ``"MSE"``.
+    #: The name of the result of :meth:`score`, such as ``"MSE"``.
     measure: ClassVar[str]
     #: Such measures are shares, and are shown in per cent.
     higher_is_better: ClassVar[bool] = False
-    #: What gives :attr:`baseline`.
+    #: The answer that gives :attr:`baseline`.
     baseline_name: ClassVar[str]
-    #: In what the test sets of :meth:`series` differ.
+    #: How the test sets of :meth:`series` differ.
     series_name: ClassVar[str] = ""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the task and its setting are called, short enough for a table."""
+        """The name of the task and its setting, short enough for a table."""
 
     @property
     @abstractmethod
@@ -166,7 +166,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def threshold(self) -> float | None:
-        """A run whose score is beyond it has solved the task; ``None``: there is no such point."""
+        """The score beyond which a run has solved the task; ``None`` if there is none."""
 
     @property
     def answers(self) -> Answers:
@@ -175,34 +175,34 @@ class Task(ABC):
 
     @abstractmethod
     def training(self, seed: int, batch_size: int) -> Batches:
-        """Training batches without end."""
+        """Return training batches without end."""
 
     def typical(self, seed: int, batch_size: int) -> Batch:
-        """A training batch that takes about as long as they do on average."""
+        """Return a training batch that takes about the average time."""
         return next(self.training(seed, batch_size))
 
     @abstractmethod
     def validation(self, seed: int) -> Batch:
-        """For curves and for choices."""
+        """Return the data for curves and choices."""
 
     @abstractmethod
     def test(self, seed: int) -> Batch:
-        """For the one score at the end."""
+        """Return the data for the score at the end."""
 
     def series(self, seed: int) -> Mapping[int, Batch]:
-        """More test sets, by what they differ in, such as their length; mostly there are none."""
+        """Return further test sets, by their difference, such as their length; often none."""
         return {}
 
     def series_kind(self, at: int) -> str:
-        """What one of these is beside the training data, such as ``"longer"``."""
+        """Compare one of these with the training data, in a word such as ``"longer"``."""
         return ""
 
     @abstractmethod
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """What training makes small, a scalar: a mean over sequences."""
+        """Return the scalar that training minimises, a mean over sequences."""
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
-        """What is reported, a mean over sequences: the loss, unless a task says otherwise."""
+        """Return the reported mean over sequences: the loss, unless a task overrides it."""
         return self.loss(prediction, target).item()
 
     def solved(self, score: float) -> bool:
@@ -213,10 +213,10 @@ class Task(ABC):
 
 
 def check_positive(task: Task, *fields: str) -> None:
-    """Refuse fields below 1; ``None`` passes.
+    """Check that fields are at least 1 or ``None``.
 
     Raises:
-        ValueError: with the name of the first.
+        ValueError: names the first that is not.
     """
     for field in fields:
         value = getattr(task, field)

@@ -1,4 +1,4 @@
-"""Real texts as sequences of characters, in a training, a validation and a test part."""
+"""Reads real texts as sequences of characters, in a training, a validation and a test part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .datasets import VARIABLE, user_folder
 
 __all__ = ["Corpus", "corpus", "read_text"]
 
-#: Where the validation part and the test part begin.
+#: The fractions at which the validation part and the test part begin.
 SPLIT = (0.9, 0.95)
 SHORTEST = 1000
 WHOLE_BIBLE = ("bible", "-f", "gen1:1-rev22:21")
@@ -29,11 +29,11 @@ VERSE = re.compile(r"^\w+:\d+ ", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text cut in three, each character a class.
+    """A text cut into three parts, with a class for each character.
 
     Attributes:
         characters: those of the training part, sorted; their places are their classes. All
-            others are of one more class, ``len(characters)``.
+            others share one more class, ``len(characters)``.
         training: the first 90 % of the text, ``(N,)``, int32.
         validation: the next 5 %.
         test: the last 5 %.
@@ -51,7 +51,7 @@ class Corpus:
 
 
 def corpus(name: str) -> Corpus:
-    """A text by its name, cut in three.
+    """Return a text by its name, cut into three parts.
 
     Raises:
         StudyError: as :func:`read_text`.
@@ -60,15 +60,15 @@ def corpus(name: str) -> Corpus:
 
 
 def read_text(name: str) -> str:
-    """A text of the user's or one of our own.
+    """Return a text of the user's or one of the known ones.
 
-    ``text/<name>.txt`` in the folder that ``TORCHRECURRENT_DATA`` names is taken if it is there.
+    ``text/<name>.txt`` in the folder that ``TORCHRECURRENT_DATA`` names is used if it exists.
     Otherwise ``"kjv"`` is the King James Bible without the references, as Debian's program
     ``bible`` prints it, and ``"python"`` the documentation in Python's standard library, which
     differs from one version of Python to the next.
 
     Raises:
-        StudyError: there is no such text, or it is too short; the message is one line.
+        StudyError: if there is no such text, or it is too short; the message is one line.
     """
     user = user_folder()
     path = user / "text" / f"{name}.txt" if user else None
@@ -126,7 +126,7 @@ def _bible() -> str:
 def _documentation() -> str:
     try:
         from pydoc_data.topics import topics
-    except ImportError as error:  # some systems package it apart
+    except ImportError as error:  # some systems package it separately
         raise StudyError(
             "text: python is read from the standard library's pydoc_data, which is not here; "
             "install all of the standard library, or run with --set text=kjv"

@@ -1,4 +1,4 @@
-"""Japanese vowels: which of nine speakers said /ae/, from recordings of unequal length."""
+"""Japanese vowels: classify nine speakers by their /ae/, in recordings of unequal length."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Recordings:
         return len(self.sequences)
 
     def select(self, indices: Tensor) -> Recordings:
-        """The recordings at the indices, ``(M,)``, in their order."""
+        """Return the recordings at the indices ``(M,)``, in their order."""
         chosen = tuple(self.sequences[i] for i in indices.tolist())
         return Recordings(chosen, self.speakers[indices])
 
 
 @cache
 def load(part: Literal["train", "test"]) -> Recordings:
-    """The official training (270) or test (370) recordings, as they were published.
+    """Return the official training (270) or test (370) recordings, as published.
 
     Raises:
-        ValueError: there is no such part.
+        ValueError: if there is no such part.
     """
     if part not in ("train", "test"):
         raise ValueError(f"part: expected 'train' or 'test', got {part!r}")
@@ -61,7 +61,7 @@ def load(part: Literal["train", "test"]) -> Recordings:
 
 
 def _split(seed: int, held_out: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training and of the validation recordings, ``held_out`` a speaker."""
+    """Return the indices of training and validation recordings, ``held_out`` per speaker."""
     speakers = load("train").speakers
     generator = stream("vowels", "split", seed)
     kept: list[Tensor] = []
@@ -76,7 +76,7 @@ def _split(seed: int, held_out: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Vowels(Task):
-    """Tell nine speakers apart.
+    """Classify nine speakers.
 
     Each channel is scaled to mean 0 and variance 1 over the frames that are trained on.
 
@@ -127,10 +127,10 @@ class Vowels(Task):
         return 0.9
 
     def training(self, seed: int, batch_size: int) -> Batches:
-        """Endless packed batches, each epoch in an order of its own.
+        """Yield packed batches without end, each epoch in a new order.
 
         Raises:
-            ValueError: the batch is larger than the training set.
+            ValueError: if the batch is larger than the training set.
         """
         recordings = self._pack(load("train").select(_split(seed, self.held_out)[0]), seed)
         return passes(recordings, batch_size, stream("vowels", "order", seed))
@@ -152,7 +152,7 @@ class Vowels(Task):
         return cross_entropy(prediction, target, SPEAKERS)
 
     def score(self, prediction: Tensor, target: Tensor) -> float:
-        """The share of speakers told rightly; not a number if a prediction is not finite."""
+        """Return the share of speakers classified correctly; NaN if a prediction is not finite."""
         return accuracy(prediction, target, SPEAKERS)
 
     def _pack(self, recordings: Recordings, seed: int) -> Batch:
@@ -163,6 +163,6 @@ class Vowels(Task):
 
 @cache
 def _statistics(seed: int, held_out: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, ``(12,)``, over the frames trained on."""
+    """Return mean and deviation of each channel, ``(12,)``, over the frames trained on."""
     frames = torch.cat(load("train").select(_split(seed, held_out)[0]).sequences)
     return frames.mean(0), frames.std(0)
