@@ -129,17 +129,22 @@ def test_a_product_that_overflows_spoils_no_gradient(place: int) -> None:
     assert torch.equal(gradient("triton"), expected)
 
 
-def test_a_product_that_overflows_keeps_what_is_finite() -> None:
-    """Over a chunk of two steps it is 1e40, and what it multiplies 1e-30."""
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_product_that_overflows_keeps_what_is_finite(sign: int) -> None:
+    """Over a chunk of two steps it is 1e40, and what it multiplies 1e-30.
+
+    The second chunk finds this out, and reads the first one's part of Z. If the first one had
+    written its gradient there, which here is negative, relu would let nothing through.
+    """
     layer = exploding(1, 1, 1.0)
     input = torch.tensor([-1.0, 1e-36, 0.0, 0.0], device=DEVICE).view(4, 1, 1)
     found = []
     for path in ("reference", "triton"):
         leaf = input.clone().requires_grad_()
         with backend(path):
-            (1e-30 * layer(leaf)[1]).sum().backward()
+            (sign * 1e-30 * layer(leaf)[1]).sum().backward()
         found.append(leaf.grad)
-    expected = torch.tensor([0.0, 1e10, 1e-10, 1e-30], device=DEVICE).view(4, 1, 1)
+    expected = sign * torch.tensor([0.0, 1e10, 1e-10, 1e-30], device=DEVICE).view(4, 1, 1)
     torch.testing.assert_close(found, [expected, expected], rtol=1e-6, atol=0)  # a few roundings
 
 

@@ -85,12 +85,14 @@ class TritonKernel:
     ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         """Gradients of the data, the weights and the first states; overwrites ``grad_states``.
 
-        With ``overwrites`` the gradient of Z takes the place of Z.
+        With ``overwrites`` the gradient of Z takes the place of Z, where no program reads what
+        another has written.
         """
         b, data = self.program.buffers, batch.data
         with _alone(data):
             z, given = tensors[b.affine.name], self._given(weights)
             last = [gradient.to(self.real) for gradient in grad_states]
+            overwrites = overwrites and self._run.reads_its_own(batch)
             work = b.allocate_gradients(batch, z, grad_output, last, Tensor.new_empty, overwrites)
             if self.plan.raw_gradient:
                 work[b.d_data.name] = torch.empty_like(data)

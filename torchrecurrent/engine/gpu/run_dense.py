@@ -70,6 +70,13 @@ class Steps:
         read = [name for name in tensors if name not in fresh]
         self._graphs.run(("forward", keep, *constants), batch, tensors, read, written, run)
 
+    def reads_its_own(self, batch: Batch) -> bool:
+        """Whether in the backward pass each row of Z is read only where its gradient is written.
+
+        Each kernel here has one step, and reads of Z what it writes of dZ.
+        """
+        return True
+
     def backward(
         self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float]
     ) -> dict[str, Tensor]:

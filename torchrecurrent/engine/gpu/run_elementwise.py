@@ -38,7 +38,7 @@ class Loops:
         """Compute the states, the output and what is kept, in place."""
         program = self._program
         add_lifted(program, batch, tensors)
-        cut = self._grid.cut("forward", batch.steps, batch.size, batch.data.device)
+        cut = self._cut("forward", batch)
         self._loop("forward", batch, tensors, constants, cut, {"KEEP": keep})
         for each in program.forward:
             if not isinstance(each, Segment) and not isinstance(each.source.buffer, Before):
@@ -46,6 +46,16 @@ class Loops:
                 apply(each, tensors, tensors[source], tensors[into])
         if program.plan.maps:
             self._rows("readout", batch, tensors, constants)
+
+    def reads_its_own(self, batch: Batch) -> bool:
+        """Whether in the backward pass each row of Z is read only where its gradient is written.
+
+        Not if the steps are cut: a chunk whose matrix is not finite reads the rows of the others.
+        """
+        return self._cut("backward", batch).chunks == 1
+
+    def _cut(self, name: str, batch: Batch) -> Cut:
+        return self._grid.cut(name, batch.steps, batch.size, batch.data.device)
 
     def backward(
         self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float]
@@ -65,7 +75,7 @@ class Loops:
                 break  # the loop, and products that are taken after it
             else:
                 self._rows(each.name, batch, tensors, constants)
-        cut = self._grid.cut("backward", batch.steps, batch.size, like.device)
+        cut = self._cut("backward", batch)
         rows = cut.chunks * batch.size
         # Memory of its own: other chunks may still have to read the last states'.
         more = {
