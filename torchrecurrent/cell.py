@@ -28,6 +28,7 @@ from .declaration.signature import StepSignature
 from .engine.run import call, reference
 from .engine.run.reference import EffectiveParameters
 from .init import Initializer
+from .interop.onnx_operator import OnnxOperator
 from .interop.own_code import OwnForward
 from .interop.per_sample import PerSample, watch
 from .interop.tracing import as_leaf, is_symbolic, refuse_scripting
@@ -101,6 +102,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     citation: ClassVar[str] = ""
     #: One of :data:`torchrecurrent.catalog.listing.FAMILIES`.
     family: ClassVar[str] = ""
+    #: What runs the step over a sequence in ONNX; ``None``: a Scan of the step itself.
+    onnx_operator: ClassVar[OnnxOperator | None] = None
 
     def __init_subclass__(
         cls, *, citation: str | None = None, family: str | None = None, **kwargs: object
@@ -113,6 +116,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
+        if "step" in vars(cls) and "onnx_operator" not in vars(cls):
+            cls.onnx_operator = None  # another step than the one that it stands for
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
             cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])
@@ -286,6 +291,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         *,
         sequence: bool = False,
         batch_sizes: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Any:
         """One step: the new state, or ``(output, state)`` where they differ.
 
@@ -298,6 +304,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
             batch_sizes: with ``sequence``, how many sequences run at each step; the input and
                 the output are then laid out as :class:`~torch.nn.utils.rnn.PackedSequence` has
                 them.
+            lengths: the same in an export to ONNX, where nothing is packed: how many steps of
+                each padded sequence count.
         """
         if is_symbolic(input):
             return as_leaf(self, input, hx, sequence=sequence, batch_sizes=batch_sizes)
@@ -313,7 +321,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
         elif sequence:
-            output, states = call.run(self, input, batch_sizes, states)
+            output, states = call.run(self, input, batch_sizes, states, lengths)
         else:
             output, states = call.step(self, input, states)
         if sequence:

@@ -17,6 +17,7 @@ from ..cell import is_own
 from ..checks import check_input, check_placement, check_width
 from ..engine.run import call
 from ..engine.run import dispatch as backend
+from ..engine.run.onnx import exporting_to_onnx
 from ..foreign import ForeignCell, output_size
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
@@ -154,7 +155,7 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             return as_leaf(self, input, hx, lengths=lengths)
         ragged = lengths is not None or isinstance(input, PackedSequence)
         if ragged and torch.compiler.is_compiling():
-            return self._run_untraced(input, hx, lengths)
+            return self._run_traced(input, hx, lengths)
         return self._run(input, hx, lengths)
 
     def _run(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
@@ -191,8 +192,16 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             return (output.squeeze(0) if unbatched else output), h_n
         return self._write(input, steps), h_n
 
-    def _run_untraced(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
-        """Sizes that depend on data are beyond a tracer."""
+    def _run_traced(self, input: Sequences, hx: Any, lengths: Lengths) -> tuple[Any, Any]:
+        """Sequences of different lengths: packed, their sizes depend on data, beyond a tracer."""
+        if exporting_to_onnx() and isinstance(input, Tensor):
+            return self._run(input, hx, lengths)
+        if torch.compiler.is_exporting():
+            raise TypeError(
+                f"{type(self).__name__}: a program that is exported can't have sequences of "
+                "different lengths, since the sizes of packed steps depend on data; an export to "
+                "ONNX can, of a padded Tensor with lengths"
+            )
         return torch.compiler.disable(self._run)(input, hx, lengths)  # type: ignore[no-any-return]
 
     def _run_cell(
@@ -206,13 +215,21 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             return self._run_some(k, steps, states)
         cell = self.cells[k]
         if not is_own(cell):
-            return call.run(ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states)
+            return call.run(
+                ForeignCell(cell, self.hidden_size), steps.data, steps.sizes, states, steps.lengths
+            )
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]
         watched = cell.per_sample
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
-            output, state = cell(steps.data, hx=hx, sequence=True, batch_sizes=steps.sizes)
+            output, state = cell(
+                steps.data,
+                hx=hx,
+                sequence=True,
+                batch_sizes=steps.sizes,
+                lengths=steps.lengths,
+            )
         return output, (state,) if isinstance(state, Tensor) else tuple(state)
 
     def _run_some(
@@ -256,6 +273,8 @@ class Recurrent(nn.Module, LayerNames, OwnForward):
             input = input.transpose(0, 1)
         if input.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        if lengths is not None and exporting_to_onnx():
+            return Steps.of_masked(input, lengths), input.size(1)
         return Steps.of_padded(input, lengths), None if unbatched else input.size(1)
 
     def _write(self, input: Tensor | PackedSequence, steps: Steps) -> Tensor | PackedSequence:

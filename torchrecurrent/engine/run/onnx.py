@@ -1,0 +1,205 @@
+"""A sequence inside an export to ONNX: ONNX's own operator of the cell, or a Scan over its steps.
+
+Either is one node of the model, whatever the number of steps and of sequences. The exporter has
+to be told of neither: both are made of what it translates by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ...interop.onnx_operator import OnnxOperator
+from ...roles import INPUT, RECURRENT, Weight
+from .reference import EffectiveParameters, States, Stepper
+from .torch_private import constant_while_compiling, scan
+
+if TYPE_CHECKING:
+    from ...cell import BaseRecurrentCell
+
+__all__ = ["exporting_to_onnx", "run"]
+
+
+@constant_while_compiling
+def exporting_to_onnx() -> bool:
+    """Whether what is traced has to consist of ONNX's operators."""
+    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
+
+
+def run(
+    cell: Stepper,
+    data: Tensor,
+    lengths: Tensor | None,
+    states: States | None,
+    parameters: EffectiveParameters,
+) -> tuple[Tensor, States]:
+    """A whole sequence, traced.
+
+    Args:
+        cell: what to step.
+        data: ``(T, N, I)``.
+        lengths: how many steps of each sequence count, ``(N,)``; the output is zero after them,
+            and the state stays. ``None``: all do.
+        states: each ``(N, width)``; ``None`` if the cell makes its own.
+        parameters: its effective parameters.
+
+    Returns:
+        The outputs ``(T, N, *)``, and each sequence's state after its last step.
+    """
+    operator = _operator(cell, data, parameters)
+    if operator is not None:
+        assert states is not None
+        return _run_operator(
+            cast("BaseRecurrentCell", cell), operator, data, lengths, states, parameters
+        )
+    parts = cell.project(data)
+    mask = None
+    if lengths is not None:
+        counted = torch.arange(data.size(0), device=data.device).unsqueeze(1) < lengths
+        mask = counted.unsqueeze(-1)
+    if states is not None:
+        return _scan(cell, parts, mask, states, parameters)
+    # Only the first step tells what the states are.
+    output, states = cell.update([part[0] for part in parts], None, parameters)
+    first = (output if mask is None else output * mask[0]).unsqueeze(0)
+    if data.size(0) == 1:
+        return first, states
+    later = None if mask is None else mask[1:]
+    rest, states = _scan(cell, tuple(part[1:] for part in parts), later, states, parameters)
+    return torch.cat([first, rest]), states
+
+
+class _Update(nn.Module):
+    """A step as a module: all its parameters are found by name, and so can be handed in."""
+
+    def __init__(self, cell: Stepper) -> None:
+        super().__init__()
+        self.cell = cell
+        if not isinstance(cell, nn.Module):  # a module of others, in what makes a cell of it
+            self.module = getattr(cell, "module", None)
+
+    def forward(
+        self, parts: Sequence[Tensor], states: States, parameters: EffectiveParameters
+    ) -> tuple[Tensor, States]:
+        return self.cell.update(parts, states, parameters)
+
+
+def _scan(
+    cell: Stepper,
+    parts: States,
+    mask: Tensor | None,
+    states: States,
+    parameters: EffectiveParameters,
+) -> tuple[Tensor, States]:
+    """The steps as the body of a Scan, whose every tensor from outside is an argument."""
+    update = _Update(cell)
+    own = {**dict(update.named_parameters()), **dict(update.named_buffers())}
+    effective = {name: value for name, value in parameters.items() if value is not None}
+    carried, sliced = len(states), len(states) + len(parts) + (mask is not None)
+
+    def body(*values: Tensor) -> list[Tensor]:
+        before, now, fixed = values[:carried], values[carried:sliced], iter(values[sliced:])
+        named = {name: next(fixed) for name in own}
+        given = parameters | {name: next(fixed) for name in effective}
+        output, after = torch.func.functional_call(
+            update, named, (now[: len(parts)], before, given)
+        )
+        if mask is not None:
+            output = torch.where(now[-1], output, torch.zeros_like(output))
+            after = [torch.where(now[-1], a, b) for a, b in zip(after, before, strict=True)]
+        # No result may be a part of another, or of an argument.
+        kept = (a.to(b.dtype).clone() for a, b in zip(after, before, strict=True))
+        return [*kept, output.clone()]
+
+    # Nor may arguments share memory, or have gradients, which would be traced as well.
+    begin, over, fixed = (
+        [value.detach().clone() for value in values]
+        for values in (
+            states,
+            parts if mask is None else (*parts, mask),
+            (*own.values(), *effective.values()),
+        )
+    )
+    results = scan(body, begin, over, fixed)
+    return results[carried], tuple(results[:carried])
+
+
+def _operator(cell: Any, data: Tensor, parameters: EffectiveParameters) -> OnnxOperator | None:
+    """What ONNX has for a cell with these parameters; ``None``: nothing."""
+    operator: OnnxOperator | None = getattr(cell, "onnx_operator", None)
+    if operator is None or cell.no_kernel:
+        return None
+    if operator.activation and getattr(cell, operator.activation) not in operator.activations:
+        return None
+    rows = len(operator.inputs) * cell.hidden_size
+    shapes = {
+        INPUT.name: (rows, cell.input_size),
+        RECURRENT.name: (rows, cell.hidden_size),
+        INPUT.bias: (rows,),
+        RECURRENT.bias: (rows,),
+    }
+    found = {name: value for name, value in parameters.items() if value is not None}
+    # onnxruntime has these operators in float32 alone.
+    fits = all(
+        value.dtype is torch.float32 and value.shape == shapes.get(name)
+        for name, value in found.items()
+    )
+    return operator if fits and data.dtype is torch.float32 else None
+
+
+def _run_operator(
+    cell: BaseRecurrentCell,
+    operator: OnnxOperator,
+    data: Tensor,
+    lengths: Tensor | None,
+    states: States,
+    parameters: EffectiveParameters,
+) -> tuple[Tensor, States]:
+    """The sequence as one node of ONNX, in whose layout a dimension of 1 counts the directions."""
+    steps, batch, size = data.size(0), data.size(1), cell.hidden_size
+    weights = [
+        _stacked(parameters[weight.name], weight, cell.layout.block, names)
+        for weight, names in ((INPUT, operator.inputs), (RECURRENT, operator.states))
+    ]
+    biases = [
+        None
+        if parameters.get(str(weight.bias)) is None
+        else _stacked(parameters[str(weight.bias)], weight, cell.layout.bias_block, names)
+        for weight, names in ((INPUT, operator.inputs), (RECURRENT, operator.states))
+    ]
+    bias = None
+    if any(each is not None for each in biases):
+        zeros = data.new_zeros((len(operator.inputs) * size,))
+        bias = torch.cat([zeros if each is None else each for each in biases]).unsqueeze(0)
+    attributes: dict[str, Any] = {"hidden_size": size, **operator.attributes}
+    if operator.activation:
+        attributes["activations"] = [operator.activations[getattr(cell, operator.activation)]]
+    counts = None if lengths is None else lengths.to(torch.int32)
+    output, *last = torch.onnx.ops.symbolic_multi_out(
+        operator.name,
+        (data, *(w.unsqueeze(0) for w in weights), bias, counts, *(s.unsqueeze(0) for s in states)),
+        attributes,
+        dtypes=[data.dtype] * (1 + len(states)),
+        shapes=[(steps, 1, batch, size), *[(1, batch, size)] * len(states)],
+    )
+    final = tuple(state.squeeze(0) for state in last)
+    if lengths is not None:  # without a step the operator has zeros
+        some = (lengths > 0).unsqueeze(-1)
+        final = tuple(torch.where(some, f, s) for f, s in zip(final, states, strict=True))
+    return output.squeeze(1), final
+
+
+def _stacked(
+    value: Tensor | None,
+    weight: Weight,
+    block_of: Callable[[Weight, str], Any],
+    names: Sequence[str],
+) -> Tensor:
+    """The rows of a parameter in the order in which ONNX has them."""
+    assert value is not None
+    blocks = [block_of(weight, name) for name in names]
+    return torch.cat([value[block.start : block.stop] for block in blocks])
