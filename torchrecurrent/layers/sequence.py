@@ -103,12 +103,16 @@ class Steps:
         lengths = (sizes.unsqueeze(1) > sequences).sum(0)
         return step, sequence, lengths, offsets
 
+    def _rows_at(self, steps: Tensor) -> Tensor:
+        """The value of each sequence at steps ``(*, N)`` of its own."""
+        return self.data.gather(0, steps.unsqueeze(-1).expand(-1, -1, self.data.size(-1)))
+
     def reversed(self) -> Steps:
         """Each sequence backwards, its own last step first; its own inverse."""
         if self.lengths is not None:
             step = torch.arange(self.data.size(0), device=self.data.device).unsqueeze(1)
             source = torch.where(step < self.lengths, self.lengths - 1 - step, step)
-            return self.with_data(torch.take_along_dim(self.data, source.unsqueeze(-1), 0))
+            return self.with_data(self._rows_at(source))
         if self.sizes is None:
             return self.with_data(self.data.flip(0))
         step, sequence, lengths, offsets = self._rows(self.sizes)
@@ -121,8 +125,7 @@ class Steps:
         It is zero where a sequence has none.
         """
         if self.lengths is not None:
-            step = (self.lengths - 1).clamp(min=0).view(1, -1, 1)
-            found = torch.take_along_dim(self.data, step, 0).squeeze(0)
+            found = self._rows_at((self.lengths - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
             return found * (self.lengths > 0).unsqueeze(-1)
         if self.sizes is None:
             return self.data[-1]

@@ -7,14 +7,15 @@ to be told of neither: both are made of what it translates by itself.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from ...declaration.layout import Block
 from ...interop.onnx_operator import OnnxOperator
-from ...roles import INPUT, RECURRENT, Weight
+from ...roles import INPUT, RECURRENT
 from .reference import EffectiveParameters, States, Stepper
 from .torch_private import constant_while_compiling, scan
 
@@ -57,35 +58,56 @@ def run(
             cast("BaseRecurrentCell", cell), operator, data, lengths, states, parameters
         )
     parts = cell.project(data)
-    mask = None
-    if lengths is not None:
-        counted = torch.arange(data.size(0), device=data.device).unsqueeze(1) < lengths
-        mask = counted.unsqueeze(-1)
     if states is not None:
+        mask = None if lengths is None else _counted(data, lengths)
         return _scan(cell, parts, mask, states, parameters)
-    # Only the first step tells what the states are.
+    # Only the first step tells what the states are. A Scan must not be empty, so one step more
+    # follows the last, and does not count.
     output, states = cell.update([part[0] for part in parts], None, parameters)
-    first = (output if mask is None else output * mask[0]).unsqueeze(0)
-    if data.size(0) == 1:
-        return first, states
-    later = None if mask is None else mask[1:]
-    rest, states = _scan(cell, tuple(part[1:] for part in parts), later, states, parameters)
-    return torch.cat([first, rest]), states
+    if lengths is None:
+        lengths = torch.full_like(data[0, :, 0], data.size(0), dtype=torch.int64)
+    output = torch.where((lengths > 0).unsqueeze(-1), output, 0)
+    later = tuple(torch.cat([part[1:], part[-1:]]) for part in parts)
+    outputs, states = _scan(cell, later, _counted(data, lengths - 1), states, parameters)
+    return torch.cat([output.unsqueeze(0), outputs[:-1]]), states
+
+
+def _counted(data: Tensor, lengths: Tensor) -> Tensor:
+    """Which steps of each sequence count, ``(T, N, 1)``."""
+    steps = torch.arange(data.size(0), device=data.device).unsqueeze(1)
+    return (steps < lengths).unsqueeze(-1)
 
 
 class _Update(nn.Module):
-    """A step as a module: all its parameters are found by name, and so can be handed in."""
+    """A step as a module: all that it has of tensors is found by name, and so can be handed in."""
 
     def __init__(self, cell: Stepper) -> None:
         super().__init__()
         self.cell = cell
         if not isinstance(cell, nn.Module):  # a module of others, in what makes a cell of it
             self.module = getattr(cell, "module", None)
+        #: Tensors that are neither parameters nor buffers, by their modules.
+        self.loose = [
+            (module, name, value)
+            for module in self.modules()
+            for name, value in vars(module).items()
+            if isinstance(value, Tensor)
+        ]
 
     def forward(
-        self, parts: Sequence[Tensor], states: States, parameters: EffectiveParameters
+        self,
+        parts: Sequence[Tensor],
+        states: States,
+        parameters: EffectiveParameters,
+        loose: Sequence[Tensor],
     ) -> tuple[Tensor, States]:
-        return self.cell.update(parts, states, parameters)
+        try:
+            for (module, name, _), value in zip(self.loose, loose, strict=True):
+                setattr(module, name, value)
+            return self.cell.update(parts, states, parameters)
+        finally:
+            for module, name, value in self.loose:
+                setattr(module, name, value)
 
 
 def _scan(
@@ -104,10 +126,9 @@ def _scan(
     def body(*values: Tensor) -> list[Tensor]:
         before, now, fixed = values[:carried], values[carried:sliced], iter(values[sliced:])
         named = {name: next(fixed) for name in own}
-        given = parameters | {name: next(fixed) for name in effective}
-        output, after = torch.func.functional_call(
-            update, named, (now[: len(parts)], before, given)
-        )
+        given = {**parameters, **{name: next(fixed) for name in effective}}
+        arguments = (now[: len(parts)], before, given, tuple(fixed))
+        output, after = torch.func.functional_call(update, named, arguments)
         if mask is not None:
             output = torch.where(now[-1], output, torch.zeros_like(output))
             after = [torch.where(now[-1], a, b) for a, b in zip(after, before, strict=True)]
@@ -121,7 +142,7 @@ def _scan(
         for values in (
             states,
             parts if mask is None else (*parts, mask),
-            (*own.values(), *effective.values()),
+            (*own.values(), *effective.values(), *(value for _, _, value in update.loose)),
         )
     )
     results = scan(body, begin, over, fixed)
@@ -161,27 +182,23 @@ def _run_operator(
 ) -> tuple[Tensor, States]:
     """The sequence as one node of ONNX, in whose layout a dimension of 1 counts the directions."""
     steps, batch, size = data.size(0), data.size(1), cell.hidden_size
-    weights = [
-        _stacked(parameters[weight.name], weight, cell.layout.block, names)
-        for weight, names in ((INPUT, operator.inputs), (RECURRENT, operator.states))
-    ]
-    biases = [
-        None
-        if parameters.get(str(weight.bias)) is None
-        else _stacked(parameters[str(weight.bias)], weight, cell.layout.bias_block, names)
-        for weight, names in ((INPUT, operator.inputs), (RECURRENT, operator.states))
-    ]
-    bias = None
-    if any(each is not None for each in biases):
-        zeros = data.new_zeros((len(operator.inputs) * size,))
-        bias = torch.cat([zeros if each is None else each for each in biases]).unsqueeze(0)
+    weights: list[Tensor] = []
+    biases: list[Tensor] = []
+    for weight, names in ((INPUT, operator.inputs), (RECURRENT, operator.states)):
+        value, bias = parameters[weight.name], parameters[str(weight.bias)]
+        assert value is not None
+        if bias is None:
+            bias = value.new_zeros(len(names) * size)
+        blocks = [cell.layout.block(weight, name) for name in names]
+        weights.append(_in_order(value, blocks).unsqueeze(0))
+        biases.append(_in_order(bias, blocks))
     attributes: dict[str, Any] = {"hidden_size": size, **operator.attributes}
     if operator.activation:
         attributes["activations"] = [operator.activations[getattr(cell, operator.activation)]]
     counts = None if lengths is None else lengths.to(torch.int32)
     output, *last = torch.onnx.ops.symbolic_multi_out(
         operator.name,
-        (data, *(w.unsqueeze(0) for w in weights), bias, counts, *(s.unsqueeze(0) for s in states)),
+        (data, *weights, torch.cat(biases).unsqueeze(0), counts, *(s.unsqueeze(0) for s in states)),
         attributes,
         dtypes=[data.dtype] * (1 + len(states)),
         shapes=[(steps, 1, batch, size), *[(1, batch, size)] * len(states)],
@@ -193,13 +210,6 @@ def _run_operator(
     return output.squeeze(1), final
 
 
-def _stacked(
-    value: Tensor | None,
-    weight: Weight,
-    block_of: Callable[[Weight, str], Any],
-    names: Sequence[str],
-) -> Tensor:
-    """The rows of a parameter in the order in which ONNX has them."""
-    assert value is not None
-    blocks = [block_of(weight, name) for name in names]
-    return torch.cat([value[block.start : block.stop] for block in blocks])
+def _in_order(parameter: Tensor, blocks: Sequence[Block | None]) -> Tensor:
+    """The rows of a stacked parameter in another order of its blocks."""
+    return torch.cat([parameter[block.start : block.stop] for block in blocks if block])
