@@ -22,7 +22,7 @@ from .torch_private import constant_while_compiling, scan
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["exporting_to_onnx", "run"]
+__all__ = ["exporting_to_onnx", "operator_of", "run"]
 
 
 @constant_while_compiling
@@ -51,7 +51,7 @@ def run(
     Returns:
         The outputs ``(T, N, *)``, and each sequence's state after its last step.
     """
-    operator = _operator(cell, data, parameters)
+    operator = operator_of(cell, data, parameters)
     if operator is not None:
         assert states is not None
         return _run_operator(
@@ -149,7 +149,7 @@ def _scan(
     return results[carried], tuple(results[:carried])
 
 
-def _operator(cell: Any, data: Tensor, parameters: EffectiveParameters) -> OnnxOperator | None:
+def operator_of(cell: Any, data: Tensor, parameters: EffectiveParameters) -> OnnxOperator | None:
     """What ONNX has for a cell with these parameters; ``None``: nothing."""
     operator: OnnxOperator | None = getattr(cell, "onnx_operator", None)
     if operator is None or cell.no_kernel:
