@@ -16,7 +16,6 @@ from torchrecurrent import (
     GRU,
     LEM,
     LSTM,
-    RNN,
     TGRU,
     BRCell,
     FastSlow,
@@ -25,7 +24,6 @@ from torchrecurrent import (
     MGUCell,
     Multiplicative,
     Recurrent,
-    RNNCell,
     nBR,
     nBRCell,
 )
@@ -190,7 +188,6 @@ class GentlerGRUCell(GRUCell):
     [
         LSTM(3, 4, bias=False, recurrent_bias=True),
         GRU(3, 4, recurrent_bias=False),
-        RNN(3, 4, bias=False, nonlinearity="relu"),
     ],
     ids=repr,
 )
@@ -202,7 +199,6 @@ def test_the_operator_with_other_options(layer: Any) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        RNNCell(3, 4, nonlinearity="elu"),
         LSTMCell(3, 4, proj_size=2),
         LSTMCell(3, 4, recurrence="diagonal"),
         GRUCell(3, 4, num_heads=2),

@@ -1,13 +1,10 @@
 """The simple recurrent network of Elman (1990)."""
 
-from typing import ClassVar
-
 from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
-from ..interop.onnx_operator import OnnxOperator
 from ..layers.named import RecurrentLayer
 from ..roles import Gate, Nonlinearity, State
 
@@ -29,13 +26,6 @@ class RNNCell(BaseRecurrentCell, citation="elman1990finding", family="simple"):
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
-        "RNN",
-        inputs=("n",),
-        states=("n",),
-        activation="nonlinearity",
-        activations={"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"},
-    )
 
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity) -> Tensor:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["dry_run"]
 
 
-@torch.no_grad()
 def dry_run(cell: BaseRecurrentCell) -> None:
     """Run the step once on zeros, and so on nothing that is the cell's.
 
-    They lie on the CPU: on tensors without memory torch imports its compiler for a product.
+    They lie on the CPU: on tensors without memory torch imports its compiler for a product. Nothing
+    here changes a mode: an export in which a kernel is first made would record that.
 
     Raises:
         StepError: as :func:`torchrecurrent.engine.run.reference.update`, but for branches.

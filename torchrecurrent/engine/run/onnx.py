@@ -154,8 +154,6 @@ def operator_of(cell: Any, data: Tensor, parameters: EffectiveParameters) -> Onn
     operator: OnnxOperator | None = getattr(cell, "onnx_operator", None)
     if operator is None or cell.no_kernel:
         return None
-    if operator.activation and getattr(cell, operator.activation) not in operator.activations:
-        return None
     rows = len(operator.inputs) * cell.hidden_size
     shapes = {
         INPUT.name: (rows, cell.input_size),
@@ -192,14 +190,11 @@ def _run_operator(
         blocks = [cell.layout.block(weight, name) for name in names]
         weights.append(_in_order(value, blocks).unsqueeze(0))
         biases.append(_in_order(bias, blocks))
-    attributes: dict[str, Any] = {"hidden_size": size, **operator.attributes}
-    if operator.activation:
-        attributes["activations"] = [operator.activations[getattr(cell, operator.activation)]]
     counts = None if lengths is None else lengths.to(torch.int32)
     output, *last = torch.onnx.ops.symbolic_multi_out(
         operator.name,
         (data, *weights, torch.cat(biases).unsqueeze(0), counts, *(s.unsqueeze(0) for s in states)),
-        attributes,
+        {"hidden_size": size, **operator.attributes},
         dtypes=[data.dtype] * (1 + len(states)),
         shapes=[(steps, 1, batch, size), *[(1, batch, size)] * len(states)],
     )
