@@ -82,7 +82,7 @@ def test_a_changed_option_compiles_anew() -> None:
 
 
 def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
-    layer = randomize(LSTM(3, 5, 2))
+    layer = randomize(LSTM(3, 6, 2))  # of a size whose kernel is first made within the export
     steps, batch = torch.export.Dim("T", min=1), torch.export.Dim("N", min=1)
     program = torch.export.export(
         layer, (torch.randn(4, 3, 3),), dynamic_shapes=({0: steps, 1: batch},)

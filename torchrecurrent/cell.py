@@ -28,6 +28,7 @@ from .declaration.options import (
 from .declaration.signature import StepSignature
 from .engine import EffectiveParameters, project, run_sequence, run_step, update
 from .init import Initializer
+from .interop.onnx_operator import OnnxOperator
 from .interop.own_code import OwnForward
 from .interop.per_sample import PerSample, watch
 from .interop.tracing import as_leaf, is_symbolic, refuse_scripting
@@ -104,6 +105,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     citation: ClassVar[str] = ""
     #: One of :data:`torchrecurrent.catalog.listing.FAMILIES`.
     family: ClassVar[str] = ""
+    #: What runs the step over a sequence in ONNX; ``None``: a Scan of the step itself.
+    onnx_operator: ClassVar[OnnxOperator | None] = None
 
     def __init_subclass__(
         cls, *, citation: str | None = None, family: str | None = None, **kwargs: object
@@ -116,6 +119,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
+        if "step" in vars(cls) and "onnx_operator" not in vars(cls):
+            cls.onnx_operator = None  # another step than the one that it stands for
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
             cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])
@@ -295,6 +300,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         *,
         sequence: bool = False,
         batch_sizes: Tensor | None = None,
+        lengths: Tensor | None = None,
     ) -> Any:
         """Run one step; return the new state, or ``(output, state)`` if they differ.
 
@@ -307,6 +313,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
             batch_sizes: with ``sequence``, the number of sequences that run at each step; the
                 input and the output are then laid out as in
                 :class:`~torch.nn.utils.rnn.PackedSequence`.
+            lengths: the same in an export to ONNX, where nothing is packed: the number of steps of
+                each padded sequence that count.
         """
         if is_symbolic(input):
             return as_leaf(self, input, hx, sequence=sequence, batch_sizes=batch_sizes)
@@ -322,7 +330,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
         elif sequence:
-            output, states = run_sequence(self, input, batch_sizes, states)
+            output, states = run_sequence(self, input, batch_sizes, states, lengths)
         else:
             output, states = run_step(self, input, states)
         if sequence:

@@ -1,9 +1,12 @@
 """Gated recurrent units, with the reset gate after or before the recurrent product."""
 
+from typing import ClassVar
+
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
+from ..interop.onnx_operator import OnnxOperator
 from ..layers.named import RecurrentLayer
 from ..roles import Gate, Hidden, Map, Projected, State
 
@@ -26,6 +29,12 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
+    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
+        "GRU",
+        inputs=("z", "r", "n"),
+        states=("z", "r", "m"),
+        attributes={"linear_before_reset": 1},  # the product first, then the reset gate
+    )
 
     @staticmethod
     def step(h: State, r: Gate, z: Gate, n: Projected, m: Hidden) -> Tensor:

@@ -1,11 +1,12 @@
 """Long short-term memory, with forget gate and optional projection."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
+from ..interop.onnx_operator import OnnxOperator
 from ..layers.named import RecurrentLayer
 from ..roles import Function, Gate, MapRole, State, StateRole, Weight
 
@@ -37,6 +38,9 @@ class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-li
     projection_kernel_init: Initializer = "hidden_uniform_columns"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
+    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
+        "LSTM", inputs=("i", "o", "f", "g"), states=("i", "o", "f", "g")
+    )
 
     @staticmethod
     def step(

@@ -41,10 +41,10 @@ class CellSource(ABC):
         return self.integrator.value(self, name, role)
 
     def mapped(
-        self, weight: Weight, names: Sequence[str], value: Any, columns: str
+        self, name: str, weight: Weight, names: Sequence[str], value: Any, columns: str
     ) -> tuple[Any, ...]:
         width = self.option(columns)
-        self.check_mapped(names[0], value, width)
+        self.check_mapped(name, value, width)
         if self.cell.layout.block(weight, names[0]) is None:  # a width of 0 switches the map off
             return (value,) * len(names)
         return self.multiplied(weight, names, value, width)

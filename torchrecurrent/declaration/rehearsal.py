@@ -158,9 +158,9 @@ class _Rehearsal:
         return StandIn(Dependence.SEQUENCE)
 
     def mapped(
-        self, weight: Weight, names: Sequence[str], value: Any, columns: str
+        self, name: str, weight: Weight, names: Sequence[str], value: Any, columns: str
     ) -> tuple[StandIn, ...]:
-        return (self._applied(names[0], value),) * len(names)
+        return (self._applied(name, value),) * len(names)
 
     def average(self, name: str, value: Any) -> StandIn:
         return self._applied(name, value)

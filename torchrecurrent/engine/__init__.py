@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.dispatch import NO_STEP, Backend, backend, explain, kernel_source, no_kernel
+    from .run.onnx import exporting_to_onnx
     from .run.reference import EffectiveParameters, project, update
 
 _modules = {
     "FUNCTIONS": "ir.operations",
     "Operation": "ir.operation",
     "compile_kernels": "run.ahead",
+    "exporting_to_onnx": "run.onnx",
     "prepare": "run.ahead",
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
@@ -43,6 +45,7 @@ __all__ = [
     "backend",
     "compile_kernels",
     "explain",
+    "exporting_to_onnx",
     "kernel_source",
     "no_kernel",
     "prepare",

@@ -95,7 +95,7 @@ class Pieces(Steps):
         cut = _Cut((T, N), shown, none, (first, last), (owners[0], owners[1]))
         empty = int((steps_of == 0).sum())
         data = input.flatten(0, 1)[source]
-        return cls(data, sizes.cpu(), order, rank, empty, cut)
+        return cls(data, sizes.cpu(), order, rank, empty, cut=cut)
 
     def reversed(self) -> Steps:
         other = super().reversed()
@@ -161,6 +161,10 @@ class Marks:
     @property
     def any(self) -> bool:
         return not (self.lengths is None and self.mask is None and self.resets is None)
+
+    @property
+    def only_lengths(self) -> bool:
+        return self.mask is None and self.resets is None
 
     def refuse_packed(self) -> None:
         """Raise ValueError if there are any, as the steps are those of a PackedSequence."""

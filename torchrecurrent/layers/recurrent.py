@@ -15,7 +15,15 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..cell import is_own
 from ..checks import check_input, check_placement, check_width
-from ..engine import NO_STEP, compile_kernels, explain, kernel_source, prepare, run_sequence
+from ..engine import (
+    NO_STEP,
+    compile_kernels,
+    explain,
+    exporting_to_onnx,
+    kernel_source,
+    prepare,
+    run_sequence,
+)
 from ..foreign import ForeignCell
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
@@ -185,7 +193,7 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         marks = Marks(lengths, mask, resets)
         ragged = marks.any or isinstance(input, PackedSequence)
         if ragged and torch.compiler.is_compiling():
-            return self._run_untraced(input, hx, marks)
+            return self._run_traced(input, hx, marks)
         return self._run(input, hx, marks)
 
     def _run(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
@@ -262,8 +270,16 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             final.append(last if input.dim() == 2 else tuple(row.squeeze(0) for row in last))
         return (passed if input.dim() == 2 else passed.squeeze(0)), stack_states(cells, final)
 
-    def _run_untraced(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
-        """Sizes that depend on data are beyond a tracer."""
+    def _run_traced(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
+        """Run sequences whose packed sizes depend on data, which is beyond a tracer."""
+        if exporting_to_onnx() and isinstance(input, Tensor) and marks.only_lengths:
+            return self._run(input, hx, marks)
+        if torch.compiler.is_exporting():
+            raise TypeError(
+                f"{type(self).__name__}: a program that is exported can't have sequences of "
+                "different lengths, masks or resets, since the sizes of packed steps depend on "
+                "data; an export to ONNX can have a padded Tensor with lengths"
+            )
         return torch.compiler.disable(self._run)(input, hx, marks)  # type: ignore[no-any-return]
 
     def _begin(
@@ -296,7 +312,7 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
             again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
             if not again or len(steps) <= every:
-                return self._run_whole(cell, steps.data, steps.sizes, states)
+                return self._run_whole(cell, steps.data, steps.sizes, states, steps.lengths)
             first = states or self._initial_states(
                 k, self._steppers()[k], (steps.running,), steps.data
             )
@@ -313,13 +329,15 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         data: Tensor,
         sizes: Tensor | None,
         states: tuple[Tensor, ...] | None,
+        lengths: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         if not is_own(cell):
-            return run_sequence(ForeignCell(cell, self.hidden_size), data, sizes, states)
+            stepper = ForeignCell(cell, self.hidden_size)
+            return run_sequence(stepper, data, sizes, states, lengths)
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]
-        output, state = cell(data, hx=hx, sequence=True, batch_sizes=sizes)
+        output, state = cell(data, hx=hx, sequence=True, batch_sizes=sizes, lengths=lengths)
         return output, (state,) if isinstance(state, Tensor) else tuple(state)
 
     def _run_some(
@@ -366,6 +384,8 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             input = input.transpose(0, 1)
         if input.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        if marks.lengths is not None and exporting_to_onnx():
+            return Steps.of_masked(input, marks.lengths), input.size(1)
         return marks.steps(input), None if unbatched else input.size(1)
 
     def _write(self, input: Sequences, steps: Steps, outputs: Sequence[Steps]) -> Sequences:

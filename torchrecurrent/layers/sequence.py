@@ -20,6 +20,9 @@ class Steps:
     ``data`` is ``(T, N, width)`` where all are equally long. Else it is ``(sum(sizes), width)``,
     longest sequence first: ``sizes[t]`` sequences have a step t, whose rows follow those of t - 1.
     Sequences without any step come last; they have no rows.
+
+    In an export to ONNX sequences of different lengths stay padded, and ``lengths`` has how many
+    steps of each count.
     """
 
     data: Tensor
@@ -29,6 +32,7 @@ class Steps:
     unsorted_indices: Tensor | None = None
     #: How many sequences have no step.
     empty: int = 0
+    lengths: Tensor | None = None
 
     @classmethod
     def of_packed(cls, packed: PackedSequence) -> Steps:
@@ -51,6 +55,12 @@ class Steps:
         else:
             data, sizes = input[0, :0], counts[:0]
         return cls(data, sizes, order, torch.argsort(order), empty)
+
+    @classmethod
+    def of_masked(cls, input: Tensor, lengths: Tensor | Sequence[int]) -> Steps:
+        """The same without a look at the lengths, which an export does not have."""
+        counts = _integers(lengths, input.size(1), input.device)
+        return cls(input, lengths=counts)
 
     def with_data(self, data: Tensor) -> Steps:
         """The same sequences with another value at each step."""
@@ -97,8 +107,16 @@ class Steps:
         lengths = (sizes.unsqueeze(1) > sequences).sum(0)
         return step, sequence, lengths, offsets
 
+    def _rows_at(self, steps: Tensor) -> Tensor:
+        """The value of each sequence at steps ``(*, N)`` of its own."""
+        return self.data.gather(0, steps.unsqueeze(-1).expand(-1, -1, self.data.size(-1)))
+
     def reversed(self) -> Steps:
         """Each sequence backwards, its own last step first; its own inverse."""
+        if self.lengths is not None:
+            step = torch.arange(self.data.size(0), device=self.data.device).unsqueeze(1)
+            source = torch.where(step < self.lengths, self.lengths - 1 - step, step)
+            return self.with_data(self._rows_at(source))
         if self.sizes is None:
             return self.with_data(self.data.flip(0))
         step, sequence, lengths, offsets = self._rows(self.sizes)
@@ -107,6 +125,9 @@ class Steps:
 
     def last(self) -> Tensor:
         """The value at each sequence's own last step, ``(N, width)``; zero where it has none."""
+        if self.lengths is not None:
+            found = self._rows_at((self.lengths - 1).clamp(min=0).unsqueeze(0)).squeeze(0)
+            return found * (self.lengths > 0).unsqueeze(-1)
         if self.sizes is None:
             return self.data[-1]
         _, _, lengths, offsets = self._rows(self.sizes)
@@ -137,8 +158,8 @@ class Steps:
         return self.with_data(data).to_padded(total_length)
 
 
-def checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
-    counts = torch.as_tensor(lengths, device="cpu")
+def _integers(lengths: Tensor | Sequence[int], batch: int, device: torch.device | str) -> Tensor:
+    counts = torch.as_tensor(lengths, device=device)
     if counts.is_floating_point() or counts.dtype == torch.bool:
         raise TypeError(f"lengths should hold integers, got: {counts.dtype}")
     if counts.shape != (batch,):
@@ -146,12 +167,17 @@ def checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> 
             f"lengths: expected one for each of the {batch} sequences, "
             f"got shape {tuple(counts.shape)}"
         )
+    return counts.to(torch.int64)
+
+
+def checked_lengths(lengths: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
+    counts = _integers(lengths, batch, "cpu")
     if batch and not (int(counts.min()) >= 0 and int(counts.max()) <= steps):
         raise ValueError(
             f"lengths: expected numbers from 0 to {steps}, the padded length, "
             f"got {int(counts.min())} to {int(counts.max())}"
         )
-    return counts.to(torch.int64)
+    return counts
 
 
 def side_by_side(parts: Sequence[Tensor]) -> Tensor:

@@ -89,7 +89,7 @@ class MapRole(_Mapping):
         names = self.names(name)
 
         def apply(value: Any) -> Any:
-            found = source.mapped(self.weight, names, value, self.columns)
+            found = source.mapped(name, self.weight, names, value, self.columns)
             return Parts(*found) if self.results else found[0]
 
         return apply
@@ -122,6 +122,6 @@ class MapsRole(_Mapping):
 
     def value(self, source: Source, name: str) -> Any:
         def function(block: str) -> Callable[[Any], Any]:
-            return lambda value: source.mapped(self.weight, (block,), value, self.columns)[0]
+            return lambda value: source.mapped(block, self.weight, (block,), value, self.columns)[0]
 
         return tuple(map(function, self._numbered(name, source.option(self.layers))))

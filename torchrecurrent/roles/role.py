@@ -59,9 +59,9 @@ class Source(Protocol):
         """The sum of the biases that the step calls ``name``."""
 
     def mapped(
-        self, weight: Weight, names: Sequence[str], value: Any, columns: str
+        self, name: str, weight: Weight, names: Sequence[str], value: Any, columns: str
     ) -> tuple[Any, ...]:
-        """The product of ``value``, whose width is ``columns``, with some blocks."""
+        """The product of ``value``, whose width is ``columns``, with blocks of the map ``name``."""
 
     def average(self, name: str, value: Any) -> Any:
         """The mean over the units, the same number for each, for the argument ``name``."""

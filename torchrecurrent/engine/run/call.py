@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from ...checks import is_autocast
 from ..cpu.kernel import REALS
 from ..gpu.emit import NARROW
-from . import reference
+from . import onnx, reference
 from .autograd import join_delay, sequence, split_delay
 from .boundary import check_parameters
 from .dispatch import Cell, choose, key_while_compiling
@@ -24,11 +25,25 @@ __all__ = ["run_sequence", "run_step"]
 
 
 def run_sequence(
-    cell: Cell, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...] | None
+    cell: Cell,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...] | None,
+    lengths: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a whole sequence like :func:`.reference.run`, by the chosen path."""
+    """Run a whole sequence like :func:`.reference.run`, by the chosen path.
+
+    Args:
+        cell: what to step.
+        data: the input.
+        sizes: the number of sequences that run at each step.
+        states: the first ones.
+        lengths: of a padded input, in an export to ONNX, the steps of each sequence that count.
+    """
     parameters = cell.effective_parameters()
     if torch.compiler.is_compiling():
+        if onnx.exporting_to_onnx():
+            return _run_loop(onnx.run, cell, data, lengths, states, parameters)
         key = key_while_compiling(cell, data)
         if key is not None:
             assert states is not None
@@ -43,7 +58,7 @@ def run_sequence(
             return _run_fused(
                 cast("BaseRecurrentCell", cell), found, data, sizes, states, parameters
             )
-    return _run_reference(cell, data, sizes, states, parameters)
+    return _run_loop(reference.run, cell, data, sizes, states, parameters)
 
 
 def run_step(
@@ -106,19 +121,21 @@ def _narrowed(
     return output.to(dtype), tuple(state.to(dtype) for state in states)
 
 
-def _run_reference(
+def _run_loop(
+    loop: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
     cell: Cell,
     data: Tensor,
     sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The steps one after the other, by the reference or as ONNX has them."""
     given, dtype = data.dtype, _autocast_dtype(data, parameters)
     if dtype is None or states is None:
-        return reference.run(cell, data, sizes, states, parameters)
+        return loop(cell, data, sizes, states, parameters)
     # Autocast decides the dtype of products; the states are as precise as the weights.
     states = tuple(state.to(dtype) for state in states)
-    return _narrowed(*reference.run(cell, data, sizes, states, parameters), given)
+    return _narrowed(*loop(cell, data, sizes, states, parameters), given)
 
 
 def _prepared(

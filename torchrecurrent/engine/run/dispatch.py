@@ -138,7 +138,7 @@ def _constant_key(
 ) -> str | None:
     """Return the key of a cell's kernel, for :func:`torch.compile` to keep."""
     chosen, cell = _current(), cast("BaseRecurrentCell", numbered(number))
-    if chosen == "reference" or _exporting_to_onnx():
+    if chosen == "reference":
         return None
     kind = _kind(chosen)
     found = _kernel_of(cell, dtype, torch.device(device_type), kind)
@@ -149,11 +149,6 @@ def _constant_key(
     if chosen in ("c", "triton"):
         raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
     return None
-
-
-def _exporting_to_onnx() -> bool:
-    """Whether the traced graph has to consist of ONNX's operators."""
-    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
 
 
 def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["dry_run"]
 
 
-@torch.no_grad()
 def dry_run(cell: BaseRecurrentCell) -> None:
     """Run the step once on zeros, without the cell's parameters or states.
 
-    They are on the CPU: for a product of tensors without memory torch imports its compiler.
+    They are on the CPU: for a product of tensors without memory torch imports its compiler. Nothing
+    here changes a mode: an export in which a kernel is first made would record that.
 
     Raises:
         StepError: as :func:`torchrecurrent.engine.run.reference.update`, except for branches.

@@ -5,7 +5,7 @@ If something is missing, :data:`missing` names it, no kernel runs, and ``doctor`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -18,6 +18,7 @@ __all__ = [
     "not_plain",
     "profiling",
     "saved_tensors_are_watched",
+    "scan",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -122,3 +123,35 @@ def constant_while_compiling(function: F) -> F:
     """Do as :func:`torch.compiler.assume_constant_result`, without importing the compiler."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
+
+
+def scan(
+    body: Callable[..., list[Tensor]],
+    carried: Sequence[Tensor],
+    slices: Sequence[Tensor],
+    fixed: Sequence[Tensor],
+) -> Sequence[Tensor]:
+    """A loop over the first dimension as one node of what is being traced.
+
+    Args:
+        body: called with the carried values, a slice of each of ``slices``, and ``fixed``; it
+            returns the new carried values and a slice of each result.
+        carried: the values before the first step.
+        slices: what it goes over.
+        fixed: all else that the body reads.
+
+    Returns:
+        The carried values after the last step, and the results of all steps.
+
+    Raises:
+        NotImplementedError: this version of torch has no such node.
+    """
+    import torch._higher_order_ops  # where it is registered
+
+    operator = getattr(torch.ops.higher_order, "scan", None)
+    if operator is None:
+        raise NotImplementedError(
+            "this version of torch has no torch.ops.higher_order.scan, by which a sequence is "
+            "exported to ONNX"
+        )
+    return operator(body, list(carried), list(slices), tuple(fixed))  # type: ignore[no-any-return]
