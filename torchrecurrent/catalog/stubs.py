@@ -28,8 +28,6 @@ import torch
 
 from ..activations import Activation
 from ..init import Initializer
-from ..layers.between import Merge
-from ..layers.initial import InitialState
 """
 #: Defaults that are written by their names.
 NAMED = {Activation: "Activation", Initializer: "Initializer"}

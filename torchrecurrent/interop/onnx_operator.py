@@ -1,4 +1,4 @@
-"""What a class of cells may declare: the operator of ONNX that runs it over a sequence."""
+"""The operator of ONNX that a class of cells may declare to run it over a sequence."""
 
 from __future__ import annotations
 

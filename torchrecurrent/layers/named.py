@@ -14,7 +14,7 @@ __all__ = ["RecurrentLayer"]
 
 
 #: What a layer takes whatever its cell is.
-_OWN = dict(inspect.signature(Recurrent.__init__).parameters)
+_OWN = dict(inspect.signature(Recurrent.__init__, eval_str=True).parameters)
 for _name in ("self", "cell", "cell_options"):
     del _OWN[_name]
 
