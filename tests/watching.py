@@ -35,18 +35,22 @@ class _Launch:
     def enter(self, program: int) -> None:
         self._program = program
 
-    def load(self, pointers: Any, mask: Any) -> None:
-        at = self._addresses(pointers, mask, "load")
+    def load(self, pointers: Any, mask: Any) -> Any:
+        """The mask, without what lies outside."""
+        at, mask = self._addresses(pointers, mask, "load")
         stored = self._stores.get(self._program)
         if stored and len(at) and np.isin(at, np.concatenate(stored)).any():
             self._say("a program loads what it has stored")
         self._loads.setdefault(self._program, []).append(at)
+        return mask
 
-    def store(self, pointers: Any, mask: Any) -> None:
-        at = self._addresses(pointers, mask, "store")
+    def store(self, pointers: Any, mask: Any) -> Any:
+        """The mask, without what lies outside."""
+        at, mask = self._addresses(pointers, mask, "store")
         if len(np.unique(at)) != len(at):
             self._say("two lanes store to one address")
         self._stores.setdefault(self._program, []).append(at)
+        return mask
 
     def finish(self) -> None:
         """Compare the programs with each other."""
@@ -66,13 +70,18 @@ class _Launch:
                 self._say("a program loads what another stores")
 
     def _addresses(self, pointers: Any, mask: Any, what: str) -> Any:
-        """Those that are not masked out."""
+        """Those that are not masked out, and a mask of those that lie in an argument."""
         at = np.atleast_1d(pointers.data).astype(np.int64)
-        at = at[np.broadcast_to(mask.data, at.shape).astype(bool)]
+        wanted = np.broadcast_to(mask.data, at.shape).astype(bool)
         size = np.dtype(interpreter._get_np_dtype(pointers.get_element_ty())).itemsize
-        if not ((self._begin <= at) & (at + size <= self._end)).any(0).all():
+        flat = at.reshape(-1)
+        inside = ((self._begin <= flat) & (flat + size <= self._end)).any(0).reshape(at.shape)
+        if (wanted & ~inside).any():
+            # Nothing is read or written there: it would be memory of the process.
             self._say(f"a {what} outside every argument")
-        return at
+            data = (wanted & inside).reshape(np.shape(pointers.data))
+            mask = interpreter.TensorHandle(data, mask.dtype)
+        return at[wanted & inside], mask
 
     def _say(self, fault: str) -> None:
         self._found.add(f"{self.name}: {fault}")
@@ -95,12 +104,10 @@ def watched() -> Iterator[set[str]]:
     enter, call = builder.set_grid_idx, executor.__call__
 
     def watched_load(self: Any, pointers: Any, mask: Any, *others: Any) -> Any:
-        running[-1].load(pointers, mask)
-        return load(self, pointers, mask, *others)
+        return load(self, pointers, running[-1].load(pointers, mask), *others)
 
     def watched_store(self: Any, pointers: Any, value: Any, mask: Any, *others: Any) -> Any:
-        running[-1].store(pointers, mask)
-        return store(self, pointers, value, mask, *others)
+        return store(self, pointers, value, running[-1].store(pointers, mask), *others)
 
     def watched_enter(self: Any, x: int, y: int, z: int) -> None:
         running[-1].enter((z << 40) + (y << 20) + x)
