@@ -10,7 +10,7 @@ OUT ?= build/studies
 SMALL := --set validation_size=1000 --set test_size=10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-zig cross lint types docs docs-test wheel bench bench-all studies smoke clean
+.PHONY: help demo test test-triton test-zig cross lint types docs docs-test wheel bench bench-all studies smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -28,6 +28,16 @@ test-zig: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## run some of the engin
 	PATH=$(CURDIR)/build/zig/bin CC= TORCHRECURRENT_CACHE_DIR=$(CURDIR)/build/zig/kernels \
 	$(CURDIR)/$(BIN)/python -m pytest tests/test_zig.py tests/test_engine.py \
 	-k "test_zig or test_threads or (test_equals_the_reference and 2-3-17) or (test_nan_and_infinity and -inf)"
+
+# constraints.txt has the oldest Triton that is taken.
+TRITON := build/triton-3.9.0
+
+test-triton: $(VENV)/test $(TRITON) ## run a part of the GPU kernels' tests in the interpreter of the newest Triton
+	PYTHONPATH=$(TRITON) $(BIN)/python -m pytest tests/test_triton_first_kernel.py tests/test_triton_scan.py tests/test_triton.py \
+		-k "first_kernel or chunks_equal_one or overflows or several_tiles or compile_for or calls_after"
+
+$(TRITON):
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ triton==$(patsubst build/triton-%,%,$@)
 
 cross: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## compile the kernels for other systems, and run them by qemu and Wine where these are
 	$(BIN)/python -m tests.cross $(CROSS)

@@ -36,7 +36,7 @@ def compiled(cell: Any, dtype: torch.dtype) -> dict[str, int]:
             built = triton.compile(
                 ASTSource(module[spec.name], types, values, aligned),
                 target=_HOPPER,
-                options={"num_warps": 1},
+                options={"num_warps": 1, "enable_fp_fusion": True},
             )
             assert built.asm["cubin"]
             loads[part] = loads.get(part, 0) + built.asm["ptx"].count("cp.async.c")  # .ca or .cg

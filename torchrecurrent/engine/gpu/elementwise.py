@@ -75,8 +75,9 @@ def _text(loop: Loop, function: Function, scan: Scan | None) -> str:
 
 def _last(loop: Loop, function: Function, scan: Scan | None) -> list[str]:
     """Stores what is left in registers after the last step."""
-    # Only the chunk that has the last step knows it.
-    mask = "inside & (end == T)" if scan else "inside"
+    # Only the chunk that has the last step knows it. The comparison is spread over the sequences:
+    # Triton 3.9's interpreter makes no mask of a tile and a single number.
+    mask = "inside & (0 * n + end == T)" if scan else "inside"
     lines = [
         function.store(View(each.last), "n", each.register, mask)
         for each in loop.held

@@ -25,7 +25,7 @@ from . import reference
 from .boundary import check_parameters, obstacle
 from .dry_run import dry_run
 from .kernels import Fused, fused
-from .torch_private import constant_while_compiling
+from .torch_private import constant_while_compiling, without_modes
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -141,7 +141,8 @@ def _constant_key(
     if chosen == "reference":
         return None
     kind = _kind(chosen)
-    found = _kernel_of(cell, dtype, torch.device(device_type), kind)
+    with without_modes():  # tracers have no real tensors, with which a first kernel is tried
+        found = _kernel_of(cell, dtype, torch.device(device_type), kind)
     if isinstance(found, Fused) and found.reads_values:  # the reference sees them change
         found = "compiled code would keep the numbers that its step reads from outside"
     if isinstance(found, Fused):

@@ -6,6 +6,7 @@ If something is missing, :data:`missing` names it, no kernel runs, and ``doctor`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -19,6 +20,7 @@ __all__ = [
     "profiling",
     "saved_tensors_are_watched",
     "scan",
+    "without_modes",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -155,3 +157,12 @@ def scan(
             "exported to ONNX"
         )
     return operator(body, list(carried), list(slices), tuple(fixed))  # type: ignore[no-any-return]
+
+
+def without_modes() -> AbstractContextManager[Any]:
+    """Return a context in which new tensors are real, whatever modes of torch are active."""
+    from torch.utils import _python_dispatch
+
+    leave = getattr(_python_dispatch, "_disable_current_modes", None)
+    found: AbstractContextManager[Any] = nullcontext() if leave is None else leave()
+    return found
