@@ -1,10 +1,23 @@
-"""Replays a loop of launches as one CUDA graph, so that the CPU does not have to keep up."""
+"""Replays a loop of launches as one CUDA graph, so that the CPU does not have to keep up.
+
+A graph has a stream of its own. cuBLAS keeps a workspace for each stream, which a graph refers to
+by its address, and torch frees it when any graph that was captured on the stream is destroyed. So
+no two graphs share a stream, and none is destroyed before the process ends: those that would take
+more memory or streams than there are for them are not captured, and their loops run as they are.
+
+torch's context manager for captures is not used: it synchronises the device and empties torch's
+cache of memory each time, and its stream is shared by all captures of the process.
+"""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from threading import Lock
 
 import torch
@@ -12,24 +25,60 @@ from torch import Tensor
 
 from ..program.batch import Batch
 
-__all__ = ["Graphs"]
+__all__ = ["Graphs", "without_graphs"]
 
 Run = Callable[[Mapping[str, Tensor]], None]
 
-#: Loops kept for each plan and dtype; each has copies of its tensors.
-_KEPT = 4
 _FEWEST_STEPS = 8
+#: Kinds of calls that a kernel remembers while it waits for a second one.
+_REMEMBERED = 64
+#: torch gives out so many streams of a device before it gives out the first one again.
+_STREAMS = 32
+#: All graphs of a device may have this part of its memory for their copies.
+_SHARE = 1 / 8
+
+_allowed: ContextVar[bool] = ContextVar("torchrecurrent_graphs", default=True)
+
+
+@contextmanager
+def without_graphs() -> Iterator[None]:
+    """Capture and replay nothing in a ``with`` block.
+
+    That is for calls by torch's operators: what calls these may be recorded by inductor, whose
+    memory nothing that lasts may lie in, and then a graph within its graph saves nothing.
+    """
+    token = _allowed.set(False)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+@dataclass
+class _Room:
+    """What the graphs of one device take."""
+
+    streams: list[torch.cuda.Stream] = field(default_factory=list)
+    bytes: int = 0
+
+
+_rooms: dict[torch.device, _Room] = {}
+_lock = Lock()
+#: All graphs, which live as long as the process.
+_kept: list[_Captured] = []
 
 
 class Graphs:
     """The captured loops of one kernel, by all that their launches depend on.
 
-    A graph reads and writes fixed addresses. So each has tensors of its own: a call copies into
-    them what the loop reads, replays, and copies out what it writes.
+    A graph reads and writes fixed addresses. So each has tensors of its own: a call copies to
+    them what the loop reads, replays, and copies from them what it writes.
     """
 
     def __init__(self) -> None:
-        self._captured: OrderedDict[object, _Captured | None] = OrderedDict()
+        self._seen: OrderedDict[object, None] = OrderedDict()
+        #: ``None``: it can't be captured.
+        self._captured: dict[object, _Captured | None] = {}
         self._lock = Lock()
 
     def run(
@@ -44,8 +93,10 @@ class Graphs:
         """Call ``run(tensors)``, or replay what it launched at an earlier call.
 
         The first call of a kind runs as it is, which also compiles its kernels; the second is
-        captured. Off the GPU, during a capture, for few steps or sequences of different lengths
-        it always runs as it is; so too with ``TORCHRECURRENT_CUDA_GRAPHS=0``.
+        captured. On other devices than GPUs, during a capture, for few steps and for sequences
+        of different lengths it always runs as it is: a graph would hold for these lengths only,
+        and shuffled batches hardly ever have the same ones again. So too within
+        :func:`without_graphs`, and with ``TORCHRECURRENT_CUDA_GRAPHS=0``.
 
         Args:
             name: of the loop, with all that its launches depend on besides the tensors' shapes.
@@ -60,47 +111,126 @@ class Graphs:
             return
         stream = torch.cuda.current_stream(batch.data.device)
         shapes = ((key, value.shape, value.dtype) for key, value in tensors.items())
-        key = (name, batch.size, batch.steps, stream.device, stream.cuda_stream, *shapes)
+        place = (stream.device, stream.cuda_stream)
+        key = (name, batch.size, batch.steps, place, _settings(), *shapes)
         with self._lock:  # two threads on one stream would share a graph's tensors
+            if key in self._seen and key not in self._captured:
+                self._capture(key, stream, tensors, read, run)
             captured = self._captured.get(key)
-            if captured is None and key in self._captured:
-                captured = self._captured[key] = _Captured(tensors, read, written, run)
-            self._captured.setdefault(key, None)
-            self._captured.move_to_end(key)
-            while len(self._captured) > _KEPT:
-                self._captured.popitem(last=False)
             if captured is not None:
-                captured.replay(tensors)
+                captured.replay(tensors, read, written)
                 return
+            self._seen[key] = None
+            self._seen.move_to_end(key)
+            while len(self._seen) > _REMEMBERED:
+                self._seen.popitem(last=False)
         run(tensors)
+
+    def _capture(
+        self,
+        key: object,
+        current: torch.cuda.Stream,
+        tensors: Mapping[str, Tensor],
+        read: Sequence[str],
+        run: Run,
+    ) -> None:
+        """Capture the loop, if there is room for one more graph on the device."""
+        size = sum(each.numel() * each.element_size() for each in tensors.values())
+        stream = _reserve(current, size)
+        if stream is None:
+            return
+        try:
+            found = _Captured(tensors, read, run, stream)
+        except Exception as error:
+            _give_back(stream, size)
+            self._captured[key] = None
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            warnings.warn(f"torchrecurrent runs without a CUDA graph: {reason}", stacklevel=2)
+        else:
+            self._captured[key] = found
+            _kept.append(found)
 
 
 class _Captured:
+    """A graph with tensors of its own."""
+
     def __init__(
-        self, tensors: Mapping[str, Tensor], read: Sequence[str], written: Sequence[str], run: Run
+        self,
+        tensors: Mapping[str, Tensor],
+        read: Sequence[str],
+        run: Run,
+        stream: torch.cuda.Stream,
     ) -> None:
         self._own = {name: torch.empty_like(tensor) for name, tensor in tensors.items()}
-        self._read, self._written = tuple(read), tuple(written)
-        for name in self._read:
+        for name in read:
             self._own[name].copy_(tensors[name])
-        # Addresses may be aligned otherwise than the caller's, and then kernels are compiled
-        # anew, which must not happen during a capture.
+        # What is loaded or chosen when it first runs must not be so during a capture.
         run(self._own)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            run(self._own)
+        self._graph, self._stream = torch.cuda.CUDAGraph(), stream
+        stream.wait_stream(torch.cuda.current_stream(stream.device))
+        with torch.cuda.stream(stream):
+            # Other threads, NCCL's for instance, may do meanwhile what a capture forbids.
+            self._graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                run(self._own)
+            finally:
+                self._graph.capture_end()
 
-    def replay(self, tensors: Mapping[str, Tensor]) -> None:
-        for name in self._read:
+    def replay(
+        self, tensors: Mapping[str, Tensor], read: Sequence[str], written: Sequence[str]
+    ) -> None:
+        for name in read:
             self._own[name].copy_(tensors[name])
         self._graph.replay()
-        for name in self._written:
+        for name in written:
             tensors[name].copy_(self._own[name])
+
+
+def _reserve(current: torch.cuda.Stream, size: int) -> torch.cuda.Stream | None:
+    """Return a stream for one more graph with copies of some size; ``None``: there is no room."""
+    device = current.device
+    with _lock:
+        room = _rooms.setdefault(device, _Room())
+        limit = _SHARE * torch.cuda.get_device_properties(device).total_memory
+        if room.bytes + size > limit or len(room.streams) == _STREAMS:
+            return None
+        taken = {each.cuda_stream for each in (current, *room.streams)}
+        for _ in range(_STREAMS):
+            stream = torch.cuda.Stream(device)
+            if stream.cuda_stream not in taken:
+                room.streams.append(stream)
+                room.bytes += size
+                return stream
+    return None
+
+
+def _give_back(stream: torch.cuda.Stream, size: int) -> None:
+    """Take back what was reserved for a graph whose capture failed, but for its stream.
+
+    The workspace that belongs to it may be gone.
+    """
+    with _lock:
+        _rooms[stream.device].bytes -= size
+
+
+def _settings() -> tuple[object, ...]:
+    """Return what torch was told about its products, which a graph keeps as it was captured."""
+    backend = torch.backends.cuda.matmul
+    return (
+        torch.backends.fp32_precision,  # type: ignore[attr-defined]
+        backend.fp32_precision,
+        backend.allow_fp16_reduced_precision_reduction,
+        backend.allow_bf16_reduced_precision_reduction,
+        backend.allow_fp16_accumulation,
+        torch.backends.cuda.preferred_blas_library(),
+        torch.get_deterministic_debug_mode(),
+    )
 
 
 def _worth_it(batch: Batch) -> bool:
     return (
         batch.data.is_cuda
+        and _allowed.get()
         and batch.sizes is None
         and batch.steps >= _FEWEST_STEPS
         and os.environ.get("TORCHRECURRENT_CUDA_GRAPHS", "1") != "0"

@@ -31,13 +31,15 @@ def sequence_operator(
     keep: bool,
 ) -> list[Tensor]:
     """Return the output at all steps, the last states, and all else that backward needs."""
+    from ..gpu.cuda_graphs import without_graphs
     from ..program.batch import Batch
     from .kernels import fused_by_key
     from .passes import check_given, forward_pass, outputs
 
     fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
     check_given(fused, batch, weights, states)
-    tensors = forward_pass(fused, batch, weights, states, constants, keep)
+    with without_graphs():
+        tensors = forward_pass(fused, batch, weights, states, constants, keep)
     kept = [tensors[each.name] for each in fused.buffers.kept] if keep else []
     return [*outputs(fused, batch, tensors, keep), *kept]
 
@@ -76,6 +78,7 @@ def _sequence_backward(
     needs_data: bool,
 ) -> list[Tensor]:
     """Return the gradients of data, weights and states."""
+    from ..gpu.cuda_graphs import without_graphs
     from ..program.batch import Batch
     from .kernels import fused_by_key
     from .passes import backward_pass, check_given, check_kept
@@ -83,10 +86,11 @@ def _sequence_backward(
     fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
     check_given(fused, batch, weights, states)
     check_kept(fused, batch, output, kept)
-    return backward_pass(
-        fused, batch, weights, states, constants, (output, kept), grad_output, grad_states,
-        needs_data, False,
-    )  # fmt: skip
+    with without_graphs():
+        return backward_pass(
+            fused, batch, weights, states, constants, (output, kept), grad_output, grad_states,
+            needs_data, False,
+        )  # fmt: skip
 
 
 @_sequence_backward.register_fake
