@@ -13,7 +13,7 @@ from triton.compiler import ASTSource
 
 from torchrecurrent.engine.gpu.emit import NARROW, emit_triton
 from torchrecurrent.engine.gpu.load import load_text
-from torchrecurrent.engine.gpu.text import Spec
+from torchrecurrent.engine.gpu.text import Spec, is_anywhere
 from torchrecurrent.engine.program.build import make_plan
 
 _TYPES = {torch.float32: "*fp32", torch.float64: "*fp64", torch.bfloat16: "*bf16"}
@@ -31,8 +31,11 @@ def compiled(cell: Any, dtype: torch.dtype) -> dict[str, int]:
     for part, specs in source.kernels.items():
         for spec in specs:
             types, values = _arguments(module[spec.name], spec, plan.widths, dtype, part)
-            pointers = [k for k, kind in enumerate(types.values()) if kind[0] == "*"]
-            aligned = {(k,): [["tt.divisibility", 16]] for k in pointers}  # as torch's tensors
+            aligned = {
+                (k,): [["tt.divisibility", 16]]  # as torch's tensors
+                for k, (name, kind) in enumerate(types.items())
+                if kind[0] == "*" and not is_anywhere(spec.slots[int(name[1:])])
+            }
             built = triton.compile(
                 ASTSource(module[spec.name], types, values, aligned),
                 target=_HOPPER,
@@ -49,7 +52,7 @@ def _arguments(
     """The types of a kernel's arguments, and the values of those that are constant."""
     types: dict[str, str] = {}
     values: dict[tuple[int], object] = {}
-    flags = {"I": widths[-1], "KEEP": True, "STAGES": 6, "ROWS": 1, "BLOCK": 64}
+    flags = {"KEEP": True, "STAGES": 6, "ROWS": 1, "BLOCK": 64}
     flags |= {"CHUNKED": True}
     for k, parameter in enumerate(function.params):
         name = parameter.name

@@ -47,6 +47,8 @@ class Grid:
 
     def __init__(self, plan: Plan, source: TritonSource) -> None:
         self._plan, self._source = plan, source
+        #: By all that a kernel is compiled anew for: those that have run.
+        self._loaded: set[object] = set()
 
     def kernels(self, name: str) -> list[Spec] | None:
         """Those of a part; ``None``: the plan has no such part."""
@@ -102,6 +104,12 @@ class Grid:
         for spec in self._source.kernels[name]:
             units = self._plan.widths[spec.place]
             tall, wide = tile(rows, units, warps * _lanes(data.element_size()))
+            options = {**flags, "ROWS": tall, "BLOCK": wide}
+            options["num_warps"] = max(1, min(warps, tall * wide // 32))
+            # In float64 constants are part of the compiled code.
+            compiled = tuple(constants) if data.dtype == torch.float64 else ()
+            ragged = isinstance(numbers[0], Tensor)
+            self._load((spec.name, data.size(-1), ragged, compiled, *options.items()), data)
             function: Any = load_text(self._source.text)[spec.name]
             function[(-(-rows // tall), -(-units // wide), chunks)](
                 *(tensors[slot] for slot in spec.slots),
@@ -109,13 +117,27 @@ class Grid:
                 *constants,
                 **widths,
                 I=data.size(-1),
-                **flags,
-                ROWS=tall,
-                BLOCK=wide,
-                num_warps=max(1, min(warps, tall * wide // 32)),
                 # As it was by default up to Triton 3.9: the errors were measured with it.
                 enable_fp_fusion=True,
+                **options,
             )
+
+    def _load(self, kernel: tuple[object, ...], data: Tensor) -> None:
+        """Raise RuntimeError if a kernel is not loaded yet, and may not be loaded now.
+
+        Args:
+            kernel: all that it is compiled anew for.
+            data: the input, on whose device it runs.
+        """
+        key = (data.device, *kernel)
+        if key in self._loaded:
+            return
+        if data.is_cuda and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                "a kernel can't be compiled or loaded while a CUDA graph is captured; call the "
+                "layer once before in the same way: its shapes, with or without gradients"
+            )
+        self._loaded.add(key)
 
 
 def _lanes(itemsize: int) -> int:

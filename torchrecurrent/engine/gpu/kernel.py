@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ from .run_dense import Steps
 from .run_elementwise import Loops
 
 __all__ = ["TritonKernel"]
+
+#: Bytes, which Triton tells apart.
+_ALIGNMENT = 16
 
 
 class TritonKernel:
@@ -55,6 +59,7 @@ class TritonKernel:
 
         Without ``keep`` there is no backward pass: only Z and the output have a row for each step.
         """
+        batch, states = replace(batch, data=_aligned(batch.data)), [_aligned(s) for s in states]
         b, data = self.program.buffers, batch.data
         with _alone(data):
             whole = isinstance(self._run, Loops)
@@ -88,10 +93,12 @@ class TritonKernel:
         With ``overwrites`` the gradient of Z takes the place of Z, where no program reads what
         another has written.
         """
-        b, data = self.program.buffers, batch.data
+        batch = replace(batch, data=_aligned(batch.data))
+        tensors = {name: _aligned(tensor) for name, tensor in tensors.items()}
+        b, data, grad_output = self.program.buffers, batch.data, _aligned(grad_output)
         with _alone(data):
             z, given = tensors[b.affine.name], self._given(weights)
-            last = [gradient.to(self.real) for gradient in grad_states]
+            last = [_aligned(gradient.to(self.real)) for gradient in grad_states]
             overwrites = overwrites and self._run.reads_its_own(batch)
             work = b.allocate_gradients(batch, z, grad_output, last, Tensor.new_empty, overwrites)
             if self.plan.raw_gradient:
@@ -140,6 +147,15 @@ def _add(a: Tensor, b: Tensor, total: Tensor) -> None:
         total.addmm_(a.t(), b)
     else:
         total += a.t() @ b
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy if it begins where no tensor of torch's own does.
+
+    Kernels are compiled for one alignment only. If there were two, the other one might be asked
+    for first during the capture of a CUDA graph, when nothing can be loaded.
+    """
+    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ..program.buffers import View
 from ..program.lower import Program
 from ..program.names import ONE, Slots, extent
 
-__all__ = ["Function", "Spec", "indented"]
+__all__ = ["Function", "Spec", "indented", "is_anywhere"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Spec:
     name: str
     slots: tuple[str, ...]  # its pointers, in order
     place: int  # of the width that its tiles divide
+
+
+def is_anywhere(slot: str) -> bool:
+    """Whether the memory of a pointer may begin at any number: a parameter's rows may."""
+    return slot.startswith("v.")
 
 
 class Function:
@@ -71,8 +76,13 @@ class Function:
         arguments += [
             f"c{k}{': tl.constexpr' * exact},  # {name}" for k, name in enumerate(plan.constants)
         ]
+        # Of the input's width only a divisor matters to the compiler, which it finds by itself.
+        arguments.append("I,")
         widths = [f"w{k}" for k in range(len(plan.widths))]
-        arguments += [f"{name}: tl.constexpr," for name in (*widths, "I", *flags, "ROWS", "BLOCK")]
+        arguments += [f"{name}: tl.constexpr," for name in (*widths, *flags, "ROWS", "BLOCK")]
+        # Rows of a parameter begin anywhere; all else begins where the launcher says.
+        anywhere = [f"p{k}" for k, name in enumerate(self.slot.names) if is_anywhere(name)]
+        unaligned = f"do_not_specialize_on_alignment={[*anywhere, *pointers]!r}"
         start = [
             "n = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]",
             "j = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)[None, :]",
@@ -80,7 +90,7 @@ class Function:
         ]
         return "\n".join(
             [
-                f"@triton.jit(do_not_specialize={list(numbers)!r})",
+                f"@triton.jit(do_not_specialize={list(numbers)!r}, {unaligned})",
                 f"def {self.name}(",
                 *indented(arguments),
                 "):",
