@@ -48,7 +48,7 @@ def add_lifted(program: Program, batch: Batch, tensors: Mapping[str, Tensor]) ->
             z, first = each.into.of(tensors[each.into.buffer.name]), each.source.buffer.first
             apply(each, tensors, tensors[first.name], z[: batch.size])
             if batch.rows > batch.size:
-                inputs = batch.data.flatten(0, -2)[batch.previous_rows()]
+                inputs = batch.data.flatten(0, -2)[batch.previous_rows]
                 apply(each, tensors, inputs, z[batch.size :])
 
 
@@ -61,4 +61,4 @@ def lifted_gradients(program: Program, batch: Batch, tensors: Mapping[str, Tenso
             apply(replace(each, adds=False), tensors, dz, passed)
             tensors[each.into.buffer.name] += passed[: batch.size]
             data = tensors[program.buffers.d_data.name].view(batch.rows, -1)
-            data[batch.previous_rows()] += passed[batch.size :]
+            data[batch.previous_rows] += passed[batch.size :]

@@ -59,7 +59,7 @@ class TritonKernel:
 
         Without ``keep`` there is no backward pass: only Z and the output have a row for each step.
         """
-        batch, states = replace(batch, data=_aligned(batch.data)), [_aligned(s) for s in states]
+        batch, states = _aligned_batch(batch), [_aligned(state) for state in states]
         b, data = self.program.buffers, batch.data
         with _alone(data):
             whole = isinstance(self._run, Loops)
@@ -93,7 +93,7 @@ class TritonKernel:
         With ``overwrites`` the gradient of Z takes the place of Z, where no program reads what
         another has written.
         """
-        batch = replace(batch, data=_aligned(batch.data))
+        batch = _aligned_batch(batch)
         tensors = {name: _aligned(tensor) for name, tensor in tensors.items()}
         b, data, grad_output = self.program.buffers, batch.data, _aligned(grad_output)
         with _alone(data):
@@ -156,6 +156,11 @@ def _aligned(tensor: Tensor) -> Tensor:
     for first during the capture of a CUDA graph, when nothing can be loaded.
     """
     return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
+
+
+def _aligned_batch(batch: Batch) -> Batch:
+    data = _aligned(batch.data)
+    return batch if data is batch.data else replace(batch, data=data)
 
 
 @contextmanager

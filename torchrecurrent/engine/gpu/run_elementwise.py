@@ -106,9 +106,7 @@ class Loops:
         flags: Mapping[str, bool],
     ) -> None:
         """One direction, all steps."""
-        device, sizes, offsets = batch.data.device, batch.sizes, batch.offsets()
-        if sizes is not None and offsets is not None:
-            sizes, offsets = sizes.to(device), offsets.to(device)
+        sizes, offsets = (None, None) if batch.table is None else batch.table
         numbers = (sizes, offsets, batch.steps, batch.size, cut.length)
         known = dict(tensors)
 

@@ -53,18 +53,49 @@ class Batch:
     def offsets(self) -> Tensor | None:
         return None if self.sizes is None else self.sizes.cumsum(0) - self.sizes
 
+    @cached_property
+    def table(self) -> Tensor | None:
+        """The sizes and the offsets, on the device of the data; ``None``: all are equally long."""
+        offsets = self.offsets()
+        if self.sizes is None or offsets is None:
+            return None
+        return self._beside(torch.stack((self.sizes, offsets)))
+
+    @cached_property
     def last_rows(self) -> Any:
         """Each sequence's last row in a tensor with a row for every step, longest first."""
         offsets = self.offsets()
         if self.sizes is None or offsets is None:
             return slice(self.rows - self.size, self.rows)
         lengths = (self.sizes.unsqueeze(1) > torch.arange(self.size)).sum(0)
-        return offsets[lengths - 1] + torch.arange(self.size)
+        return self._beside(offsets[lengths - 1] + torch.arange(self.size))
 
+    @cached_property
     def previous_rows(self) -> Any:
         """For each row after the first step's, the row of its sequence's step before."""
         offsets = self.offsets()
         if self.sizes is None or offsets is None:
             return slice(0, self.rows - self.size)
         steps = torch.repeat_interleave(torch.arange(self.steps), self.sizes)[self.size :]
-        return torch.arange(self.size, self.rows) - offsets[steps] + offsets[steps - 1]
+        return self._beside(
+            torch.arange(self.size, self.rows) - offsets[steps] + offsets[steps - 1]
+        )
+
+    def _beside(self, numbers: Tensor) -> Tensor:
+        """Return numbers of the CPU on the device of the data, without waiting for it.
+
+        A copy from memory that is not pinned waits until the GPU has done all its work. One from
+        pinned memory can't be captured in a CUDA graph, which would read it again when it is
+        replayed, and then other numbers are there.
+
+        Raises:
+            RuntimeError: a CUDA graph is being captured.
+        """
+        if not self.data.is_cuda:
+            return numbers
+        if torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                "sequences of different lengths can't run while a CUDA graph is captured; pad "
+                "them, or choose torchrecurrent.backend('reference')"
+            )
+        return numbers.pin_memory().to(self.data.device, non_blocking=True)

@@ -48,7 +48,7 @@ def weight_gradients(
             first, history = tensors[buffer.first.name], tensors[buffer.after.name]
             _add_blocks(part[:rows], first, each.matrix, grads, add)
             if batch.rows > rows:
-                _add_blocks(part[rows:], history[batch.previous_rows()], each.matrix, grads, add)
+                _add_blocks(part[rows:], history[batch.previous_rows], each.matrix, grads, add)
         else:
             argument = tensors[buffer.name].flatten(0, -2)
             _add_blocks(part, argument, each.matrix, grads, add)

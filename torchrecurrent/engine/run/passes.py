@@ -69,7 +69,7 @@ def forward_pass(
 
 def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: bool) -> list[Tensor]:
     """Return the output at all steps, and each sequence's states after its last step."""
-    last, states = batch.last_rows(), fused.buffers.states.values()
+    last, states = batch.last_rows, fused.buffers.states.values()
     final = [
         tensors[each.name][last].clone() if each.is_long(keep) else tensors[each.name]
         for each in states
