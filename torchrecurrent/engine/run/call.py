@@ -10,11 +10,10 @@ from torch import Tensor
 
 from ...checks import is_autocast
 from ..cpu.kernel import REALS
-from ..gpu.emit import NARROW
 from . import onnx, reference
 from .autograd import join_delay, sequence, split_delay
 from .boundary import check_parameters
-from .dispatch import Cell, choose, key_while_compiling
+from .dispatch import Cell, choose, dtype_of_kernel, key_while_compiling
 from .kernels import Fused
 from .library import sequence_operator
 
@@ -151,9 +150,7 @@ def _prepared(
         narrow: whether the kernel computes bfloat16 and float16 by itself.
     """
     weights = [weight for weight in parameters.values() if weight is not None]
-    dtype = weights[0].dtype if weights else data.dtype
-    if dtype in NARROW and (data.dtype != dtype or not narrow):
-        dtype = torch.float32
+    dtype = dtype_of_kernel(data, weights, narrow)
     if any(tensor.dtype != dtype for tensor in (data, *weights, *states)):  # narrow, or autocast
         data, weights = data.to(dtype), [w.to(dtype) for w in weights]
         states = tuple(state.to(dtype) for state in states)

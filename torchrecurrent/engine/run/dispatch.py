@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 import torch
 from torch import Tensor
 
+from ...checks import is_autocast
 from ...declaration.identity import numbered
 from ...declaration.step_contract import StepError
 from ..cpu.compiler import CompilerError
@@ -164,9 +165,30 @@ def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
     found = _usable(cell, data, states, parameters, kind)
     if not isinstance(found, Fused):
         return f"reference: {found}"
-    if kind == "c" or is_elementwise(found.plan):
-        return f"{kind}: one fused kernel runs the whole sequence in {data.dtype}"
-    return f"triton: products and fused kernels run each time step in {data.dtype}"
+    if kind == "c":
+        return f"c: one fused kernel runs the whole sequence in {data.dtype}"
+    dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
+    if is_elementwise(found.plan):
+        return f"triton: one fused kernel runs the whole sequence in {dtype}"
+    return f"triton: products and fused kernels run each time step in {dtype}"
+
+
+def dtype_of_kernel(data: Tensor, weights: Sequence[Tensor], narrow: bool) -> torch.dtype:
+    """Return the dtype of the tensors that a kernel is given.
+
+    Args:
+        data: the input.
+        weights: the parameters.
+        narrow: whether the kernel computes bfloat16 and float16 by itself. Then autocast chooses
+            among these, as for ``torch.nn.LSTM``; states between steps and sums stay float32.
+    """
+    dtype = weights[0].dtype if weights else data.dtype
+    if narrow and dtype is not torch.float64 and is_autocast(data.device):
+        chosen = torch.get_autocast_dtype(data.device.type)
+        return chosen if chosen in NARROW else torch.float32
+    if dtype in NARROW and (data.dtype != dtype or not narrow):
+        return torch.float32
+    return dtype
 
 
 def kernel_source(
