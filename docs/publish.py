@@ -1,8 +1,8 @@
 """Puts the built documentation beside that of other versions.
 
-A site has a folder for each version, and ``stable``, which is a copy of the newest one that is no
-release candidate. Its first page leads to ``stable``. ``versions.json`` names the folders, newest
-first; each page shows them (``_static/versions.js``).
+A site has a folder for each version; ``stable``, a copy of the newest one that is no release
+candidate, to which its first page leads; and ``dev``, the state of the default branch.
+``versions.json`` names the folders; each page shows them (``_static/versions.js``).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+STABLE, DEV = "stable", "dev"
 BUILT = Path(__file__).parent / "_build" / "html"
 FIRST_PAGE = """\
 <!doctype html>
 <meta charset="utf-8">
 <title>torchrecurrent</title>
-<meta http-equiv="refresh" content="0; url=stable/">
-<a href="stable/">torchrecurrent's documentation</a>
+<meta http-equiv="refresh" content="0; url={folder}/">
+<a href="{folder}/">torchrecurrent's documentation</a>
 """
 
 
@@ -30,21 +31,25 @@ def publish(site: Path, built: Path, version: str) -> None:
     Args:
         site: a folder; made if it is missing.
         built: what ``make docs`` made.
-        version: of the package, which is the name of its folder.
+        version: of the package, or ``"dev"``; the name of its folder.
 
     Raises:
         FileNotFoundError: the documentation is not built.
         packaging.version.InvalidVersion: ``version`` is none.
     """
-    Version(version)
+    if version != DEV:
+        Version(version)
     if not (built / "index.html").exists():
         raise FileNotFoundError(f"{built}: expected a built site; run `make docs` first")
     _replace(site / version, built)
     versions = _versions(site)
     released = [each for each in versions if not Version(each).is_prerelease]
-    _replace(site / "stable", site / (released or versions)[0])
-    (site / "versions.json").write_text(json.dumps(["stable", *versions]) + "\n", encoding="utf-8")
-    (site / "index.html").write_text(FIRST_PAGE, encoding="utf-8")
+    if released:
+        _replace(site / STABLE, site / released[0])
+    names = [name for name in (STABLE, *versions, DEV) if (site / name).exists()]
+    (site / "versions.json").write_text(json.dumps(names) + "\n", encoding="utf-8")
+    first = FIRST_PAGE.format(folder=names[0])
+    (site / "index.html").write_text(first, encoding="utf-8")
     (site / ".nojekyll").touch()  # or GitHub leaves out the folders that begin with _
 
 
@@ -67,6 +72,6 @@ def _versions(site: Path) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", type=Path, help="the folder of all versions")
-    parser.add_argument("version", help="of the package")
+    parser.add_argument("version", help="of the package, or dev")
     given = parser.parse_args()
     publish(given.site, BUILT, given.version)

@@ -255,16 +255,6 @@ def test_without_a_compiler_one_warning_and_the_reference(
         layer(x)
 
 
-def test_on_windows_the_kernel_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer, x = Recurrent([LSTMCell, LSTMCell], 3, 5), torch.randn(4, 2, 3)
-    layer(x)  # compiled, before this system passes for another
-    monkeypatch.setattr(sys, "platform", "win32")
-    assert "reference: on Windows the kernels have run without Python only" in layer.explain(x)
-    assert layer(x)[0].isfinite().all()
-    with backend("c"):
-        assert ": c: " in layer.explain(x)
-
-
 @pytest.mark.parametrize("kind", [LSTM, MGU, IntersectionRNN], ids=lambda kind: kind.__name__)
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch 2.14 looks at that of a copy
 def test_the_operator_is_well_formed(kind: type[RecurrentLayer]) -> None:

@@ -34,13 +34,20 @@ def built(tmp_path: Path) -> Path:
 
 def test_stable_is_the_newest_release(built: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    for version in ("0.9.0", "0.10.0", "0.11.0rc1", "0.9.1"):
+    for version in ("0.9.0", "dev", "0.10.0", "0.11.0rc1", "0.9.1"):
         (built / "index.html").write_text(version)
         publish(site, built, version)
     names = json.loads((site / "versions.json").read_text())
-    assert names == ["stable", "0.11.0rc1", "0.10.0", "0.9.1", "0.9.0"]
+    assert names == ["stable", "0.11.0rc1", "0.10.0", "0.9.1", "0.9.0", "dev"]
     assert (site / "stable" / "index.html").read_text() == "0.10.0"
     assert "url=stable/" in (site / "index.html").read_text()
+
+
+def test_before_a_release(built: Path, tmp_path: Path) -> None:
+    publish(tmp_path, built, "dev")
+    assert json.loads((tmp_path / "versions.json").read_text()) == ["dev"]
+    assert "url=dev/" in (tmp_path / "index.html").read_text()
+    assert not (tmp_path / "stable").exists()
 
 
 def test_a_version_that_is_there_is_replaced(built: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,7 +83,7 @@ def backend(name: Backend) -> Iterator[None]:
 
     ``"c"`` is the kernel on the CPU, ``"triton"`` the one on the GPU; either raises RuntimeError
     where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
-    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be requested.
+    kernels for the GPU have not run on one yet.
     If ``TRITON_INTERPRET=1`` was in the environment before Triton was imported, ``"triton"``
     also runs on the CPU, slowly. Outside any block the environment variable
     ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
@@ -217,7 +216,7 @@ def kernel_source(
 def compiled_kind() -> Backend | None:
     """Return the kernels that would run a call now; ``None``: the reference would."""
     chosen = _current()
-    return None if chosen == "reference" or _no_system() else _kind(chosen)
+    return None if chosen == "reference" else _kind(chosen)
 
 
 def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
@@ -256,13 +255,6 @@ def _no_device(device: torch.device) -> str:
     return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
 
 
-def _no_system() -> str:
-    """Return why kernels have to be requested on this system; empty if they don't."""
-    if sys.platform != "win32" or _current() == "c":
-        return ""
-    return "on Windows the kernels have run without Python only; backend('c') chooses them"
-
-
 def _no_dtype(dtype: torch.dtype) -> str:
     """Return why no kernel takes a dtype; empty if one does."""
     return "" if dtype in (*REALS, *NARROW) else f"there is no kernel for {dtype}"
@@ -274,7 +266,7 @@ def _kernel_of(
     """Return a cell's kernel of one kind, whatever the call, or why there is none."""
     if cell.no_kernel:
         return cell.no_kernel
-    if reason := _no_system() or _no_dtype(dtype):
+    if reason := _no_dtype(dtype):
         return reason
     if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason
