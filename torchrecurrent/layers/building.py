@@ -41,7 +41,8 @@ def build_cells(
     Raises:
         TypeError: an option that the cell does not know, an instance where several cells
             are needed, or one of which there can't be a copy initialised anew.
-        ValueError: a list of the wrong length, an instance of the wrong size.
+        ValueError: a list of the wrong length, an instance of the wrong size, cells that don't
+            go with an option of the layer.
     """
     stack = _stack(layer, cell)
     cells: list[nn.Module] = []
@@ -64,6 +65,11 @@ def build_cells(
         cells += built
         found = [output_size(module, layer.hidden_size) for module in built]
         widths.append(merged_width(layer.merge, found))
+    if layer.checkpoint_every and any(getattr(each, "weight_dropout", 0) for each in cells):
+        raise ValueError(
+            f"checkpoint_every={layer.checkpoint_every}: a cell's weight_dropout draws a mask at "
+            "each call, which would be another one for each piece of a sequence; expected 0"
+        )
     return cells, widths
 
 
@@ -192,16 +198,20 @@ def check_layer_options(layer: Recurrent) -> None:
         TypeError: an option of the wrong type.
         ValueError: an option out of range.
     """
-    dropout = layer.dropout
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-        raise ValueError(
-            "dropout should be a number in range [0, 1] representing the probability of an "
-            f"element being zeroed, got {dropout!r}"
-        )
+    for name in ("dropout", "input_dropout"):
+        value = getattr(layer, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ValueError(
+                f"{name} should be a number in range [0, 1] representing the probability of an "
+                f"element being zeroed, got {value!r}"
+            )
+    if layer.variational and not (layer.dropout or layer.input_dropout):
+        raise ValueError("variational=True needs dropout or input_dropout, which are 0")
     for name in (
         "bias",
         "batch_first",
         "bidirectional",
+        "variational",
         "return_sequences",
         "residual",
         "layer_norm",

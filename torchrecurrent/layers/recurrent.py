@@ -24,7 +24,15 @@ from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from ..published import LayerNames
 from ..saved import rename_torch_keys
-from .between import Merge, add_input, add_input_apart, merged, norms, read_by_next
+from .between import (
+    Merge,
+    add_input,
+    add_input_apart,
+    dropped_out,
+    merged,
+    norms,
+    read_by_next,
+)
 from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
 from .initial import InitialState
 from .pieces import Marks
@@ -54,6 +62,10 @@ class Recurrent(Running, LayerNames, OwnForward):
         batch_first: input and output are ``(N, T, *)`` instead of ``(T, N, *)``.
         dropout: probability of an element of every layer's output but the last's to be
             zeroed in training.
+        input_dropout: the same for the layer's input.
+        variational: what dropout zeroes at one step of a sequence it zeroes at all
+            [gal2016theoretically]_, instead of drawing anew at each step; also where the
+            sequence begins anew.
         bidirectional: a second cell a layer reads each sequence from its end; D is 2.
         proj_size: width of the projected output, for cells that have one (:class:`LSTMCell`).
         return_sequences: if ``False`` the output is that of the last step only, for each
@@ -112,6 +124,8 @@ class Recurrent(Running, LayerNames, OwnForward):
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        variational: bool = False,
         bidirectional: bool = False,
         proj_size: int = 0,
         return_sequences: bool = True,
@@ -133,6 +147,8 @@ class Recurrent(Running, LayerNames, OwnForward):
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.variational = variational
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.return_sequences = return_sequences
@@ -191,12 +207,13 @@ class Recurrent(Running, LayerNames, OwnForward):
         states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         outputs: list[Steps] = []
-        passed = steps.data
+        passed = dropped_out(self, self.input_dropout, steps, steps.data)
+        steps = steps.with_data(passed)
         for layer in range(self.num_layers):
             if layer:
                 output = merged(self.merge, forward_in_time(outputs))
                 passed = add_input(self, layer - 1, passed, output)
-                steps = steps.with_data(read_by_next(self, layer - 1, passed))
+                steps = steps.with_data(read_by_next(self, layer - 1, steps, passed))
             outputs = []
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
@@ -219,6 +236,8 @@ class Recurrent(Running, LayerNames, OwnForward):
     def step(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
         """One time step of the whole stack, for data that come one after the other.
 
+        In training dropout draws anew at each step, also where it is ``variational``.
+
         Args:
             input: ``(N, I)``, or ``(I,)`` unbatched.
             hx: the state before, as ``forward`` takes and returns it; default: as there.
@@ -238,13 +257,11 @@ class Recurrent(Running, LayerNames, OwnForward):
             )
         check_row(self, input)
         rows = input if input.dim() == 2 else input.unsqueeze(0)
-        cells = self._steppers()
-        states = self._first_states(
-            hx, cells, Steps(rows.unsqueeze(0)), None if input.dim() == 1 else input.size(0)
-        )
-        passed, final = rows, []
+        cells, steps = self._steppers(), Steps(rows.unsqueeze(0))
+        states = self._first_states(hx, cells, steps, None if input.dim() == 1 else input.size(0))
+        passed, final = dropped_out(self, self.input_dropout, steps, rows), []
         for layer, (cell, first) in enumerate(zip(cells, states, strict=True)):
-            read = read_by_next(self, layer - 1, passed) if layer else passed
+            read = read_by_next(self, layer - 1, steps, passed) if layer else passed
             if isinstance(cell, ForeignCell):
                 output, last = cell.step(read, first)
             else:
@@ -379,6 +396,8 @@ class Recurrent(Running, LayerNames, OwnForward):
                 ("bias", True),
                 ("batch_first", False),
                 ("dropout", 0.0),
+                ("input_dropout", 0.0),
+                ("variational", False),
                 ("bidirectional", False),
                 ("return_sequences", True),
                 ("merge", "concat"),
