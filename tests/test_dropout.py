@@ -94,11 +94,12 @@ def test_weight_dropout_draws_anew_at_each_call_and_for_each_cell() -> None:
     x = torch.randn(T, N, 3)
     assert not torch.equal(layer(x)[0], layer(x)[0])
     assert_same(seeded(layer, x), seeded(layer, x), 0)
-    first, second = (cell.effective_parameters()["weight_hh"] for cell in layer.cells[:2])
+    cells: Any = layer.cells
+    first, second = (cell.effective_parameters()["weight_hh"] for cell in cells[:2])
     assert abs(float((first == 0).double().mean()) - 0.5) < 0.03  # of 6400; one deviation is .006
     assert not torch.equal(first == 0, second == 0)
     kept = first != 0
-    assert_same(first[kept], 2 * layer.cells[0].weight_hh[kept])
+    assert_same(first[kept], 2 * cells[0].weight_hh[kept])
 
 
 def test_weight_dropout_of_a_single_step() -> None:
@@ -180,15 +181,15 @@ def test_variational_masks_are_a_sequences_own(form: str, batch_first: bool) -> 
     bare = without(layer, input_dropout=0.0)
     if form == "packed":
         lengths = torch.tensor([2, 7, 5, 1])
-        given, masked = (
+        given, other = (
             nn.utils.rnn.pack_padded_sequence(each, lengths, enforce_sorted=False)
             for each in (x, x * mask)
         )
-        assert_same(seeded(layer, given)[0].data, bare(masked)[0].data)
+        assert_same(seeded(layer, given)[0].data, bare(other)[0].data)
         return
     if form == "unbatched":
         x, mask = x[:, 0], mask[0]
-    masked = x * mask
+    masked: Any = x * mask
     if batch_first and form != "unbatched":
         x, masked = x.transpose(0, 1), masked.transpose(0, 1)
     assert_same(seeded(layer, x, **call), bare(masked, **call))
