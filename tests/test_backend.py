@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -203,6 +204,7 @@ def test_a_changed_option_gets_its_own_kernel() -> None:
     assert_same(layer(x)[0], expected)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 def test_a_forked_child_runs_the_parents_kernel() -> None:
     layer = LSTM(3, 64)
     x = torch.randn(50, 32, 3)

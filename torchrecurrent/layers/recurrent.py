@@ -56,7 +56,7 @@ class Recurrent(Running, LayerNames, OwnForward):
             :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
             or any module with ``forward(input, state)`` (see :ref:`foreign`).
         input_size: width I of the input.
-        hidden_size: width H of the state.
+        hidden_size: width H of the state; a list has one for each layer.
         num_layers: L; each layer reads the outputs of the one before.
         bias: if ``False`` the cells have no bias.
         batch_first: input and output are ``(N, T, *)`` instead of ``(T, N, *)``.
@@ -118,7 +118,7 @@ class Recurrent(Running, LayerNames, OwnForward):
         self,
         cell: CellLike,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         *,
         bias: bool = True,
@@ -139,8 +139,9 @@ class Recurrent(Running, LayerNames, OwnForward):
         **cell_options: CellOption,
     ) -> None:
         super().__init__()
-        if isinstance(cell, list | tuple) and num_layers == 1:
-            num_layers = len(cell)
+        for each in (cell, hidden_size):
+            if isinstance(each, list | tuple) and num_layers == 1:
+                num_layers = len(each)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..cell import is_own
 from ..engine import run_sequence
 from ..foreign import ForeignCell
+from .building import hidden_sizes
 from .checkpoints import run_in_pieces
 from .initial import InitialStates
 from .pieces import Pieces
@@ -26,13 +27,21 @@ class Running(InitialStates):
     """Base of a layer: its cells, each with the states of a sequence before and after."""
 
     cells: nn.ModuleList
-    hidden_size: int
+    #: A number, or one for each layer.
+    hidden_size: Any
+    num_layers: int
     checkpoint_every: int
 
     def _steppers(self) -> list[Any]:
         return [
-            cell if is_own(cell) else ForeignCell(cell, self.hidden_size) for cell in self.cells
+            cell if is_own(cell) else ForeignCell(cell, self._width(k))
+            for k, cell in enumerate(self.cells)
         ]
+
+    def _width(self, k: int) -> int:
+        """The hidden size of cell k."""
+        sizes = hidden_sizes(self.hidden_size, self.num_layers)
+        return sizes[k * self.num_layers // len(self.cells)]
 
     def _begin(
         self, k: int, cell: Stateful, steps: Steps, states: tuple[Tensor, ...] | None
@@ -64,7 +73,7 @@ class Running(InitialStates):
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
             again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
             if not again or len(steps) <= every:
-                return self._run_whole(cell, steps.data, steps.sizes, states, steps.lengths)
+                return self._run_whole(k, steps.data, steps.sizes, states, steps.lengths)
             first = states or self._initial_states(
                 k, self._steppers()[k], (steps.running,), steps.data
             )
@@ -72,19 +81,20 @@ class Running(InitialStates):
                 raise ValueError(
                     f"checkpoint_every: {type(cell).__name__} doesn't tell its first state; pass hx"
                 )
-            run = partial(self._run_whole, cell)
+            run = partial(self._run_whole, k)
             return run_in_pieces(run, cell, every, steps.data, steps.sizes, first)
 
     def _run_whole(
         self,
-        cell: nn.Module,
+        k: int,
         data: Tensor,
         sizes: Tensor | None,
         states: tuple[Tensor, ...] | None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        cell = self.cells[k]
         if not is_own(cell):
-            stepper = ForeignCell(cell, self.hidden_size)
+            stepper = ForeignCell(cell, self._width(k))
             return run_sequence(stepper, data, sizes, states, lengths)
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
