@@ -27,21 +27,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .calling import time_limit
-from .compiler import Compiler, CompilerError, HangError, build, find_compiler
-from .directory import (
-    BUILD_PREFIX,
+from ..disk.directory import (
     DIRECTORY_VARIABLE,
     CacheError,
     check_ours,
     directory,
-    kernel_files,
     open_directory,
-    sweep,
-    zig_bytes,
 )
+from ..disk.locks import file_lock, reading
+from .calling import time_limit
+from .compiler import Compiler, CompilerError, HangError, build, find_compiler
 from .eviction import evict, size_limit, use
-from .locks import file_lock, reading
+from .kernel_files import BUILD_PREFIX, kernel_files, sweep, zig_bytes
 from .target import SUFFIX, cpu_features, instructions, target
 from .zig import FOLDER
 
