@@ -43,7 +43,7 @@ def run_sequence(
     if torch.compiler.is_compiling():
         if onnx.exporting_to_onnx():
             return _run_loop(onnx.run, cell, data, lengths, states, parameters)
-        key = key_while_compiling(cell, data)
+        key = key_while_compiling(cell, data, parameters)
         if key is not None:
             assert states is not None
             return _run_operator(
@@ -51,7 +51,7 @@ def run_sequence(
             )
     else:
         check_parameters(cell.parameter_shapes, parameters, data)
-        found = choose(cell, data, states, parameters)
+        found = choose(cell, data, sizes, states, parameters)
         if found is not None:
             assert states is not None
             return _run_fused(
@@ -72,7 +72,7 @@ def run_step(
     if not torch.compiler.is_compiling():
         check_parameters(cell.parameter_shapes, parameters, input)
         if not torch.is_grad_enabled() and input.dim() == 2:
-            found = choose(cell, input, states, parameters)
+            found = choose(cell, input, None, states, parameters)
             if found is not None:
                 return _step_fused(cell, found, input, states, parameters)
     given, dtype = input.dtype, _autocast_dtype(input, parameters)

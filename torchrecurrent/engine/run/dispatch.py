@@ -21,12 +21,15 @@ from ..cpu.emit import emit_c
 from ..cpu.kernel import REALS
 from ..gpu.emit import NARROW, emit_triton
 from ..gpu.hoisted import is_elementwise
+from ..gpu.kernel import TritonKernel
 from ..gpu.load import refusal
+from ..program.batch import Batch
 from . import reference
 from .boundary import check_parameters, obstacle
 from .dry_run import dry_run
 from .kernels import Fused, fused
 from .torch_private import constant_while_compiling, without_modes
+from .trust import doubt
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -103,6 +106,7 @@ def backend(name: Backend) -> Iterator[None]:
 def choose(
     cell: Cell,
     data: Tensor,
+    sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
 ) -> Fused | None:
@@ -110,7 +114,7 @@ def choose(
     chosen = _current()
     if chosen == "reference":
         return None
-    found = _usable(cell, data, states, parameters, _kind(chosen))
+    found = _usable(cell, data, sizes, states, parameters, _kind(chosen, data.device))
     if isinstance(found, Fused):
         return found
     if chosen in ("c", "triton"):
@@ -118,32 +122,63 @@ def choose(
     return None
 
 
-def _kind(chosen: Backend) -> Backend:
-    """Return the kernels that a choice means; Triton's, not yet run on a GPU, must be requested."""
-    return "triton" if chosen == "triton" else "c"
+def _kind(chosen: Backend, device: torch.device) -> Backend:
+    """Return the kernels that a choice means on a device."""
+    if chosen == "auto":
+        return "triton" if proves_itself(device) else "c"
+    return chosen
 
 
-def key_while_compiling(cell: Any, data: Tensor) -> str | None:
+def proves_itself(device: torch.device) -> bool:
+    """Whether kernels run on a device by default, once they have proved themselves there."""
+    return device.type == "cuda"
+
+
+def key_while_compiling(
+    cell: Any, data: Tensor, parameters: reference.EffectiveParameters
+) -> str | None:
     if not hasattr(cell, "_number"):
         return None
     # All that the kernel depends on is passed, so that a change of it compiles anew.
     values = [getattr(cell, name, None) for name in cell.option_names]
     structure = [value for value in values if not isinstance(value, float)]
-    key: str | None = _constant_key(cell._number, data.dtype, data.device.type, *structure)
+    weights = [weight for weight in parameters.values() if weight is not None]
+    narrow = dtype_of_kernel(data, weights, True)
+    keep = torch.is_grad_enabled()
+    key: str | None = _constant_key(
+        cell._number, data.dtype, narrow, data.device, keep, *structure
+    )
     return key
 
 
 @constant_while_compiling
 def _constant_key(
-    number: int, dtype: torch.dtype, device_type: str, *structure: object
+    number: int,
+    dtype: torch.dtype,
+    narrow: torch.dtype,
+    device: torch.device,
+    keep: bool,
+    *structure: object,
 ) -> str | None:
-    """Return the key of a cell's kernel, for :func:`torch.compile` to keep."""
+    """Return the key of a cell's kernel, for :func:`torch.compile` to keep.
+
+    Args:
+        number: of the cell.
+        dtype: of the input.
+        narrow: of the tensors that a kernel is given that computes bfloat16 by itself.
+        device: of the input.
+        keep: whether there may be a backward pass.
+        structure: what else the kernel depends on.
+    """
     chosen, cell = _current(), cast("BaseRecurrentCell", numbered(number))
     if chosen == "reference":
         return None
-    kind = _kind(chosen)
+    kind = _kind(chosen, device)
     with without_modes():  # tracers have no real tensors, with which a first kernel is tried
-        found = _kernel_of(cell, dtype, torch.device(device_type), kind)
+        found = _kernel_of(cell, dtype, device, kind)
+        if isinstance(found, Fused) and kind == "triton" and chosen == "auto":
+            kernel = cast("TritonKernel", found.kernel(narrow, device.type))
+            found = doubt(cell, found, kernel, narrow, device, kernel.any_forms(keep)) or found
     if isinstance(found, Fused) and found.reads_values:  # the reference sees them change
         found = "compiled code would keep the numbers that its step reads from outside"
     if isinstance(found, Fused):
@@ -153,16 +188,21 @@ def _constant_key(
     return None
 
 
-def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
+def explain(
+    cell: Cell,
+    data: Tensor,
+    states: tuple[Tensor, ...] | None,
+    sizes: Tensor | None = None,
+) -> str:
     """Return a sentence: which path would run, and why; StepError if the step fails on all."""
     chosen = _current()
     if not cell.no_kernel:
         dry_run(cast("BaseRecurrentCell", cell))
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
-    kind, parameters = _kind(chosen), cell.effective_parameters()
+    kind, parameters = _kind(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
-    found = _usable(cell, data, states, parameters, kind)
+    found = _usable(cell, data, sizes, states, parameters, kind)
     if not isinstance(found, Fused):
         return f"reference: {found}"
     if kind == "c":
@@ -214,10 +254,10 @@ def kernel_source(
     raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
 
 
-def compiled_kind() -> Backend | None:
-    """Return the kernels that would run a call now; ``None``: the reference would."""
+def compiled_kind(device: torch.device) -> Backend | None:
+    """Return the kernels that would run a call on a device; ``None``: the reference would."""
     chosen = _current()
-    return None if chosen == "reference" or _no_system() else _kind(chosen)
+    return None if chosen == "reference" or _no_system() else _kind(chosen, device)
 
 
 def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
@@ -232,6 +272,7 @@ def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> st
 def _usable(
     cell: Cell,
     data: Tensor,
+    sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
     kind: Backend,
@@ -246,13 +287,22 @@ def _usable(
     reason = obstacle("cpu" if kind == "c" else data.device.type, tensors)
     if reason and kind == "c" and data.device.type != "cpu":
         return _no_device(data.device)
-    return reason or _kernel_of(cast("BaseRecurrentCell", cell), data.dtype, data.device, kind)
+    own = cast("BaseRecurrentCell", cell)
+    found = reason or _kernel_of(own, data.dtype, data.device, kind)
+    if isinstance(found, str) or kind != "triton" or _current() == "triton":
+        return found
+    given = [each for _, each in tensors]
+    keep = torch.is_grad_enabled() and any(each.requires_grad for each in given)
+    dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
+    kernel = cast("TritonKernel", found.kernel(dtype, data.device.type))
+    steps = data if sizes is not None or data.dim() == 3 else data.unsqueeze(0)
+    rows = steps.size(1) if sizes is None else int(sizes[0])
+    forms = kernel.forms(Batch(steps, rows, sizes), keep)
+    return doubt(own, found, kernel, dtype, data.device, forms) or found
 
 
 def _no_device(device: torch.device) -> str:
     """Return why the C kernel does not run on a device; empty if it does."""
-    if device.type == "cuda":
-        return "the Triton kernels have not run on a GPU yet; backend('triton') chooses them"
     return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
 
 
