@@ -18,8 +18,7 @@ from torchrecurrent import cell as cell_module
 from torchrecurrent.cli import _machine, _selfcheck, main
 from torchrecurrent.engine import run_sequence
 from torchrecurrent.engine.cpu import target
-from torchrecurrent.engine.run import dispatch as backend
-from torchrecurrent.engine.run import torch_private
+from torchrecurrent.engine.run import choice, torch_private
 from torchrecurrent.roles import MapRole, StateRole
 
 from .processes import without_compiler
@@ -163,7 +162,7 @@ def test_a_broken_kernel(
 
     def broken(cell: Any, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         output, last = real(cell, *args)
-        is_kernel = backend._current() != "reference"
+        is_kernel = choice.current() != "reference"
         return (fault(output) if is_kernel and cell.recurrence == "diagonal" else output), last
 
     monkeypatch.setattr(cell_module, "run_sequence", broken)

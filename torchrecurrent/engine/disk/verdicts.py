@@ -26,7 +26,10 @@ NAME = "trust.json"
 _MOST = 4096
 #: Seconds to wait for another process that checks the same kernel, or that writes the file.
 _PATIENCE, _WRITING = 60.0, 10.0
-_UNREADABLE = (ValueError, RecursionError, TypeError, LookupError, CacheError, OSError)
+#: Errors of a file that is missing, not ours, or has other contents than those written here.
+_UNREADABLE = (
+    ValueError, RecursionError, TypeError, LookupError, AttributeError, CacheError, OSError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

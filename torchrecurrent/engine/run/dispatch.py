@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -26,19 +23,18 @@ from ..gpu.load import refusal
 from ..program.batch import Batch
 from . import reference
 from .boundary import check_parameters, obstacle
+from .choice import Backend, current, kind_for
 from .dry_run import dry_run
 from .kernels import Fused, fused
 from .torch_private import constant_while_compiling, without_modes
-from .trust import doubt
+from .trust import doubt, mode
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
 __all__ = [
     "NO_STEP",
-    "Backend",
     "Cell",
-    "backend",
     "choose",
     "compiled_kind",
     "explain",
@@ -46,8 +42,6 @@ __all__ = [
     "key_while_compiling",
     "no_kernel",
 ]
-
-Backend = Literal["auto", "reference", "c", "triton"]
 
 
 class Cell(reference.Stepper, Protocol):
@@ -64,43 +58,9 @@ class Cell(reference.Stepper, Protocol):
     def effective_parameters(self) -> reference.EffectiveParameters: ...
 
 
-_CHOICES = ("auto", "reference", "c", "triton")
 #: Why a cell from outside this package runs the reference loop.
 NO_STEP = "the cell is a module without a declared step"
-_chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
 _warned: set[str] = set()
-
-
-def _current() -> Backend:
-    return _checked(_chosen.get() or os.environ.get("TORCHRECURRENT_BACKEND", "auto"))
-
-
-def _checked(name: str) -> Backend:
-    if name not in _CHOICES:
-        raise ValueError(f"backend should be one of {_CHOICES}, got {name!r}")
-    return cast("Backend", name)
-
-
-@contextmanager
-def backend(name: Backend) -> Iterator[None]:
-    """Choose the path within a ``with`` block: ``"auto"``, ``"reference"``, ``"c"``, ``"triton"``.
-
-    ``"c"`` is the kernel on the CPU, ``"triton"`` the one on the GPU; either raises RuntimeError
-    where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
-    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be requested.
-    If ``TRITON_INTERPRET=1`` was in the environment before Triton was imported, ``"triton"``
-    also runs on the CPU, slowly. Outside any block the environment variable
-    ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
-    the choice that was in effect while they traced.
-
-    Raises:
-        ValueError: for an unknown name.
-    """
-    token = _chosen.set(_checked(name))
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
 
 
 def choose(
@@ -111,27 +71,15 @@ def choose(
     parameters: reference.EffectiveParameters,
 ) -> Fused | None:
     """Return the kernel to run; ``None``: the reference."""
-    chosen = _current()
+    chosen = current()
     if chosen == "reference":
         return None
-    found = _usable(cell, data, sizes, states, parameters, _kind(chosen, data.device))
+    found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device))
     if isinstance(found, Fused):
         return found
     if chosen in ("c", "triton"):
         raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
     return None
-
-
-def _kind(chosen: Backend, device: torch.device) -> Backend:
-    """Return the kernels that a choice means on a device."""
-    if chosen == "auto":
-        return "triton" if proves_itself(device) else "c"
-    return chosen
-
-
-def proves_itself(device: torch.device) -> bool:
-    """Whether kernels run on a device by default, once they have proved themselves there."""
-    return device.type == "cuda"
 
 
 def key_while_compiling(
@@ -145,9 +93,7 @@ def key_while_compiling(
     weights = [weight for weight in parameters.values() if weight is not None]
     narrow = dtype_of_kernel(data, weights, True)
     keep = torch.is_grad_enabled()
-    key: str | None = _constant_key(
-        cell._number, data.dtype, narrow, data.device, keep, *structure
-    )
+    key: str | None = _constant_key(cell._number, data.dtype, narrow, data.device, keep, *structure)
     return key
 
 
@@ -170,10 +116,10 @@ def _constant_key(
         keep: whether there may be a backward pass.
         structure: what else the kernel depends on.
     """
-    chosen, cell = _current(), cast("BaseRecurrentCell", numbered(number))
+    chosen, cell = current(), cast("BaseRecurrentCell", numbered(number))
     if chosen == "reference":
         return None
-    kind = _kind(chosen, device)
+    kind = kind_for(chosen, device)
     with without_modes():  # tracers have no real tensors, with which a first kernel is tried
         found = _kernel_of(cell, dtype, device, kind)
         if isinstance(found, Fused) and kind == "triton" and chosen == "auto":
@@ -195,12 +141,12 @@ def explain(
     sizes: Tensor | None = None,
 ) -> str:
     """Return a sentence: which path would run, and why; StepError if the step fails on all."""
-    chosen = _current()
+    chosen = current()
     if not cell.no_kernel:
         dry_run(cast("BaseRecurrentCell", cell))
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
-    kind, parameters = _kind(chosen, data.device), cell.effective_parameters()
+    kind, parameters = kind_for(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
     found = _usable(cell, data, sizes, states, parameters, kind)
     if not isinstance(found, Fused):
@@ -208,9 +154,10 @@ def explain(
     if kind == "c":
         return f"c: one fused kernel runs the whole sequence in {data.dtype}"
     dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
+    proved = ", as checked on this device" if chosen == "auto" and mode() == "check" else ""
     if is_elementwise(found.plan):
-        return f"triton: one fused kernel runs the whole sequence in {dtype}"
-    return f"triton: products and fused kernels run each time step in {dtype}"
+        return f"triton: one fused kernel runs the whole sequence in {dtype}{proved}"
+    return f"triton: products and fused kernels run each time step in {dtype}{proved}"
 
 
 def dtype_of_kernel(data: Tensor, weights: Sequence[Tensor], narrow: bool) -> torch.dtype:
@@ -256,8 +203,8 @@ def kernel_source(
 
 def compiled_kind(device: torch.device) -> Backend | None:
     """Return the kernels that would run a call on a device; ``None``: the reference would."""
-    chosen = _current()
-    return None if chosen == "reference" or _no_system() else _kind(chosen, device)
+    chosen = current()
+    return None if chosen == "reference" or _no_system() else kind_for(chosen, device)
 
 
 def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
@@ -289,7 +236,7 @@ def _usable(
         return _no_device(data.device)
     own = cast("BaseRecurrentCell", cell)
     found = reason or _kernel_of(own, data.dtype, data.device, kind)
-    if isinstance(found, str) or kind != "triton" or _current() == "triton":
+    if isinstance(found, str) or kind != "triton" or current() == "triton":
         return found
     given = [each for _, each in tensors]
     keep = torch.is_grad_enabled() and any(each.requires_grad for each in given)
@@ -308,7 +255,7 @@ def _no_device(device: torch.device) -> str:
 
 def _no_system() -> str:
     """Return why kernels have to be requested on this system; empty if they don't."""
-    if sys.platform != "win32" or _current() == "c":
+    if sys.platform != "win32" or current() == "c":
         return ""
     return "on Windows the kernels have run without Python only; backend('c') chooses them"
 

@@ -75,9 +75,10 @@ class _Case:
         return _Case(
             change(self.data),
             self.sizes,
-            *([change(each) for each in group] for group in (self.weights, self.states)),
+            list(map(change, self.weights)),
+            list(map(change, self.states)),
             change(self.grad_output),
-            [change(each) for each in self.grad_states],
+            list(map(change, self.grad_states)),
         )
 
 
@@ -122,8 +123,8 @@ class _Trial:
             normal(*shape) * (_SPREAD / math.sqrt(shape[-1]) if len(shape) > 1 else 0.4)
             for shape in self.fused.shapes
         ]
-        sizes = None
-        lead = (STEPS, count)
+        sizes: Tensor | None = None
+        lead: tuple[int, ...] = (STEPS, count)
         if self.form.ragged:  # from all to one, and at some steps several end
             falling = [max(1, count - count * step // STEPS) for step in range(STEPS)]
             sizes, lead = torch.tensor(falling), (sum(falling),)
