@@ -58,6 +58,7 @@ def test_the_cache_is_cleared(
     digest = "0123456789abcdef" * 4
     for suffix in (".so", ".json", ".lock"):
         (tmp_path / f"{digest}{suffix}").touch()
+    (tmp_path / "trust.json").touch()
     (tmp_path / "letter.txt").touch()
     for count in (1, 0):
         assert main(["doctor", "--clear-cache"]) == 0

@@ -351,7 +351,7 @@ print(len(count), flush=True)
 def test_of_two_processes_one_checks(cache: Path) -> None:
     """The other one waits for it, and takes its verdict."""
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen([sys.executable, "-c", PROCESS], **pipes) for _ in range(2)]
+    both: list[Any] = [subprocess.Popen([sys.executable, "-c", PROCESS], **pipes) for _ in range(2)]
     for each in both:
         assert each.stdout.readline() == "ready\n"
     for each in both:

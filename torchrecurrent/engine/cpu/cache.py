@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..disk import verdicts
 from ..disk.directory import (
     DIRECTORY_VARIABLE,
     CacheError,
@@ -105,7 +106,9 @@ def state() -> dict[str, object]:
 
 
 def clear() -> int:
-    """Remove all kernels from the directory; those that this process has loaded stay loaded.
+    """Remove all kernels from the directory, and the verdicts on those of GPUs.
+
+    What this process has loaded stays loaded.
 
     Returns:
         How many there were.
@@ -117,6 +120,7 @@ def clear() -> int:
     folder = open_directory()
     sweep(folder)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    verdicts.forget(folder)
     paths = kernel_files(folder)
     for path in paths:
         path.unlink(missing_ok=True)
