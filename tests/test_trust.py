@@ -17,7 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
-from torchrecurrent import BR, LRU, LSTM, IndRNN, RecurrentLayer, backend, nBR
+from torchrecurrent import BR, LRU, LSTM, MGU, IndRNN, RecurrentLayer, backend, nBR
+from torchrecurrent.cli import _selfcheck, doctor, main
 from torchrecurrent.engine.disk import verdicts
 from torchrecurrent.engine.gpu import grid as triton_grid
 from torchrecurrent.engine.gpu import kernel as triton_kernel
@@ -494,3 +495,21 @@ def test_a_compiler_takes_the_loop_instead_of_a_wrong_kernel(
     assert not launches
     with backend("reference"):
         torch.testing.assert_close(found, layer(data)[0])  # float32, a few roundings
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_doctor_checks_a_device(
+    wrong: bool, plant: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the CPU, where the kernels of the GPU are interpreted."""
+    if wrong:
+        plant(SPOILT)
+    dense = next(each for each in _selfcheck.KINDS if each.name == "dense")
+    monkeypatch.setattr(doctor, "cases", lambda: [_selfcheck.Case(dense, MGU.cell)])
+    for name in ("STEPS", "BATCH", "WIDTH"):  # the interpreter takes its time
+        monkeypatch.setattr(_selfcheck, name, 3)
+    assert main(["doctor", "--device", "cpu"]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert f"kernels of GPUs, of which {int(wrong)} failed" in output
+    assert (" loop " if wrong else " kernel ") in output
+    assert ("times as far from float64" in output) == wrong

@@ -23,7 +23,7 @@ from torchrecurrent.engine.program.batch import Batch
 from torchrecurrent.engine.program.form import Form
 
 from .test_cuda_graphs import Gpu, Graph, gpu  # noqa: F401
-from .test_trust import cache, fault, forms_in, launches, x  # noqa: F401
+from .test_trust import cache, fault, forms_in, x  # noqa: F401
 
 if not interpreted():
     pytest.skip("the GPU is a stand-in", allow_module_level=True)
@@ -84,8 +84,8 @@ def test_a_replay_with_old_numbers_is_found(stale: str, monkeypatch: pytest.Monk
 
 
 def test_a_call_that_will_be_replayed_is_checked_so(
-    cache: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    cache: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Graph, "replay", lambda self: None)
     layer = LSTM(3, 5)

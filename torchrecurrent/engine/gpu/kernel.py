@@ -23,7 +23,7 @@ from .cuda_graphs import trying_graphs, without_graphs
 from .emit import computed_in, emit_triton, lowered
 from .grid import Grid, cut_into, tallest
 from .hoisted import is_elementwise
-from .load import interpreted
+from .load import interpreted, version
 from .memory import Guards, fresh
 from .products import apply
 from .run_dense import Steps
@@ -187,9 +187,7 @@ def _code() -> str:
 
 
 def _compiler() -> str:
-    import triton
-
-    return f"Triton {triton.__version__}{', interpreted' if interpreted() else ''}"
+    return f"Triton {version()}{', interpreted' if interpreted() else ''}"
 
 
 def _add(a: Tensor, b: Tensor, total: Tensor) -> None:
