@@ -7,6 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..interop.onnx_operator import OnnxOperator
+from ..interop.torch_twin import TorchTwin
 from ..layers.named import RecurrentLayer
 from ..roles import Gate, Hidden, Map, Projected, State
 
@@ -35,6 +36,7 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
         states=("z", "r", "m"),
         attributes={"linear_before_reset": 1},  # the product first, then the reset gate
     )
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = (TorchTwin("gru", gates=3),)
 
     @staticmethod
     def step(h: State, r: Gate, z: Gate, n: Projected, m: Hidden) -> Tensor:

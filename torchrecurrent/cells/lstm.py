@@ -7,6 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..interop.onnx_operator import OnnxOperator
+from ..interop.torch_twin import TorchTwin
 from ..layers.named import RecurrentLayer
 from ..roles import Function, Gate, MapRole, State, StateRole, Weight
 
@@ -40,6 +41,9 @@ class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-li
     recurrent_bias_init: Initializer = "hidden_uniform"
     onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
         "LSTM", inputs=("i", "o", "f", "g"), states=("i", "o", "f", "g")
+    )
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = (
+        TorchTwin("lstm", gates=4, projection=PROJECTION.name),
     )
 
     @staticmethod

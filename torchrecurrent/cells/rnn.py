@@ -1,10 +1,13 @@
 """The simple recurrent network of Elman (1990)."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
+from ..interop.torch_twin import TorchTwin
 from ..layers.named import RecurrentLayer
 from ..roles import Gate, Nonlinearity, State
 
@@ -26,6 +29,10 @@ class RNNCell(BaseRecurrentCell, citation="elman1990finding", family="simple"):
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = tuple(
+        TorchTwin(f"rnn_{name}", gates=1, options={"nonlinearity": name})
+        for name in ("tanh", "relu")
+    )
 
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Literal, cast
 
 import torch
 
-__all__ = ["Backend", "backend", "current", "kind_for", "proves_itself"]
+__all__ = ["Backend", "backend", "current", "kind_for", "proves_itself", "takes_twins"]
 
 Backend = Literal["auto", "reference", "c", "triton"]
 _CHOICES = ("auto", "reference", "c", "triton")
@@ -57,6 +57,11 @@ def kind_for(chosen: Backend, device: torch.device) -> Backend:
     if chosen == "auto":
         return "triton" if proves_itself(device) else "c"
     return chosen
+
+
+def takes_twins(device: torch.device) -> bool:
+    """Whether the layer of ``torch.nn`` that a cell declares runs on a device by default."""
+    return device.type == "cuda" and torch.backends.cudnn.enabled
 
 
 def proves_itself(device: torch.device) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...checks import is_autocast
 from ...declaration.identity import numbered
 from ...declaration.step_contract import StepError
+from ...interop.torch_twin import TorchTwin
 from ..cpu.compiler import CompilerError
 from ..cpu.emit import emit_c
 from ..cpu.kernel import REALS
@@ -23,11 +24,12 @@ from ..gpu.load import refusal
 from ..program.batch import Batch
 from . import reference
 from .boundary import check_parameters, obstacle
-from .choice import Backend, current, kind_for
+from .choice import Backend, current, kind_for, takes_twins
 from .dry_run import dry_run
 from .kernels import Fused, fused
 from .torch_private import constant_while_compiling, without_modes
 from .trust import doubt, mode
+from .twin import twin_of
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -69,13 +71,13 @@ def choose(
     sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
-) -> Fused | None:
+) -> Fused | TorchTwin | None:
     """Return the kernel to run; ``None``: the reference."""
     chosen = current()
     if chosen == "reference":
         return None
     found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device))
-    if isinstance(found, Fused):
+    if not isinstance(found, str):
         return found
     if chosen in ("c", "triton"):
         raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
@@ -149,8 +151,11 @@ def explain(
     kind, parameters = kind_for(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
     found = _usable(cell, data, sizes, states, parameters, kind)
-    if not isinstance(found, Fused):
+    if isinstance(found, str):
         return f"reference: {found}"
+    if isinstance(found, TorchTwin):
+        dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
+        return f"torch: torch.nn's own kernel (cuDNN) runs the whole sequence in {dtype}"
     if kind == "c":
         return f"c: one fused kernel runs the whole sequence in {data.dtype}"
     dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
@@ -223,7 +228,7 @@ def _usable(
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
     kind: Backend,
-) -> Fused | str:
+) -> Fused | TorchTwin | str:
     """Return the kernel of one kind that would run this call, or why there is none."""
     if cell.no_kernel:
         return cell.no_kernel
@@ -234,6 +239,10 @@ def _usable(
     reason = obstacle("cpu" if kind == "c" else data.device.type, tensors)
     if reason and kind == "c" and data.device.type != "cpu":
         return _no_device(data.device)
+    if not reason and current() == "auto" and takes_twins(data.device):
+        whole = sizes is not None or data.dim() == 3
+        if whole and data.is_floating_point() and (twin := twin_of(cell, parameters)):
+            return twin
     own = cast("BaseRecurrentCell", cell)
     found = reason or _kernel_of(own, data.dtype, data.device, kind)
     if isinstance(found, str) or kind != "triton" or current() == "triton":
