@@ -30,6 +30,13 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
+
+    @staticmethod
+    def step(h: State, r: Gate, z: Gate, n: Projected, m: Hidden) -> Tensor:
+        r, z = sigmoid(r), sigmoid(z)
+        n = tanh(n + r * m)
+        return (1 - z) * n + z * h
+
     onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
         "GRU",
         inputs=("z", "r", "n"),
@@ -37,12 +44,6 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
         attributes={"linear_before_reset": 1},  # the product first, then the reset gate
     )
     torch_twins: ClassVar[tuple[TorchTwin, ...]] = (TorchTwin("gru", gates=3),)
-
-    @staticmethod
-    def step(h: State, r: Gate, z: Gate, n: Projected, m: Hidden) -> Tensor:
-        r, z = sigmoid(r), sigmoid(z)
-        n = tanh(n + r * m)
-        return (1 - z) * n + z * h
 
 
 class GRU(RecurrentLayer, cell=GRUCell):

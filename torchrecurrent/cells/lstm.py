@@ -39,12 +39,6 @@ class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-li
     projection_kernel_init: Initializer = "hidden_uniform_columns"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
-        "LSTM", inputs=("i", "o", "f", "g"), states=("i", "o", "f", "g")
-    )
-    torch_twins: ClassVar[tuple[TorchTwin, ...]] = (
-        TorchTwin("lstm", gates=4, projection=PROJECTION.name),
-    )
 
     @staticmethod
     def step(
@@ -53,6 +47,13 @@ class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-li
         i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
         c = f * c + i * g
         return P(o * tanh(c)), c
+
+    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
+        "LSTM", inputs=("i", "o", "f", "g"), states=("i", "o", "f", "g")
+    )
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = (
+        TorchTwin("lstm", gates=4, projection=PROJECTION.name),
+    )
 
     @property
     def papers(self) -> tuple[str, ...]:

@@ -29,14 +29,15 @@ class RNNCell(BaseRecurrentCell, citation="elman1990finding", family="simple"):
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    torch_twins: ClassVar[tuple[TorchTwin, ...]] = tuple(
-        TorchTwin(f"rnn_{name}", gates=1, options={"nonlinearity": name})
-        for name in ("tanh", "relu")
-    )
 
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity) -> Tensor:
         return nonlinearity(n)
+
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = tuple(
+        TorchTwin(f"rnn_{name}", gates=1, options={"nonlinearity": name})
+        for name in ("tanh", "relu")
+    )
 
 
 class RNN(RecurrentLayer, cell=RNNCell):
