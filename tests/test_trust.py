@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
 from torchrecurrent import BR, LRU, LSTM, MGU, IndRNN, RecurrentLayer, backend, nBR
+from torchrecurrent.catalog.listing import cells, layer_of
 from torchrecurrent.cli import _selfcheck, doctor, main
 from torchrecurrent.engine.disk import verdicts
 from torchrecurrent.engine.gpu import grid as triton_grid
@@ -29,6 +30,8 @@ from torchrecurrent.engine.program.form import Form
 from torchrecurrent.engine.run import choice, trial, trust
 from torchrecurrent.engine.run.kernels import Fused, fused
 
+from .test_engine import build
+
 if not interpreted():
     pytest.skip("faults are planted in the interpreter's text", allow_module_level=True)
 
@@ -37,6 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarnin
 HERE = torch.device("cpu")
 FORWARD, TRAINING = Form(training=False), Form(training=True)
 RAGGED, CHUNKS = Form(True, ragged=True), Form(True, chunks=True)
+LAYERS = list(map(layer_of, cells().values()))
 Mutation = Callable[[str], str]
 
 
@@ -170,6 +174,13 @@ def test_a_right_kernel_passes(
     layer_class: type[RecurrentLayer], form: Form, dtype: torch.dtype
 ) -> None:
     assert fault(layer_class(3, 5), form, dtype) == ""
+
+
+def test_a_right_kernel_of_every_cell_passes(layer_class: type[RecurrentLayer]) -> None:
+    """Each in one of the forms."""
+    place = LAYERS.index(layer_class)
+    form = (TRAINING, RAGGED, CHUNKS)[place % 3]
+    assert fault(build(layer_class, 3), form) == ""
 
 
 def test_auto_checks_once_and_takes_the_kernel(cache: Path, launches: list[str]) -> None:
