@@ -26,6 +26,7 @@ from torchrecurrent.engine.gpu import kernel as triton_kernel
 from torchrecurrent.engine.gpu.grid import Grid
 from torchrecurrent.engine.gpu.kernel import TritonKernel
 from torchrecurrent.engine.gpu.load import interpreted, load_text
+from torchrecurrent.engine.gpu.memory import Guards, fresh
 from torchrecurrent.engine.program.form import Form
 from torchrecurrent.engine.run import choice, trial, trust
 from torchrecurrent.engine.run.kernels import Fused, fused
@@ -163,6 +164,7 @@ def test_kahans_sign_shows_in_long_sequences_only(
     assert plant(swapped(r"- e(\d)\b", r"+ e\1")) == []
     assert not fault(IndRNN(3, 5), TRAINING)
     monkeypatch.setattr(trial, "STEPS", 1000)
+    monkeypatch.setattr(trial, "_ROUNDINGS", 4.0)  # as tests/test_accuracy.py allows
     monkeypatch.setattr(trial, "_DRAWS", 1)
     assert "gradient" in fault(IndRNN(3, 5), TRAINING)
 
@@ -181,6 +183,31 @@ def test_a_right_kernel_of_every_cell_passes(layer_class: type[RecurrentLayer]) 
     place = LAYERS.index(layer_class)
     form = (TRAINING, RAGGED, CHUNKS)[place % 3]
     assert fault(build(layer_class, 3), form) == ""
+
+
+def test_guards_see_what_is_written_around_a_tensor() -> None:
+    for value in (torch.nan, -1024.0):
+        for place in (-1, 6):
+            guards = Guards()
+            guards.value = value
+            with guards.around_all():
+                made = fresh(torch.ones(1), (2, 3))
+            assert made.shape == (2, 3)
+            assert made.data_ptr() % 16 == 0
+            made.fill_(1)
+            assert not guards.broken
+            whole = made.as_strided((1,), (1,), made.storage_offset() + place)
+            whole.fill_(torch.inf)
+            assert guards.broken
+    assert guards.put(torch.ones(2), 1).data_ptr() % 16 == 4
+    assert fresh(torch.ones(1), (2,)).storage_offset() == 0
+
+
+def test_the_file_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "_MOST", 2)
+    for name in "abac":
+        verdicts.keep(name, verdicts.Verdict("", {"name": name}))
+    assert list(verdicts.every()) == ["a", "c"]  # the oldest goes
 
 
 def test_auto_checks_once_and_takes_the_kernel(cache: Path, launches: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Memory for what kernels write; while they are tried out, with bands of NaN around it."""
+"""Memory for what kernels write; while they are tried out, with bands around it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ def fresh(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) 
 
 
 class Guards:
-    """Tensors that begin as NaN and lie between bands of NaN.
+    """Tensors that lie between bands of one number, which they are full of at first.
 
-    What a kernel reads outside of them, or before it is written, comes out as NaN; what it writes
-    outside of them is seen by :attr:`broken`.
+    If it is NaN, what a kernel reads outside of them, or before it is written, comes out as NaN. If
+    it is another one, whatever is written outside of them is seen by :attr:`broken`, NaN too.
     """
 
     def __init__(self) -> None:
-        self._bands: list[Tensor] = []
+        #: The number in tensors that are made from now on.
+        self.value = torch.nan
+        self._bands: list[tuple[Tensor, float]] = []
 
     @contextmanager
     def around_all(self) -> Iterator[None]:
@@ -61,13 +63,16 @@ class Guards:
     @property
     def broken(self) -> bool:
         """Whether something was written to a band."""
-        return not all(bool(band.isnan().all()) for band in self._bands)
+        return not all(
+            bool((band.isnan() if math.isnan(value) else band == value).all())
+            for band, value in self._bands
+        )
 
     def _empty(self, like: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         return self._make(like, shape, dtype, 0)
 
     def _make(self, like: Tensor, shape: Sequence[int], dtype: torch.dtype, shift: int) -> Tensor:
         begin, count = _BAND + shift, math.prod(shape)
-        block = like.new_full((begin + count + _BAND,), torch.nan, dtype=dtype)
-        self._bands += [block[:begin], block[begin + count :]]
+        block = like.new_full((begin + count + _BAND,), self.value, dtype=dtype)
+        self._bands += [(block[:begin], self.value), (block[begin + count :], self.value)]
         return block[begin : begin + count].view(shape)

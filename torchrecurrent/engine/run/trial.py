@@ -51,6 +51,9 @@ _FAR = 15.0
 #: Of recurrent kernels, over the root of their columns: below 1, or roundings grow with each step.
 _SPREAD = 0.5
 
+#: Around the tensors of those calls that have no NaN there; of all dtypes.
+_NUMBER = -1024.0
+
 Numbers = Sequence[Tensor]
 
 
@@ -234,6 +237,7 @@ def fault(
     trial, guards = _Trial(cell, found, kernel, dtype, device, form), Guards()
     with kernel.tried(form, guards):
         for number, (count, far, shift) in enumerate(_calls(kernel, form)):
+            guards.value = torch.nan if count == FEW else _NUMBER
             if reason := _difference(trial, guards, number, count, far, shift):
                 return reason
             if guards.broken:
