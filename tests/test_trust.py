@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,25 @@ def test_a_right_kernel_of_every_cell_passes(layer_class: type[RecurrentLayer]) 
     place = LAYERS.index(layer_class)
     form = (TRAINING, RAGGED, CHUNKS)[place % 3]
     assert fault(build(layer_class, 3), form) == ""
+
+
+class _InC:
+    """The kernel for the CPU, as a trial sees it."""
+
+    tallest = 4
+
+    def tried(self, form: Form, guards: Guards) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@pytest.mark.parametrize("layer_class", [BR, LSTM, LRU, IndRNN])
+def test_a_trial_asks_nothing_of_the_language(layer_class: type[RecurrentLayer]) -> None:
+    """A kernel in C passes too, at a width that the interpreter would take too long for."""
+    cell: Any = layer_class(100, 300).cells[0]
+    found = fused(cell)
+    assert isinstance(found, Fused)
+    for form in (TRAINING, RAGGED):
+        assert trial.fault(cell, found, _InC(), torch.float32, HERE, form) == ""
 
 
 def test_guards_see_what_is_written_around_a_tensor() -> None:
