@@ -32,6 +32,7 @@ from .init import Initializer
 from .interop.onnx_operator import OnnxOperator
 from .interop.own_code import OwnForward
 from .interop.per_sample import PerSample, watch
+from .interop.torch_twin import TorchTwin
 from .interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from .published import CellNames
 from .roles import RECURRENT
@@ -113,6 +114,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     family: ClassVar[str] = ""
     #: What runs the step over a sequence in ONNX; ``None``: a Scan of the step itself.
     onnx_operator: ClassVar[OnnxOperator | None] = None
+    #: Layers of torch.nn that compute the same as the step, each for some of the options.
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = ()
 
     def __init_subclass__(
         cls, *, citation: str | None = None, family: str | None = None, **kwargs: object
@@ -125,8 +128,9 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
-        if "step" in vars(cls) and "onnx_operator" not in vars(cls):
-            cls.onnx_operator = None  # another step than the one that it stands for
+        if "step" in vars(cls):  # another one than that which an inherited declaration is for
+            cls.onnx_operator = vars(cls).get("onnx_operator")
+            cls.torch_twins = vars(cls).get("torch_twins", ())
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
             cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])

@@ -321,7 +321,7 @@ class Recurrent(Running, LayerNames, OwnForward):
             for k, (cell, each) in enumerate(zip(cells, given, strict=True))
         ]
         return "\n".join(
-            f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state)}"
+            f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state, steps.sizes)}"
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
         )
 
