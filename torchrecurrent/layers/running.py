@@ -70,6 +70,8 @@ class Running(InitialStates):
             return self._run_some(k, steps, states)
         cell, every = self.cells[k], self.checkpoint_every
         watched = cell.per_sample if is_own(cell) else None
+        if watched is not None and watched.active(cell):
+            self._check_samples(cell, steps)
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
             again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
             if not again or len(steps) <= every:
@@ -83,6 +85,16 @@ class Running(InitialStates):
                 )
             run = partial(self._run_whole, k)
             return run_in_pieces(run, cell, every, steps.data, steps.sizes, first)
+
+    def _check_samples(self, cell: Any, steps: Steps) -> None:
+        """Raise RuntimeError if opacus would not get the gradients of each sample."""
+        what = (
+            ("mask, resets: the pieces of a sequence would be samples", isinstance(steps, Pieces)),
+            ("weight_dropout: all samples share a mask", cell.weight_dropout),
+        )
+        for reason, holds in what:
+            if holds:
+                raise RuntimeError(f"{reason}; there are no gradients of each sample for opacus")
 
     def _run_whole(
         self,
