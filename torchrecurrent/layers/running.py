@@ -68,10 +68,11 @@ class Running(InitialStates):
         """
         if steps.empty:
             return self._run_some(k, steps, states)
-        cell, every = self.cells[k], self.checkpoint_every
-        watched = cell.per_sample if is_own(cell) else None
-        if watched is not None and watched.active(cell):
-            self._check_samples(cell, steps)
+        every, cell = self.checkpoint_every, self.cells[k]
+        own: Any = cell
+        watched = own.per_sample if is_own(cell) else None
+        if watched is not None and watched.active(own):
+            self._check_samples(own, steps)
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
             again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
             if not again or len(steps) <= every:
