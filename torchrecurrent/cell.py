@@ -179,7 +179,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     @property
     def state_names(self) -> tuple[str, ...]:
         """Names of the states as in ``step``, a delay line last."""
-        return tuple(argument.name for argument in self.signature.states)
+        return self.signature.state_names
 
     @property
     def state_widths(self) -> tuple[int, ...]:

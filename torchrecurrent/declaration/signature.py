@@ -34,6 +34,7 @@ class StepSignature:
     written: tuple[Argument, ...]
     #: The states, a delay line last; the names of the numbers that are options of the instance.
     states: tuple[Argument, ...] = field(init=False)
+    state_names: tuple[str, ...] = field(init=False)
     constants: tuple[str, ...] = field(init=False)
     has_delay: bool = field(init=False)
     #: What it returns, in words.
@@ -43,6 +44,7 @@ class StepSignature:
         delayed = tuple(self.having(roles.DelayedRole))
         names = [name for each in self.arguments for name in each.role.constants(each.name)]
         object.__setattr__(self, "states", (*self.having(roles.StateRole), *delayed))
+        object.__setattr__(self, "state_names", tuple(each.name for each in self.states))
         object.__setattr__(self, "constants", tuple(dict.fromkeys(names)))
         object.__setattr__(self, "has_delay", bool(delayed))
         new = [f"the new state {argument.name!r}" for argument in self.having(roles.StateRole)]

@@ -208,8 +208,10 @@ class Recurrent(Running, LayerNames, OwnForward):
         states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         outputs: list[Steps] = []
-        passed = dropped_out(self, self.input_dropout, steps, steps.data)
-        steps = steps.with_data(passed)
+        passed = steps.data
+        if self.input_dropout:
+            passed = dropped_out(self, self.input_dropout, steps, passed)
+            steps = steps.with_data(passed)
         for layer in range(self.num_layers):
             if layer:
                 output = merged(self.merge, forward_in_time(outputs))
@@ -288,7 +290,8 @@ class Recurrent(Running, LayerNames, OwnForward):
 
     def _weight(self) -> Tensor | None:
         """A parameter beside which inputs have to lie; those that are sharded wait for a hook."""
-        weight = next(self.parameters(), None)
+        first = next(iter(self.cells[0]._parameters.values()), None)  # faster than parameters()
+        weight = next(self.parameters(), None) if first is None else first
         return weight if type(weight) is nn.Parameter else None
 
     def _first_states(

@@ -238,7 +238,7 @@ def _usable(
     reason = obstacle("cpu" if kind == "c" else data.device.type, tensors)
     if reason and kind == "c" and data.device.type != "cpu":
         return _no_device(data.device)
-    if not reason and current() == "auto" and takes_twins(data.device):
+    if not reason and takes_twins(data.device) and current() == "auto":
         whole = sizes is not None or data.dim() == 3
         if whole and data.is_floating_point() and (twin := twin_of(cell, parameters)):
             return twin
