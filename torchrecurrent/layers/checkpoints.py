@@ -64,7 +64,7 @@ class _Pieces:
 
 
 class _Context:
-    """What a piece depends on besides its arguments: random numbers, and autocast."""
+    """The state of torch that a piece depends on: random numbers, and autocast."""
 
     def __init__(self, data: Tensor) -> None:
         self._random = torch.get_rng_state()

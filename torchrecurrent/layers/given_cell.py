@@ -47,7 +47,7 @@ def refuse_layer(argument: str, value: object) -> None:
 
 
 def _due(kind: type) -> str:
-    """What is due in the place of a class of layers; empty for any other class."""
+    """Name what should be given instead of a class of layers; empty for any other class."""
     from .named import RecurrentLayer
     from .recurrent import Recurrent  # here, since both import this module
 

@@ -150,7 +150,7 @@ class Pieces(Steps):
 
 
 def _carried(valid: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each step the last valid one up to it, or -1; and the first from it on, or T."""
+    """Return, for each step, the last valid one up to it, or -1, and the first from it on, or T."""
     T = len(valid)
     before = torch.where(valid, time, -1).cummax(0).values
     after = torch.where(valid, time, T).flip(0).cummin(0).values.flip(0)
@@ -159,7 +159,7 @@ def _carried(valid: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """What a call says of single steps."""
+    """The arguments of a call that say something of single steps."""
 
     lengths: Tensor | Sequence[int] | None = None
     mask: Tensor | None = None

@@ -118,7 +118,7 @@ class Running(InitialStates):
     def _run_some(
         self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The same where some sequences have no step: their last state is their first."""
+        """Run a cell where some sequences have no step: their last state is their first."""
         cell, running = self.cells[k], steps.running
         if states is None and is_own(cell):
             states = cell.initial_states((steps.batch_size,), steps.data)

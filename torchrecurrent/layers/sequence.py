@@ -58,7 +58,7 @@ class Steps:
 
     @classmethod
     def of_masked(cls, input: Tensor, lengths: Tensor | Sequence[int]) -> Steps:
-        """The same without a look at the lengths, which an export does not have."""
+        """Return padded sequences without a look at the lengths, unknown in an export."""
         counts = _integers(lengths, input.size(1), input.device)
         return cls(input, lengths=counts)
 
@@ -100,7 +100,7 @@ class Steps:
         return self.running + self.empty
 
     def _rows(self, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of each row its step and sequence; of each sequence its length; where steps begin."""
+        """Return rows' steps and sequences, sequences' lengths, and the first rows of steps."""
         sizes = sizes.to(self.data.device)
         offsets = sizes.cumsum(0) - sizes
         step = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
@@ -114,7 +114,7 @@ class Steps:
         return self.data.gather(0, steps.unsqueeze(-1).expand(-1, -1, self.data.size(-1)))
 
     def reversed(self) -> Steps:
-        """Each sequence backwards, its own last step first; its own inverse."""
+        """Return each sequence backwards, its own last step first; twice, it changes nothing."""
         if self.lengths is not None:
             step = torch.arange(self.data.size(0), device=self.data.device).unsqueeze(1)
             source = torch.where(step < self.lengths, self.lengths - 1 - step, step)

@@ -131,7 +131,7 @@ def _unstacked(hx: Any, cells: Sequence[Stateful], call: _Call) -> Sequence[Stat
 
 @dataclass(frozen=True)
 class _Call:
-    """What a state has to fit: N or, unbatched, ``None``, and tensors of the right dtype."""
+    """The call that a state has to fit: N, ``None`` if unbatched, and the tensors' dtype."""
 
     batch_size: int | None
     input: Tensor

@@ -128,7 +128,7 @@ class Role:
         return {}
 
     def constants(self, name: str) -> tuple[str, ...]:
-        """Those of the options that are numbers passed to a kernel at every call."""
+        """Return the names of those options that are numbers passed to a kernel at every call."""
         return ()
 
     def meanings(self, name: str) -> dict[str, str]:

@@ -75,7 +75,7 @@ def trying_graphs() -> Iterator[None]:
 
 @dataclass
 class _Room:
-    """What the graphs of one device take."""
+    """The streams and the memory that the graphs of one device take."""
 
     streams: list[torch.cuda.Stream] = field(default_factory=list)
     bytes: int = 0

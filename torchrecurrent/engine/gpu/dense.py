@@ -53,7 +53,7 @@ def summed_rows(program: Program) -> dict[str, View]:
 
 
 def emit_readouts(program: Program, real: torch.dtype) -> tuple[str, dict[str, list[Spec]]]:
-    """Of an elementwise plan with maps: the kernels of the output and of what the maps receive.
+    """Return the kernels of an elementwise plan's output, and of what its maps receive.
 
     They are those of a step, and serve all steps at once.
     """

@@ -38,7 +38,7 @@ _GPU, _INTERPRETER = _Limits(8, 3, 16, 32), _Limits(3, 2, 3, 2)
 
 @dataclass(frozen=True)
 class Cut:
-    """Of a sequence: how many steps each chunk but the last has."""
+    """How a sequence is cut: the steps of each chunk but the last, and the number of chunks."""
 
     length: int
     chunks: int
@@ -66,7 +66,7 @@ class Grid:
         self._loaded: set[object] = set()
 
     def kernels(self, name: str) -> list[Spec] | None:
-        """Those of a part; ``None``: the plan has no such part."""
+        """Return the kernels of a part; ``None``: the plan has no such part."""
         return self._source.kernels.get(name)
 
     def cut(self, name: str, steps: int, rows: int, device: torch.device) -> Cut:

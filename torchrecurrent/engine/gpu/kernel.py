@@ -108,7 +108,7 @@ class TritonKernel:
         return {"text": self.source.text, "code": _code(), "compiler": _compiler()}
 
     def _averages(self) -> dict[str, int]:
-        """How wide averages are here: the kernels read a number for each unit."""
+        """Return the width of each average: the kernels read a number for each unit."""
         found = [each.into for each in self.program.forward if isinstance(each, Average)]
         return {into.buffer.name: into.units for into in found}
 

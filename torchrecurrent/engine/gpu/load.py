@@ -111,7 +111,7 @@ def _is_of_compiling(error: Exception) -> bool:
 
 @cache
 def load_text(text: str) -> Mapping[str, Any]:
-    """What the text of a module defines."""
+    """Return the names that the text of a module defines."""
     name = f"<torchrecurrent {hashlib.sha256(text.encode()).hexdigest()[:16]}>"
     # Without a time, checkcache() takes the lines for a loader's and keeps them.
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)

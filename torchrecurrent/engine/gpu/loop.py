@@ -1,4 +1,4 @@
-"""What a loop over the time steps of an elementwise recurrence carries, computes and writes.
+"""The loop over the time steps of an elementwise recurrence: what it carries, computes and writes.
 
 Two loops a width: forward the states are carried, backward their gradients; the lines that
 :mod:`.elementwise` and :mod:`.scan` make of them are the same.
@@ -20,7 +20,7 @@ __all__ = ["Held", "Loop", "backward_loop", "forward_loop", "hold"]
 
 @dataclass(frozen=True)
 class Held:
-    """What a register carries from step to step."""
+    """A register that is carried from step to step."""
 
     register: str
     leaf: Leaf  # what the step knows it as
@@ -56,7 +56,7 @@ class Loop:
         return [f"for {counter} in tl.range({start}, {stop}{ahead}):", *indented(lines)]
 
     def _rows(self) -> list[str]:
-        """Where the rows of step t begin and, for the backward pass, those of the step before."""
+        """Return the lines that find the rows of step t and, backwards, of the step before."""
         equal = ["row, active = t * many, inside"]
         ragged = ["row = tl.load(offsets + t)", "active = inside & (n < tl.load(sizes + t))"]
         if self.name == "backward":
@@ -128,7 +128,7 @@ def backward_loop(program: Program, place: int) -> Loop:
 
 
 def _loop(program: Program, place: int, held: Sequence[Held], step: Segment) -> Loop:
-    """Of all that a step carries and computes, what has one width."""
+    """The part of a loop that has one width: what it carries, computes and writes."""
     here = [each for each in held if extent(each.first.columns) == f"w{place}"]
     return Loop(program, place, here, dict(step.by_width()).get(place, Segment(step.name, ())))
 

@@ -86,7 +86,7 @@ def tr_sigmoid(x: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def tr_log1p(x: tl.tensor) -> tl.tensor:
-    """What the sum's rounding loses is given back."""
+    """Return log(1 + x), with what the rounding of the sum loses given back."""
     u = 1.0 + x
     y = tl.log(u) - ((u - 1.0) - x) / u
     special = tl.where(x == -1.0, -float("inf"), tl.where(x >= 0, x, float("nan")))

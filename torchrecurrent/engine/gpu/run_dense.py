@@ -153,7 +153,7 @@ def _before(each: Before, at: _At, known: Tensors, keep: bool) -> tuple[Tensor, 
 
 
 def _rows(view: View, at: _At, known: Tensors, keep: bool) -> Tensor:
-    """What an operation reads or writes in a step."""
+    """Return the rows that an operation reads or writes in a step."""
     buffer = view.buffer
     if isinstance(buffer, Before):
         tensor, row = _before(buffer, at, known, keep)

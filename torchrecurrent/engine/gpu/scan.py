@@ -34,14 +34,14 @@ _MOST_HELD = 4
 
 @dataclass(frozen=True)
 class Scan:
-    """What a chunk does to what enters it."""
+    """The affine map of a chunk from what enters it to what leaves it."""
 
     program: Program  # with the nodes of ``step`` in its graph
     step: Affine
 
     @property
     def entries(self) -> list[tuple[int, int]]:
-        """Of the matrix of a chunk: those that need not be zero."""
+        """The entries of a chunk's matrix that may differ from zero."""
         return self.step.reached()
 
 
@@ -86,7 +86,7 @@ def emit_ends(loop: Loop, function: Function, scan: Scan) -> str:
 
 
 def _entry(scan: Scan, i: int, j: int) -> str:
-    """Of the step's matrix times the chunk's."""
+    """Return the terms of the step's matrix times the chunk's."""
     entries = set(scan.entries)
     terms = [
         f"x{node} * m{k}_{j}"

@@ -22,7 +22,7 @@ __all__ = ["Function", "Spec", "indented", "is_anywhere"]
 
 @dataclass(frozen=True)
 class Spec:
-    """What the launcher knows of a kernel."""
+    """A kernel as the launcher knows it."""
 
     name: str
     slots: tuple[str, ...]  # its pointers, in order
