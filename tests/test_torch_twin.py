@@ -59,7 +59,7 @@ def test_there_are_twins() -> None:
 
 def made(layer: type[RecurrentLayer], twin: TorchTwin, width: int = 5, **options: Any) -> Any:
     options.setdefault("dtype", torch.float64)
-    return build(layer, width, **options, **twin.options)
+    return build(layer, width, **options, **dict(twin.options))
 
 
 def assert_agrees(layer: Any, input: Any, calls: list[str], count: int, **given: Any) -> None:
@@ -98,9 +98,9 @@ def test_it_computes_what_the_loop_does(
 @pytest.mark.parametrize(("layer_class", "twin"), TWINS, ids=IDS)
 def test_it_is_torchs_own_layer(layer_class: Any, twin: TorchTwin, calls: list[str]) -> None:
     """Bit for bit, with its parameters under their names."""
-    layer = layer_class(3, 5, 2, bidirectional=True, **twin.options)
+    layer = layer_class(3, 5, 2, bidirectional=True, **dict(twin.options))
     kinds = {"lstm": nn.LSTM, "gru": nn.GRU}
-    theirs = kinds.get(twin.function, nn.RNN)(3, 5, 2, bidirectional=True, **twin.options)
+    theirs = kinds.get(twin.function, nn.RNN)(3, 5, 2, bidirectional=True, **dict(twin.options))
     layer.load_state_dict(theirs.state_dict())
     data = torch.randn(6, 4, 3)
     assert torch.equal(layer(data)[0], theirs(data)[0])

@@ -35,7 +35,7 @@ class RNNCell(BaseRecurrentCell, citation="elman1990finding", family="simple"):
         return nonlinearity(n)
 
     torch_twins: ClassVar[tuple[TorchTwin, ...]] = tuple(
-        TorchTwin(f"rnn_{name}", gates=1, options={"nonlinearity": name})
+        TorchTwin(f"rnn_{name}", gates=1, options=(("nonlinearity", name),))
         for name in ("tanh", "relu")
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 __all__ = ["TorchTwin"]
 
@@ -21,7 +20,7 @@ class TorchTwin:
     function: str
     #: How many gates the parameters stack, in the layer's own order.
     gates: int
-    #: The values of the cell's options for which it is the same.
-    options: Mapping[str, object] = field(default_factory=dict)
     #: The parameter that projects the output, if the layer has one.
     projection: str = ""
+    #: Options of the cell for which it is the same, each with its value.
+    options: tuple[tuple[str, str], ...] = ()

@@ -37,7 +37,7 @@ def twin_of(cell: Any, parameters: EffectiveParameters) -> TorchTwin | None:
             RECURRENT.bias: (rows,),
             twin.projection: (cell.output_size, cell.hidden_size),
         }
-        same = all(getattr(cell, name) == value for name, value in twin.options.items())
+        same = all(getattr(cell, name) == value for name, value in twin.options)
         if same and all(value.shape == shapes.get(name) for name, value in found.items()):
             return twin
     return None
