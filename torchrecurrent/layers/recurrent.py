@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -28,7 +28,7 @@ from ..foreign import ForeignCell
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from ..published import LayerNames
-from ..saved import rename_torch_keys
+from ..saved import name_converter, rename_torch_keys
 from .between import Merge, add_input, add_input_apart, merged, norms, read_by_next
 from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
 from .checkpoints import run_in_pieces
@@ -502,6 +502,18 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
 
     def __prepare_scriptable__(self) -> NoReturn:
         refuse_scripting(self)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As of any module; the error for another package's parameters names their converter.
+
+        :meta private:
+        """
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            raise name_converter(error, state_dict) from None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rename_torch_keys(state_dict, prefix, self.num_directions)

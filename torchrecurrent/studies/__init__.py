@@ -1,4 +1,4 @@
-"""Studies of the cells on tasks of the literature; needs ``torchrecurrent[studies]``.
+"""Studies of the cells on tasks of the literature; needs the extra ``studies``.
 
 ``python -m torchrecurrent.studies.demo`` runs the short one.
 """
@@ -11,5 +11,6 @@ for _module in ("numpy", "matplotlib", "rich", "joblib", "scipy", "sklearn"):
     if find_spec(_module) is None:
         # Named after this package, the error is one line under ``python -m``, without a trace.
         raise ModuleNotFoundError(
-            f'{__name__} needs {_module}: pip install "torchrecurrent[studies]"', name=__name__
+            f'{__name__} needs {_module}: pip install ".[studies]" in a checkout of torchrecurrent',
+            name=__name__,
         )
