@@ -20,7 +20,7 @@ demo: $(VENV)/studies ## learn two real tasks with BRC and nBRC beside LSTM and 
 
 test: $(VENV)/test $(VENV)/studies ## run the tests
 	$(BIN)/python -m torchrecurrent.catalog.stubs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 # Every cell once in either precision, and no compiler but Zig's.
 test-zig: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## run some of the engine's tests with the compiler of the extra

@@ -76,6 +76,6 @@ html_theme = "furo"
 html_title = f"torchrecurrent {release}"
 html_static_path = ["_static", str(_mathjax())]
 html_css_files = ["custom.css"]
-html_js_files = [("cells.js", {"defer": "defer"})]
+html_js_files = [(name, {"defer": "defer"}) for name in ("cells.js", "versions.js")]
 html_copy_source = False
 mathjax_path = _mathjax().name

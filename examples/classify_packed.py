@@ -1,9 +1,9 @@
 """Classify sequences of different lengths: nine speakers, told apart by how they say two vowels.
 
 The batches are packed, so no time step of padding is computed, and the layer returns the last
-output of each sequence alone. The recordings are those of the studies, so this example needs their
-packages: ``pip install ".[studies]"`` in a checkout. The other examples need torchrecurrent alone.
+output of each sequence alone. The recordings are those of the extra ``studies``; without it:
 
+    pip install ".[studies]"
     python examples/classify_packed.py --steps 100
 """
 

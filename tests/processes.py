@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import _thread
 import os
-import pty
 import signal
 import subprocess
 import threading
@@ -67,6 +66,8 @@ def interrupt_this() -> None:
 
 def at_terminal(command: list[str], environment: dict[str, str]) -> tuple[str, str]:
     """The text that a process writes to the terminal that is its stderr, and its other output."""
+    import pty  # POSIX alone has it
+
     ours, theirs = pty.openpty()
     said = bytearray()
 

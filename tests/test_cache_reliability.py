@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -23,7 +22,10 @@ from torchrecurrent.engine.cpu import cache
 from .processes import in_background, interrupt
 from .test_cache import REAL, TWICE, Sandbox, answer, wait_until
 
-pytestmark = pytest.mark.skipif(not REAL, reason="there is no C compiler here")
+pytestmark = [
+    pytest.mark.skipif(not REAL, reason="there is no C compiler here"),
+    pytest.mark.skipif(sys.platform == "win32", reason="of POSIX's locks and signals"),
+]
 
 ONCE_AND_STATE = "print(twice(source)); print('usable:', cache.state()['usable'])"
 ALONE = "cannot be kept, so each process compiles its own"
@@ -221,6 +223,8 @@ def test_lock_that_is_never_let_go(box: Sandbox) -> None:
     (library,) = box.files("*.so")
     library.unlink()
     with library.with_suffix(".lock").open("w") as file:
+        import fcntl  # POSIX alone has it
+
         fcntl.flock(file, fcntl.LOCK_EX)
         start = time.monotonic()
         assert box.run(TORCHRECURRENT_COMPILE_TIMEOUT="1") == "42.0\n"

@@ -39,9 +39,9 @@ class Gpu:
     events: list[str] = field(default_factory=list)
     fails: bool = False
 
-    def stream(self, device: torch.device) -> Any:
+    def stream(self, device: torch.device, priority: int = 0) -> Any:
         number = self.given[device.index] = self.given.get(device.index, 0) + 1
-        handle = 100 * (1 + device.index) + (number - 1) % STREAMS
+        handle = 100 * (1 + device.index - 10 * priority) + (number - 1) % STREAMS
         return SimpleNamespace(device=device, cuda_stream=handle, wait_stream=lambda other: None)
 
     @contextmanager
@@ -99,6 +99,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
         monkeypatch.setattr(torch.cuda, name, None)  # whoever calls it fails
     monkeypatch.setattr(cuda_graphs, "_rooms", {})
     monkeypatch.setattr(cuda_graphs, "_kept", [])
+    monkeypatch.setattr(cuda_graphs, "_trial_streams", {})
     made.current = stream_of(0, 1)
     return made
 

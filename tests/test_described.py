@@ -109,7 +109,7 @@ def test_the_help_of_a_layer_has_its_arguments_shapes_and_states(
     text = inspect.getdoc(layer) or ""
     said = re.findall(r"^    (\w+): ", section(text, "Args:"), re.MULTILINE)
     assert said == list(inspect.signature(layer).parameters)
-    for part in ("\nInputs: input, hx, lengths\n", "\nOutputs: output, h_n\n", "\nRaises:\n"):
+    for part in ("\nInputs: input, hx, lengths", "\nOutputs: output, h_n\n", "\nRaises:\n"):
         assert text.count(part) == 1
     assert cell.__name__ in text
     for name in cell(4, 4).state_names:

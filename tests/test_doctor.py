@@ -18,18 +18,19 @@ from torchrecurrent import cell as cell_module
 from torchrecurrent.cli import _machine, _selfcheck, main
 from torchrecurrent.engine import run_sequence
 from torchrecurrent.engine.cpu import target
-from torchrecurrent.engine.run import dispatch as backend
-from torchrecurrent.engine.run import torch_private
+from torchrecurrent.engine.disk import verdicts
+from torchrecurrent.engine.run import choice, torch_private
 from torchrecurrent.roles import MapRole, StateRole
 
 from .processes import without_compiler
 
 Capture = pytest.CaptureFixture[str]
+CPU = torch.device("cpu")
 
 
-def doctor(capsys: Capture) -> tuple[int, str]:
+def doctor(capsys: Capture, *arguments: str) -> tuple[int, str]:
     """Its exit status and what it printed, which fits an old terminal."""
-    status = main(["doctor"])
+    status = main(["doctor", *arguments])
     output = capsys.readouterr().out
     assert max(map(len, output.splitlines())) <= 80
     assert output.isascii()
@@ -59,6 +60,7 @@ def test_the_cache_is_cleared(
     digest = "0123456789abcdef" * 4
     for suffix in (".so", ".json", ".lock"):
         (tmp_path / f"{digest}{suffix}").touch()
+    (tmp_path / "trust.json").touch()
     (tmp_path / "letter.txt").touch()
     for count in (1, 0):
         assert main(["doctor", "--clear-cache"]) == 0
@@ -163,7 +165,7 @@ def test_a_broken_kernel(
 
     def broken(cell: Any, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
         output, last = real(cell, *args)
-        is_kernel = backend._current() != "reference"
+        is_kernel = choice.current() != "reference"
         return (fault(output) if is_kernel and cell.recurrence == "diagonal" else output), last
 
     monkeypatch.setattr(cell_module, "run_sequence", broken)
@@ -179,20 +181,41 @@ def test_a_broken_kernel(
 
 def test_the_cache(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path))
-    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 0 kernels, 0.0 of 500 MB"
+    assert dict(_machine.facts(CPU))["cache"] == f"{tmp_path}, 0 kernels, 0.0 of 500 MB"
     (tmp_path / f"{'0' * 64}.so").write_bytes(bytes(2_500_000))
-    assert dict(_machine.facts())["cache"] == f"{tmp_path}, 1 kernels, 2.5 of 500 MB"
+    assert dict(_machine.facts(CPU))["cache"] == f"{tmp_path}, 1 kernels, 2.5 of 500 MB"
     monkeypatch.setenv("TORCHRECURRENT_CACHE_SIZE", "2")
-    assert "2.5 of 2 MB" in dict(_machine.facts())["cache"]
+    assert "2.5 of 2 MB" in dict(_machine.facts(CPU))["cache"]
     (tmp_path / ".torchrecurrent-zig").mkdir()
     (tmp_path / ".torchrecurrent-zig" / "libc.a").write_bytes(bytes(3_000_000))
-    assert dict(_machine.facts())["cache"].endswith(", and 3 MB that Zig keeps")
+    assert dict(_machine.facts(CPU))["cache"].endswith(", and 3 MB that Zig keeps")
     monkeypatch.setenv("TORCHRECURRENT_CACHE_SIZE", "much")
-    assert "not usable: TORCHRECURRENT_CACHE_SIZE must be" in dict(_machine.facts())["cache"]
+    assert "not usable: TORCHRECURRENT_CACHE_SIZE must be" in dict(_machine.facts(CPU))["cache"]
     monkeypatch.delenv("TORCHRECURRENT_CACHE_SIZE")
     tmp_path.chmod(0o777)
-    assert "not usable: " in dict(_machine.facts())["cache"]
-    assert "can be written by other users" in dict(_machine.facts())["cache"]
+    assert "not usable: " in dict(_machine.facts(CPU))["cache"]
+    assert "can be written by other users" in dict(_machine.facts(CPU))["cache"]
+
+
+def test_a_device_that_is_not_there(capsys: Capture) -> None:
+    for name, said in (("cuda:99", "--device cuda:99: "), ("quantum", "--device quantum: ")):
+        assert main(["doctor", "--device", name]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_what_checks_of_gpu_kernels_have_shown(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHRECURRENT_CACHE_DIR", str(tmp_path))
+    about = {"compiler": "Triton 3.7.1", "cell": "BRCell", "device": "H100, 9.0", "driver": ""}
+    verdicts.keep("0" * 64, verdicts.Verdict("", about))
+    verdicts.keep("1" * 64, verdicts.Verdict("it is 7 times as far", about))
+    output = words(doctor(capsys, "--device", "cpu")[1])
+    assert (
+        "Checked on this machine: 2 kernels of GPUs, of which 1 failed. They are not used."
+        in output
+    )
+    assert "Triton 3.7.1, BRCell, H100, 9.0: it is 7 times as far" in output
 
 
 @pytest.mark.parametrize(
@@ -206,7 +229,7 @@ def test_the_cache(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 )
 def test_features_of_the_cpu(features: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "cpu_features", lambda: features)
-    assert dict(_machine.facts())["CPU"].endswith(f" for torch; {shown}")
+    assert dict(_machine.facts(CPU))["CPU"].endswith(f" for torch; {shown}")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from torchrecurrent.engine.cpu import cache, eviction, locks
+from torchrecurrent.engine.cpu import cache, eviction
+from torchrecurrent.engine.disk import locks
 
 from .test_cache import REAL, TWICE, Sandbox, answer
 

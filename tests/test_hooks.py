@@ -12,7 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.utils import prune
 
-from torchrecurrent import LSTM, RecurrentLayer, backend
+from torchrecurrent import GRU, LSTM, RecurrentLayer, backend
 from torchrecurrent.engine import Backend
 
 from .making import assert_same, input_for, make, tensors
@@ -227,3 +227,35 @@ def test_opacus_has_the_gradients_of_each_sample(
         for name, parameter in net.named_parameters():
             expected = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
             assert_same(found[name][n], expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning")
+@pytest.mark.parametrize(
+    ("options", "call", "message"),
+    [
+        ({}, {"resets": torch.ones(N, T, dtype=torch.bool)}, "the pieces of a sequence would be"),
+        ({}, {"mask": torch.ones(N, T, dtype=torch.bool)}, "the pieces of a sequence would be"),
+        ({"weight_dropout": 0.5}, {}, "weight_dropout: all samples share a mask"),
+    ],
+    ids=["resets", "mask", "weight_dropout"],
+)
+def test_opacus_gets_no_wrong_gradients(
+    options: dict[str, Any], call: dict[str, Any], message: str
+) -> None:
+    opacus: Any = pytest.importorskip("opacus")
+    layer = make(GRU, batch_first=True, **options)
+    watched = opacus.GradSampleModule(layer, batch_first=True, loss_reduction="sum", strict=False)
+    with pytest.raises(RuntimeError, match=message):
+        watched(input_for(layer, N, T), **call)
+    with torch.no_grad():
+        watched(input_for(layer, N, T), **call)
+    watched.eval()
+    watched(input_for(layer, N, T), **call)
+
+
+def test_opacus_refuses_learned_first_states() -> None:
+    opacus: Any = pytest.importorskip("opacus")
+    layer = make(GRU, initial_state="learned")
+    with pytest.raises(NotImplementedError, match="initial_state='learned': opacus has no"):
+        opacus.GradSampleModule(layer)

@@ -122,7 +122,7 @@ def draw(initializer: Any, *shape: int) -> Tensor:
         (inverse_normal_, (10000,), 1.0),
         (xavier_vector_, (10000,), 1e-4),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_variance(initializer: Any, shape: tuple[int, ...], variance: float) -> None:
     values = draw(initializer, *shape)

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from torchrecurrent import BR, GRU, LSTM, Recurrent, RecurrentLayer, backend, nBRCell
+from torchrecurrent import (
+    BR,
+    GRU,
+    LSTM,
+    IntersectionRNN,
+    Recurrent,
+    RecurrentLayer,
+    backend,
+    nBRCell,
+)
 from torchrecurrent.engine import Backend
 
 from .making import assert_same, gradients, make, randomize, tensors
@@ -295,3 +304,53 @@ def test_errors(error: Any) -> None:
     options, kind, message = error
     with pytest.raises(kind, match=message):
         LSTM(3, 4, **options)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_width_for_each_layer(layer_class: type[RecurrentLayer], choice: Backend) -> None:
+    """As the layers one after the other."""
+    same = layer_class is IntersectionRNN  # its cell is as wide as what it reads
+    layer = randomize(layer_class(6, [6, 6, 6] if same else [6, 4, 2], dtype=F64))
+    assert layer.num_layers == 3
+    x = torch.randn(T, N, 6, dtype=F64)
+    with backend(choice):
+        output, state = layer(x, layer.init_hidden(N))
+        passed, rows = x, []
+        cells: Any = layer.cells
+        for cell in cells:
+            passed, row = Recurrent(cell, cell.input_size, cell.hidden_size)(passed)
+            rows.append(row)
+    assert_same(output, passed)
+    assert layer.output_size == passed.size(-1)
+    # one state of all layers is a tuple where their widths differ
+    found = sorted(each.norm() for each in tensors(state))
+    if all(each.size(0) != 3 for each in tensors(state)):
+        assert_same(torch.stack(found), torch.stack(sorted(r.norm() for r in tensors(rows))))
+    again, _ = layer(x, state)
+    assert again.shape == output.shape
+    assert "6, [6, " in repr(layer)
+
+
+def test_widths_of_other_cells_and_directions() -> None:
+    layer = Recurrent(nn.GRUCell, 3, [5, 4], bidirectional=True)
+    assert [cell.hidden_size for cell in layer.cells] == [5, 5, 4, 4]
+    output, h_n = layer(torch.randn(T, N, 3))
+    assert output.shape == (T, N, 8)
+    assert [tuple(each.shape) for each in h_n] == [(N, 5), (N, 5), (N, 4), (N, 4)]
+    mixed = Recurrent([LSTM.cell, nBRCell], 3, (5, 4))
+    assert mixed(torch.randn(T, N, 3))[0].shape == (T, N, 4)
+
+
+def test_widths_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="one entry for each of num_layers=3 layers, got 2"):
+        GRU(3, [5, 4], num_layers=3)
+    with pytest.raises(ValueError, match="hidden_size must be greater than zero, got 0"):
+        GRU(3, [5, 0])
+    with pytest.raises(TypeError, match=r"hidden_size should be of type int, got: float"):
+        GRU(3, [5, 4.0])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="layer 1 reads 5 values and has 4"):
+        GRU(3, [5, 4], residual=True)
+    with pytest.raises(ValueError, match="expected a list with one entry for each of num_layers=2"):
+        Recurrent([nBRCell] * 3, 3, [5, 4], num_layers=2)
+    with pytest.raises(ValueError, match="greater than zero"):
+        GRU(3, [])

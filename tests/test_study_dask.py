@@ -179,4 +179,4 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setitem(sys.modules, "dask.distributed", None)
     monkeypatch.delitem(sys.modules, module.__name__)
     line = refused([*SMOKE, "--dask", "tcp://127.0.0.1:1"], capsys)
-    assert line.endswith('is not installed; pip install "torchrecurrent[dask]"')
+    assert line.endswith('is not installed; pip install ".[dask]" in a checkout')

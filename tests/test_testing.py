@@ -45,7 +45,9 @@ def test_every_cell_of_the_package_passes(cell_class: type[BaseRecurrentCell]) -
     check_cell(cell_class)
 
 
-@pytest.mark.parametrize("factory", FACTORIES, ids=str)
+@pytest.mark.parametrize(
+    "factory", FACTORIES, ids=lambda made: getattr(made, "__name__", str(made))
+)
 def test_a_factory_passes(factory: Any) -> None:
     check_cell(factory)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeGuard, c
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from . import roles
@@ -31,6 +32,7 @@ from .init import Initializer
 from .interop.onnx_operator import OnnxOperator
 from .interop.own_code import OwnForward
 from .interop.per_sample import PerSample, watch
+from .interop.torch_twin import TorchTwin
 from .interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from .published import CellNames
 from .roles import RECURRENT
@@ -68,6 +70,10 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
             is normalised over the units of all gates of its kind, as in [ba2016layer]_, and
             multiplied by a learned vector; refused by a cell whose step has no such products.
         layer_norm_eps: added to the variance wherever the cell normalises.
+        weight_dropout: probability of an element of ``weight_hh`` to be zeroed in training
+            (DropConnect), once for each call, as in [merity2018regularizing]_: for a whole
+            sequence in a layer, for one step where the cell is called by itself. The others are
+            scaled by 1 / (1 - p). Refused by a cell without ``weight_hh``.
         device: device of the parameters.
         dtype: dtype of the parameters.
 
@@ -98,6 +104,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     num_heads: int = 1
     integration: Integration = "additive"
     layer_norm_eps: float = 1e-5
+    weight_dropout: float = 0.0
     device: torch.device | str | int | None = None
     dtype: torch.dtype | None = None
 
@@ -107,6 +114,8 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     family: ClassVar[str] = ""
     #: What runs the step over a sequence in ONNX; ``None``: a Scan of the step itself.
     onnx_operator: ClassVar[OnnxOperator | None] = None
+    #: Layers of torch.nn that compute the same as the step, each for some of the options.
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = ()
 
     def __init_subclass__(
         cls, *, citation: str | None = None, family: str | None = None, **kwargs: object
@@ -119,8 +128,9 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
-        if "step" in vars(cls) and "onnx_operator" not in vars(cls):
-            cls.onnx_operator = None  # another step than the one that it stands for
+        if "step" in vars(cls):  # another one than that which an inherited declaration is for
+            cls.onnx_operator = vars(cls).get("onnx_operator")
+            cls.torch_twins = vars(cls).get("torch_twins", ())
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
             cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])
@@ -140,6 +150,7 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
                     setattr(self, weight.bias_flag, self.bias)
             self.check_options()
             self.layout = Layout.of(self.signature, self)
+            self._check_weight_dropout()
             self.constants = tuple(
                 dict.fromkeys((*self.signature.constants, *self._integrator.constants))
             )
@@ -200,6 +211,18 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
     def check_options(self) -> None:
         """Raise ValueError if options do not fit together; for subclasses to extend."""
 
+    def _check_weight_dropout(self) -> None:
+        probability = self.weight_dropout
+        if not 0 <= probability <= 1:
+            raise ValueError(
+                "weight_dropout should be a number in range [0, 1] representing the probability of "
+                f"an element being zeroed, got {probability!r}"
+            )
+        if probability and RECURRENT not in self.layout.stacks:
+            raise ValueError(
+                f"weight_dropout={probability}: {type(self).__name__} has no {RECURRENT.name}"
+            )
+
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
         def empty(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
@@ -246,7 +269,10 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
     def effective_parameters(self) -> EffectiveParameters:
         """Return the effective parameters, computed once per sequence."""
-        return {**self._values(), RECURRENT.name: self.recurrent_kernel()}
+        kernel = self.recurrent_kernel()
+        if self.weight_dropout and self.training and kernel is not None:
+            kernel = functional.dropout(kernel, self.weight_dropout)
+        return {**self._values(), RECURRENT.name: kernel}
 
     def _values(self) -> EffectiveParameters:
         # By attribute: a parametrization or torch.func.functional_call may replace it.

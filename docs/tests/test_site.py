@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browser import Open
 from bs4 import BeautifulSoup, Tag
 from pybtex.database import parse_file  # type: ignore[import-untyped]
 
@@ -18,7 +16,6 @@ from torchrecurrent.catalog.formula import count, without_values
 
 SITE = Path(__file__).parents[1] / "_build" / "html"
 PAGE = SITE / "cells.html"
-Open = Callable[[str], BeautifulSoup]
 Row = list[str]
 
 #: What a visitor does on the page, and what the address is afterwards.
@@ -34,40 +31,6 @@ addEventListener("load", () => {
   document.body.dataset.query = location.search;
 });
 """
-
-
-@pytest.fixture(scope="session")
-def open_page(tmp_path_factory: pytest.TempPathFactory) -> Open:
-    """Opens an address and returns the page after its scripts ran, which must not complain."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    browser = next(filter(None, map(shutil.which, names)), None)
-    assert browser, f"none of {', '.join(names)} was found"
-    assert PAGE.exists(), "the site is not built: run `make docs` first"
-    profile = tmp_path_factory.mktemp("profile")
-
-    def load(address: str) -> BeautifulSoup:
-        done = subprocess.run(
-            [
-                browser,
-                "--headless",
-                "--no-sandbox",  # it refuses to run as root with one
-                "--disable-gpu",
-                "--disable-dev-shm-usage",
-                f"--user-data-dir={profile}",
-                "--enable-logging=stderr",
-                "--virtual-time-budget=20000",  # of the page's own clock, which runs ahead
-                "--dump-dom",
-                address,
-            ],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=True,
-        )
-        assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return BeautifulSoup(done.stdout, "html.parser")
-
-    return load
 
 
 def page_rows(page: BeautifulSoup) -> list[Row]:

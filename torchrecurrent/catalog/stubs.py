@@ -22,6 +22,7 @@ __all__ = ["main", "stub"]
 PATH = Path(cells.__path__[0]) / "__init__.pyi"
 HEAD = """\
 # Written by torchrecurrent/catalog/stubs.py; do not edit.
+import collections.abc
 from typing import Literal
 
 import torch

@@ -7,6 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..interop.onnx_operator import OnnxOperator
+from ..interop.torch_twin import TorchTwin
 from ..layers.named import RecurrentLayer
 from ..roles import Gate, Hidden, Map, Projected, State
 
@@ -29,18 +30,20 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
     recurrent_kernel_init: Initializer = "hidden_uniform"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
-        "GRU",
-        inputs=("z", "r", "n"),
-        states=("z", "r", "m"),
-        attributes={"linear_before_reset": 1},  # the product first, then the reset gate
-    )
 
     @staticmethod
     def step(h: State, r: Gate, z: Gate, n: Projected, m: Hidden) -> Tensor:
         r, z = sigmoid(r), sigmoid(z)
         n = tanh(n + r * m)
         return (1 - z) * n + z * h
+
+    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
+        "GRU",
+        inputs=("z", "r", "n"),
+        states=("z", "r", "m"),
+        attributes={"linear_before_reset": 1},  # the product first, then the reset gate
+    )
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = (TorchTwin("gru", gates=3),)
 
 
 class GRU(RecurrentLayer, cell=GRUCell):

@@ -32,7 +32,7 @@ class LipschitzRNNCell(BaseRecurrentCell, citation="erichson2021lipschitz", fami
 
     Sources: the authors' repository erichson/LipschitzRNN as of 2021-06-28: ``models.py``, whose
     defaults these are, ``tools.py`` for M and V, and ``README.md`` for the commands, which draw M
-    and V a tenth as large. W is drawn as by :class:`torch.nn.Linear`, as there since 2021-03-30
+    and V a tenth as large. W is drawn as by ``torch.nn.Linear``, as there since 2021-03-30
     (before: ``xavier_normal``); there the bias is drawn so, too, and here it is zero.
     """
 

@@ -7,6 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..interop.onnx_operator import OnnxOperator
+from ..interop.torch_twin import TorchTwin
 from ..layers.named import RecurrentLayer
 from ..roles import Function, Gate, MapRole, State, StateRole, Weight
 
@@ -38,9 +39,6 @@ class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-li
     projection_kernel_init: Initializer = "hidden_uniform_columns"
     bias_init: Initializer = "hidden_uniform"
     recurrent_bias_init: Initializer = "hidden_uniform"
-    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
-        "LSTM", inputs=("i", "o", "f", "g"), states=("i", "o", "f", "g")
-    )
 
     @staticmethod
     def step(
@@ -49,6 +47,13 @@ class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-li
         i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
         c = f * c + i * g
         return P(o * tanh(c)), c
+
+    onnx_operator: ClassVar[OnnxOperator | None] = OnnxOperator(
+        "LSTM", inputs=("i", "o", "f", "g"), states=("i", "o", "f", "g")
+    )
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = (
+        TorchTwin("lstm", gates=4, projection=PROJECTION.name),
+    )
 
     @property
     def papers(self) -> tuple[str, ...]:

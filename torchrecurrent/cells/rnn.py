@@ -1,10 +1,13 @@
 """The simple recurrent network of Elman (1990)."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
+from ..interop.torch_twin import TorchTwin
 from ..layers.named import RecurrentLayer
 from ..roles import Gate, Nonlinearity, State
 
@@ -30,6 +33,11 @@ class RNNCell(BaseRecurrentCell, citation="elman1990finding", family="simple"):
     @staticmethod
     def step(h: State, n: Gate, nonlinearity: Nonlinearity) -> Tensor:
         return nonlinearity(n)
+
+    torch_twins: ClassVar[tuple[TorchTwin, ...]] = tuple(
+        TorchTwin(f"rnn_{name}", gates=1, options={"nonlinearity": name})
+        for name in ("tanh", "relu")
+    )
 
 
 class RNN(RecurrentLayer, cell=RNNCell):

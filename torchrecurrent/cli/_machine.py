@@ -10,6 +10,8 @@ import torch
 
 from .. import __version__
 from ..engine.cpu import cache, compiler, target
+from ..engine.disk import verdicts
+from ..engine.gpu import load
 from ..engine.run import torch_private
 
 __all__ = ["facts"]
@@ -22,8 +24,8 @@ _VECTORS = re.compile(
 _OTHERS = ("CC", "OMP_NUM_THREADS")
 
 
-def facts() -> list[tuple[str, str]]:
-    """Return each fact's name and text."""
+def facts(device: torch.device) -> list[tuple[str, str]]:
+    """Return each fact's name and text, with those of a device that is not the CPU."""
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
     return [
         ("version", f"torchrecurrent {__version__}, Python {platform.python_version()}"),
@@ -31,6 +33,7 @@ def facts() -> list[tuple[str, str]]:
         ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} CPUs"),
         *([("", f"no kernels: {torch_private.missing}")] if torch_private.missing else []),
         ("CPU", _cpu()),
+        *_gpu(device),
         *_compiler(),
         ("cache", _cache()),
         ("variables", _variables()),
@@ -42,6 +45,33 @@ def _cpu() -> str:
     # Without repeats, in order: macOS has some features under two names.
     features = dict.fromkeys(_VECTORS.findall(target.cpu_features().lower()))
     return f"{capability} for torch; {' '.join(features) or 'no vector instructions known'}"
+
+
+def _gpu(device: torch.device) -> list[tuple[str, str]]:
+    if device.type != "cuda":
+        return []
+    major, minor = torch.cuda.get_device_capability(device)
+    driver, name = torch_private.driver_version(), torch.cuda.get_device_name(device)
+    library = f"HIP {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
+    return [
+        ("GPU", f"{name}, capability {major}.{minor}, {library}, driver {driver}"),
+        ("", load.refusal(device) or f"Triton {load.version()}"),
+    ]
+
+
+def trusted() -> list[str]:
+    """Return what the checks of GPU kernels on this machine have shown, a sentence each."""
+    found = verdicts.every().values()
+    wrong = [each for each in found if each.fault]
+    if not found:
+        return []
+    count = f"Checked on this machine: {len(found)} kernels of GPUs, of which {len(wrong)} failed"
+    rest = ". They are not used. Please report this text." if wrong else "."
+    return [
+        count + rest,
+        *(f"{', '.join(filter(None, each.about.values()))}: {each.fault}" for each in wrong),
+        "",
+    ]
 
 
 def _compiler() -> list[tuple[str, str]]:

@@ -141,26 +141,26 @@ def _has_kernel(kind: Kind, cell: Cell) -> bool:
         return False
 
 
-def check(case: Case) -> Outcome:
-    """Run a case and the reference, and compare; nothing is raised."""
+def check(case: Case, device: torch.device) -> Outcome:
+    """Run a case and the reference on a device, and compare; nothing is raised."""
     # The report itself mentions a missing compiler or a full cache.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _compare(case)
+            return _compare(case, device)
         except Exception as error:  # the other checks still run
             return Outcome("-", trouble=f"{type(error).__name__}: {error}")
 
 
-def _compare(case: Case) -> Outcome:
+def _compare(case: Case, device: torch.device) -> Outcome:
     torch.manual_seed(0)
     kind = case.kind
-    layer = kind.layer(case.cell).to(kind.dtype)
+    layer = kind.layer(case.cell).to(device, kind.dtype)
     with torch.no_grad():  # initialisers leave zeros, where mistakes hide
         for parameter in layer.parameters():
             parameter.normal_(0, 0.5 / math.sqrt(WIDTH))
     exact = copy.deepcopy(layer).double()
-    input = torch.randn(STEPS, BATCH, WIDTH).to(kind.dtype)
+    input = torch.randn(STEPS, BATCH, WIDTH).to(device, kind.dtype)
     with torch.no_grad(), backend("reference"):
         states = layer(input)[1]  # states that this cell may have
     given = pack_padded_sequence(input, LENGTHS, enforce_sorted=False) if kind.packed else input
@@ -184,7 +184,7 @@ def _path(explained: str) -> tuple[str, str]:
     """Return the path of a layer, and why the first cell without a kernel has none."""
     for line in explained.splitlines():
         path, _, reason = line.partition("): ")[2].partition(": ")
-        if path != "c":
+        if path == "reference":
             return "loop", reason
     return "kernel", ""
 
@@ -208,7 +208,7 @@ def _results(
     leaves |= dict(layer.named_parameters())
     generator = torch.Generator().manual_seed(1)
     weighted = [
-        (each * torch.randn(each.shape, generator=generator).to(dtype)).sum()
+        (each * torch.randn(each.shape, generator=generator).to(each)).sum()
         for each in found.values()
     ]
     gradients = torch.autograd.grad(torch.stack(weighted).sum(), list(leaves.values()))

@@ -10,8 +10,10 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+import torch
+
 from ..engine.cpu import cache
-from ._machine import facts
+from ._machine import facts, trusted
 from ._selfcheck import BATCH, STEPS, WIDTH, Outcome, cases, check
 
 __all__ = ["arguments", "run"]
@@ -21,15 +23,27 @@ _INDENT = 12
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--clear-cache``."""
+    """Declare ``--clear-cache`` and ``--device``."""
     parser.add_argument(
         "--clear-cache", action="store_true", help="remove all compiled kernels instead"
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="whose kernels are checked: cpu (the default) or cuda"
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the report; return 1 if a check failed or the cache could not be cleared."""
-    return _clear_cache() if options.clear_cache else _examine()
+    if options.clear_cache:
+        return _clear_cache()
+    try:
+        device = torch.device(options.device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
+        reason = str(error).partition("\n")[0]
+        print(f"torchrecurrent doctor: error: --device {options.device}: {reason}", file=sys.stderr)
+        return 2
+    return _examine(device)
 
 
 def _clear_cache() -> int:
@@ -42,8 +56,8 @@ def _clear_cache() -> int:
     return 0
 
 
-def _examine() -> int:
-    for name, text in facts():
+def _examine(device: torch.device) -> int:
+    for name, text in facts(device):
         _say(text, f"{name:<{_INDENT}}")
     _say("")
     _say(
@@ -56,10 +70,12 @@ def _examine() -> int:
     outcomes: list[Outcome] = []
     for case in cases():
         print(_name(case.name), end="", flush=True)  # a kernel that crashes is the last one named
-        outcome = check(case)
+        outcome = check(case, device)
         _report(outcome, {each.reason for each in outcomes})
         outcomes.append(outcome)
     _say("")
+    for text in trusted():
+        _say(text, "    ")
     _say(_verdict(outcomes))
     return int(any(outcome.trouble for outcome in outcomes))
 

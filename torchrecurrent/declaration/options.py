@@ -47,6 +47,8 @@ LAYER_OPTIONS = (
     "num_layers",
     "batch_first",
     "dropout",
+    "input_dropout",
+    "variational",
     "bidirectional",
     "return_sequences",
     "merge",

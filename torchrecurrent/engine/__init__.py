@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .program.kind import recurrence_of
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
-    from .run.dispatch import NO_STEP, Backend, backend, explain, kernel_source, no_kernel
+    from .run.choice import Backend, backend
+    from .run.dispatch import NO_STEP, explain, kernel_source, no_kernel
     from .run.onnx import exporting_to_onnx
     from .run.reference import EffectiveParameters, project, update
 
@@ -30,9 +31,8 @@ _modules = {
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
-    **dict.fromkeys(
-        ("NO_STEP", "Backend", "backend", "explain", "kernel_source", "no_kernel"), "run.dispatch"
-    ),
+    **dict.fromkeys(("NO_STEP", "explain", "kernel_source", "no_kernel"), "run.dispatch"),
+    **dict.fromkeys(("Backend", "backend"), "run.choice"),
     **dict.fromkeys(("EffectiveParameters", "project", "update"), "run.reference"),
 }
 

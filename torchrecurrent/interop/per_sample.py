@@ -22,9 +22,19 @@ from torch.utils.hooks import RemovableHandle
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
-__all__ = ["PerSample", "watch"]
+__all__ = ["PerSample", "is_opacus", "watch"]
 
 States = tuple[Tensor, ...]
+
+
+def is_opacus(hook: Callable[..., Any]) -> bool:
+    """Whether a backward hook is one of opacus', which collects the gradients of samples."""
+    watcher = getattr(getattr(hook, "func", None), "__self__", None)
+    return (
+        isinstance(hook, partial)
+        and "loss_reduction" in hook.keywords
+        and hasattr(watcher, "GRAD_SAMPLERS")
+    )
 
 
 def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> RemovableHandle | None:
@@ -33,16 +43,16 @@ def watch(cell: BaseRecurrentCell, hook: Callable[..., Any]) -> RemovableHandle 
     Raises:
         NotImplementedError: for a mode of opacus that needs gradients in another form.
     """
-    watcher = getattr(getattr(hook, "func", None), "__self__", None)
-    samplers = getattr(watcher, "GRAD_SAMPLERS", None)
-    if not isinstance(hook, partial) or "loss_reduction" not in hook.keywords or samplers is None:
+    if not is_opacus(hook):
         return None
+    assert isinstance(hook, partial)
+    watcher: Any = hook.func.__self__  # type: ignore[attr-defined]
     if not hook.func.__qualname__.startswith("GradSampleHooks."):
         raise NotImplementedError(
             f"{type(watcher).__name__}: {type(cell).__name__} has gradients for each sample with "
             "opacus' GradSampleModule alone"
         )
-    samplers.setdefault(type(cell), _collect)
+    watcher.GRAD_SAMPLERS.setdefault(type(cell), _collect)
     cell.register_forward_pre_hook(_state_by_keyword, with_kwargs=True)
     cell.per_sample = PerSample(watcher, hook)
     return cell.per_sample.handle

@@ -16,6 +16,7 @@ __all__ = [
     "Stack",
     "add_input",
     "add_input_apart",
+    "dropped_out",
     "merged",
     "merged_width",
     "norms",
@@ -31,6 +32,7 @@ class Stack(Protocol):
     num_layers: int
     merge: Merge
     dropout: float
+    variational: bool
     residual: bool
     layer_norm: bool
     training: bool
@@ -82,13 +84,35 @@ def norms(
     return nn.ModuleList(nn.LayerNorm(width, device=device, dtype=dtype) for width in read)
 
 
-def read_by_next(stack: Stack, layer: int, output: Tensor) -> Tensor:
-    """What layer ``layer`` + 1 reads of the output of the one before: normalised, dropped out."""
+def read_by_next(stack: Stack, layer: int, steps: Steps, output: Tensor) -> Tensor:
+    """What layer ``layer`` + 1 reads of the output of the one before: normalised, dropped out.
+
+    Args:
+        stack: with the options.
+        layer: the one before.
+        steps: of the sequences.
+        output: at all these steps.
+    """
     if stack.layer_norm:
         output = stack.norms[layer](output)
-    if stack.dropout:
-        output = functional.dropout(output, stack.dropout, stack.training)
-    return output
+    return dropped_out(stack, stack.dropout, steps, output)
+
+
+def dropped_out(stack: Stack, probability: float, steps: Steps, values: Tensor) -> Tensor:
+    """Values at all steps, of which some elements are zeroed in training.
+
+    Args:
+        stack: ``variational``: the same elements of a sequence at all of its steps.
+        probability: of an element to be zeroed.
+        steps: of the sequences.
+        values: at these steps.
+    """
+    if not probability or not stack.training:
+        return values
+    if not stack.variational:
+        return functional.dropout(values, probability)
+    kept = functional.dropout(values.new_ones(steps.sequences, values.size(-1)), probability)
+    return values * steps.spread(kept)
 
 
 def add_input(stack: Stack, layer: int, passed: Tensor, output: Tensor) -> Tensor:

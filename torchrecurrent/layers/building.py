@@ -21,7 +21,14 @@ from .given_cell import Maker, OneCell, given_cell, refuse_layer
 if TYPE_CHECKING:
     from .recurrent import Recurrent
 
-__all__ = ["CellLike", "CellOption", "build_cells", "check_layer_options", "options_by_name"]
+__all__ = [
+    "CellLike",
+    "CellOption",
+    "build_cells",
+    "check_layer_options",
+    "hidden_sizes",
+    "options_by_name",
+]
 
 P = ParamSpec("P")
 #: What :class:`~torchrecurrent.Recurrent` takes as its cell.
@@ -41,16 +48,18 @@ def build_cells(
     Raises:
         TypeError: an option that the cell does not know, an instance where several cells
             are needed, or one of which there can't be a copy initialised anew.
-        ValueError: a list of the wrong length, an instance of the wrong size.
+        ValueError: a list of the wrong length, an instance of the wrong size, cells that don't
+            go with an option of the layer.
     """
     stack = _stack(layer, cell)
     cells: list[nn.Module] = []
     widths = [layer.input_size]
     copies: dict[nn.Module, nn.Module] = {}  # so that layers share what they share forwards
-    for directions in stack:
+    sizes = hidden_sizes(layer.hidden_size, layer.num_layers)
+    for directions, hidden_size in zip(stack, sizes, strict=True):
         width = widths[-1]
         built = [
-            one if isinstance(one, nn.Module) else _call(layer, one, width, options)
+            one if isinstance(one, nn.Module) else _call(layer, one, width, hidden_size, options)
             for one in directions
         ]
         for one, module in zip(directions, built, strict=True):
@@ -62,9 +71,19 @@ def build_cells(
                 copies[forwards] = fresh_copy(forwards)
             built.append(copies[forwards])
         cells += built
-        found = [output_size(module, layer.hidden_size) for module in built]
+        found = [output_size(module, hidden_size) for module in built]
         widths.append(merged_width(layer.merge, found))
+    if layer.checkpoint_every and any(getattr(each, "weight_dropout", 0) for each in cells):
+        raise ValueError(
+            f"checkpoint_every={layer.checkpoint_every}: a cell's weight_dropout draws a mask at "
+            "each call, which would be another one for each piece of a sequence; expected 0"
+        )
     return cells, widths
+
+
+def hidden_sizes(hidden_size: int | Sequence[int], num_layers: int) -> Sequence[int]:
+    """The hidden size of each layer."""
+    return [hidden_size] * num_layers if isinstance(hidden_size, int) else hidden_size
 
 
 def _stack(layer: Recurrent, cell: CellLike) -> list[list[Maker]]:
@@ -102,6 +121,7 @@ def _call(
     layer: Recurrent,
     factory: Callable[..., nn.Module],
     input_size: int,
+    hidden_size: int,
     options: Mapping[str, object],
 ) -> nn.Module:
     """Call ``factory`` with those of ``options`` that were set."""
@@ -124,7 +144,7 @@ def _call(
                 f"{type(layer).__name__}() got an unexpected keyword argument {option!r}"
                 f"{did_you_mean(option, known_here)}; {name} takes {', '.join(parameters)}"
             )
-    module = factory(input_size, layer.hidden_size, **known)
+    module = factory(input_size, hidden_size, **known)
     if not isinstance(module, nn.Module):
         raise TypeError(
             f"cell: {name} should return a torch.nn.Module, got: {type(module).__name__}"
@@ -192,16 +212,20 @@ def check_layer_options(layer: Recurrent) -> None:
         TypeError: an option of the wrong type.
         ValueError: an option out of range.
     """
-    dropout = layer.dropout
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
-        raise ValueError(
-            "dropout should be a number in range [0, 1] representing the probability of an "
-            f"element being zeroed, got {dropout!r}"
-        )
+    for name in ("dropout", "input_dropout"):
+        value = getattr(layer, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ValueError(
+                f"{name} should be a number in range [0, 1] representing the probability of an "
+                f"element being zeroed, got {value!r}"
+            )
+    if layer.variational and not (layer.dropout or layer.input_dropout):
+        raise ValueError("variational=True needs dropout or input_dropout, which are 0")
     for name in (
         "bias",
         "batch_first",
         "bidirectional",
+        "variational",
         "return_sequences",
         "residual",
         "layer_norm",
@@ -215,7 +239,7 @@ def check_layer_options(layer: Recurrent) -> None:
     ):
         if (value := getattr(layer, name)) not in known:
             raise ValueError(f"{name} should be one of {', '.join(known)}, got {value!r}")
-    for name in ("input_size", "hidden_size", "num_layers", "proj_size", "checkpoint_every"):
+    for name in ("input_size", "num_layers", "proj_size", "checkpoint_every"):
         value = getattr(layer, name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise expected(name, "int", value)
@@ -231,3 +255,19 @@ def check_layer_options(layer: Recurrent) -> None:
                 )
         elif value <= 0:
             raise ValueError(f"{name} must be greater than zero, got {value}")
+    _check_hidden_sizes(layer)
+
+
+def _check_hidden_sizes(layer: Recurrent) -> None:
+    given, layers = layer.hidden_size, layer.num_layers
+    sizes = given if isinstance(given, list | tuple) else [given]
+    if sizes is given and len(sizes) != layers:
+        raise ValueError(
+            f"hidden_size: expected a list with one entry for each of num_layers={layers} layers, "
+            f"got {len(sizes)}"
+        )
+    for size in sizes:
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise expected("hidden_size", "int", size)
+        if size <= 0:
+            raise ValueError(f"hidden_size must be greater than zero, got {size}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from ..interop.per_sample import is_opacus
 from .states import Stateful
 
 __all__ = ["InitialState", "InitialStates"]
@@ -45,6 +47,23 @@ class InitialStates(nn.Module):
                 zeros = torch.zeros(width, device=device, dtype=dtype)
                 self.register_parameter(name, nn.Parameter(zeros))
         self._initial_names = found
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Register a hook, as for any module.
+
+        Raises:
+            NotImplementedError: for opacus, if the layer has learned states of its own.
+
+        :meta private:
+        """
+        if self._initial_names and is_opacus(hook):
+            raise NotImplementedError(
+                "initial_state='learned': opacus has no gradients of each sample for parameters "
+                "that are a layer's own; expected 'zeros'"
+            )
+        return super().register_full_backward_hook(hook, prepend)
 
     def _initial_states(
         self, k: int, cell: Stateful, shape: Sequence[int], like: Tensor

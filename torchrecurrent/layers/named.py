@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import ClassVar
 
 from ..cell import BaseRecurrentCell
@@ -46,7 +47,7 @@ class RecurrentLayer(Recurrent):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         **options: CellOption,
     ) -> None:

@@ -29,6 +29,8 @@ class _Cut:
     none: tuple[Tensor, Tensor] | None
     #: The piece, in the order of rows, with which a sequence begins; ends, backwards.
     entry: tuple[Tensor, Tensor]
+    #: The sequence of each piece, in the order of rows.
+    sequence: Tensor
     #: The sequence that begins with a piece; N if none does.
     owner: tuple[Tensor, Tensor]
 
@@ -92,7 +94,8 @@ class Pieces(Steps):
         sequences = torch.arange(N, device=device)
         owners = torch.full((2, len(rank)), N, device=device)
         owners[0, first] = owners[1, last] = sequences
-        cut = _Cut((T, N), shown, none, (first, last), (owners[0], owners[1]))
+        of_piece = torch.repeat_interleave(sequences, count)[order]
+        cut = _Cut((T, N), shown, none, (first, last), of_piece, (owners[0], owners[1]))
         empty = int((steps_of == 0).sum())
         data = input.flatten(0, 1)[source]
         return cls(data, sizes.cpu(), order, rank, empty, cut=cut)
@@ -119,6 +122,10 @@ class Pieces(Steps):
     def begin(self, rows: Tensor, initial: Tensor | None) -> Tensor:
         assert initial is not None
         return torch.cat([rows, initial.to(rows.dtype)])[self._cut.owner[self.backward]]
+
+    def spread(self, rows: Tensor) -> Tensor:
+        assert self.sizes is not None
+        return rows[self._cut.sequence][self._rows(self.sizes)[1]]
 
     def end(self, rows: Tensor) -> Tensor:
         return rows[self._cut.entry[not self.backward]]

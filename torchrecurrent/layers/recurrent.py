@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
-from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -14,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..cell import is_own
-from ..checks import check_input, check_placement, check_width
 from ..engine import (
     NO_STEP,
     compile_kernels,
@@ -22,27 +18,33 @@ from ..engine import (
     exporting_to_onnx,
     kernel_source,
     prepare,
-    run_sequence,
 )
 from ..foreign import ForeignCell
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from ..published import LayerNames
 from ..saved import name_converter, rename_torch_keys
-from .between import Merge, add_input, add_input_apart, merged, norms, read_by_next
+from .between import (
+    Merge,
+    add_input,
+    add_input_apart,
+    dropped_out,
+    merged,
+    norms,
+    read_by_next,
+)
 from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
-from .checkpoints import run_in_pieces
-from .initial import InitialState, InitialStates
-from .pieces import Marks, Pieces
+from .initial import InitialState
+from .pieces import Marks
+from .reading import Sequences, check_row, forward_in_time, read, write
+from .running import Running
 from .sequence import Steps
-from .states import Stateful, first_states, stack_states
+from .states import first_states, stack_states
 
 __all__ = ["Recurrent"]
 
-Sequences = Tensor | PackedSequence
 
-
-class Recurrent(InitialStates, LayerNames, OwnForward):
+class Recurrent(Running, LayerNames, OwnForward):
     r"""A stack of cells over a sequence.
 
     Args:
@@ -54,12 +56,16 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             :class:`torch.nn.LSTMCell`, :class:`torch.nn.GRUCell`, :class:`torch.nn.RNNCell`,
             or any module with ``forward(input, state)`` (see :ref:`foreign`).
         input_size: width I of the input.
-        hidden_size: width H of the state.
+        hidden_size: width H of the state; a list has one for each layer.
         num_layers: L; each layer reads the outputs of the one before.
         bias: if ``False`` the cells have no bias.
         batch_first: input and output are ``(N, T, *)`` instead of ``(T, N, *)``.
         dropout: probability of an element of every layer's output but the last's to be
             zeroed in training.
+        input_dropout: the same for the layer's input.
+        variational: what dropout zeroes at one step of a sequence it zeroes at all
+            [gal2016theoretically]_, instead of drawing anew at each step; also where the
+            sequence begins anew.
         bidirectional: a second cell a layer reads each sequence from its end; D is 2.
         proj_size: width of the projected output, for cells that have one (:class:`LSTMCell`).
         return_sequences: if ``False`` the output is that of the last step only, for each
@@ -78,7 +84,7 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         dtype: what the parameters are.
         cell_options: passed on to the cells.
 
-    Inputs: input, hx, lengths
+    Inputs: input, hx, lengths, mask, resets
         - **input**: ``(T, N, I)``, ``(N, T, I)`` with ``batch_first``, ``(T, I)`` unbatched,
           or a :class:`~torch.nn.utils.rnn.PackedSequence`.
         - **hx**: the first state, shaped as the one returned. Default: zeros, as is ``None``
@@ -107,19 +113,19 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         RuntimeError: a wrong width or batch size, or a sequence without steps.
     """
 
-    cells: nn.ModuleList
-
     @options_by_name
     def __init__(
         self,
         cell: CellLike,
         input_size: int,
-        hidden_size: int,
+        hidden_size: int | Sequence[int],
         num_layers: int = 1,
         *,
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        variational: bool = False,
         bidirectional: bool = False,
         proj_size: int = 0,
         return_sequences: bool = True,
@@ -133,14 +139,17 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         **cell_options: CellOption,
     ) -> None:
         super().__init__()
-        if isinstance(cell, list | tuple) and num_layers == 1:
-            num_layers = len(cell)
+        for each in (cell, hidden_size):
+            if isinstance(each, list | tuple) and num_layers == 1:
+                num_layers = len(each)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.variational = variational
         self.bidirectional = bidirectional
         self.proj_size = proj_size
         self.return_sequences = return_sequences
@@ -173,11 +182,6 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
     def num_directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def _steppers(self) -> list[Any]:
-        return [
-            cell if is_own(cell) else ForeignCell(cell, self.hidden_size) for cell in self.cells
-        ]
-
     def forward(
         self,
         input: Tensor | PackedSequence,
@@ -197,19 +201,20 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         return self._run(input, hx, marks)
 
     def _run(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
-        steps, batch_size = self._read(input, marks)
+        steps, batch_size = read(self, input, marks)
         cells = self._steppers()
         if len(cells) > 1 and not torch.compiler.is_compiling():
             prepare(self, self.cells, steps.data, is_own)
         states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         outputs: list[Steps] = []
-        passed = steps.data
+        passed = dropped_out(self, self.input_dropout, steps, steps.data)
+        steps = steps.with_data(passed)
         for layer in range(self.num_layers):
             if layer:
-                output = merged(self.merge, _forward_in_time(outputs))
+                output = merged(self.merge, forward_in_time(outputs))
                 passed = add_input(self, layer - 1, passed, output)
-                steps = steps.with_data(read_by_next(self, layer - 1, passed))
+                steps = steps.with_data(read_by_next(self, layer - 1, steps, passed))
             outputs = []
             for direction in range(self.num_directions):
                 k = layer * self.num_directions + direction
@@ -225,12 +230,14 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             [tuple(row.squeeze(0) if unbatched else row for row in rows) for rows in final],
         )
         if self.return_sequences:
-            return self._write(input, steps, outputs), h_n
+            return write(self, input, steps, outputs), h_n
         output = merged(self.merge, [each.last() for each in outputs])
         return (output.squeeze(0) if unbatched else output), h_n
 
     def step(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
         """One time step of the whole stack, for data that come one after the other.
+
+        In training dropout draws anew at each step, also where it is ``variational``.
 
         Args:
             input: ``(N, I)``, or ``(I,)`` unbatched.
@@ -249,16 +256,13 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             raise ValueError(
                 "step: a bidirectional layer reads each sequence from its end too; it has no step"
             )
-        check_input(type(self).__name__, input, (1, 2))
-        self._check(input)
+        check_row(self, input)
         rows = input if input.dim() == 2 else input.unsqueeze(0)
-        cells = self._steppers()
-        states = self._first_states(
-            hx, cells, Steps(rows.unsqueeze(0)), None if input.dim() == 1 else input.size(0)
-        )
-        passed, final = rows, []
+        cells, steps = self._steppers(), Steps(rows.unsqueeze(0))
+        states = self._first_states(hx, cells, steps, None if input.dim() == 1 else input.size(0))
+        passed, final = dropped_out(self, self.input_dropout, steps, rows), []
         for layer, (cell, first) in enumerate(zip(cells, states, strict=True)):
-            read = read_by_next(self, layer - 1, passed) if layer else passed
+            read = read_by_next(self, layer - 1, steps, passed) if layer else passed
             if isinstance(cell, ForeignCell):
                 output, last = cell.step(read, first)
             else:
@@ -281,130 +285,6 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
                 "data; an export to ONNX can have a padded Tensor with lengths"
             )
         return torch.compiler.disable(self._run)(input, hx, marks)  # type: ignore[no-any-return]
-
-    def _begin(
-        self, k: int, cell: Stateful, steps: Steps, states: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor, ...] | None:
-        """The first states of a cell, from those of the caller's sequences."""
-        if states is None:
-            return None
-        if not isinstance(steps, Pieces):
-            return tuple(steps.begin(state, None) for state in states)
-        initial = self._initial_states(k, cell, (1,), steps.data)
-        if initial is None and steps.anew:
-            raise ValueError(
-                "resets: expected None, since a cell doesn't tell with which state a sequence "
-                "begins anew; pass hx=None, or cut the sequences"
-            )
-        return tuple(map(steps.begin, states, initial or states))
-
-    def _run_cell(
-        self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One cell over all sequences, through its ``__call__``, so that its hooks run.
-
-        A hook sees the input ``(T, N, *)``, and ``(output, state)``.
-        """
-        if steps.empty:
-            return self._run_some(k, steps, states)
-        cell, every = self.cells[k], self.checkpoint_every
-        watched = cell.per_sample if is_own(cell) else None
-        with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
-            again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-            if not again or len(steps) <= every:
-                return self._run_whole(cell, steps.data, steps.sizes, states, steps.lengths)
-            first = states or self._initial_states(
-                k, self._steppers()[k], (steps.running,), steps.data
-            )
-            if first is None:
-                raise ValueError(
-                    f"checkpoint_every: {type(cell).__name__} doesn't tell its first state; pass hx"
-                )
-            run = partial(self._run_whole, cell)
-            return run_in_pieces(run, cell, every, steps.data, steps.sizes, first)
-
-    def _run_whole(
-        self,
-        cell: nn.Module,
-        data: Tensor,
-        sizes: Tensor | None,
-        states: tuple[Tensor, ...] | None,
-        lengths: Tensor | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if not is_own(cell):
-            stepper = ForeignCell(cell, self.hidden_size)
-            return run_sequence(stepper, data, sizes, states, lengths)
-        hx: Any = states  # left out, the cell's own zeros
-        if states is not None and len(states) == 1:
-            hx = states[0]
-        output, state = cell(data, hx=hx, sequence=True, batch_sizes=sizes, lengths=lengths)
-        return output, (state,) if isinstance(state, Tensor) else tuple(state)
-
-    def _run_some(
-        self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The same where some sequences have no step: their last state is their first."""
-        cell, running = self.cells[k], steps.running
-        if states is None and is_own(cell):
-            states = cell.initial_states((steps.batch_size,), steps.data)
-        if states is None:
-            wanted = "lengths: expected numbers from 1"
-            if isinstance(steps, Pieces):
-                wanted = "resets: expected a step in each piece"
-            raise ValueError(
-                f"{wanted}, since {type(cell).__name__} doesn't tell the state of a sequence "
-                "without steps; pass hx"
-            )
-        if not running:
-            width = self._steppers()[k].output_size
-            return steps.data.new_zeros((0, width)), states
-        some = tuple(state[:running] for state in states)
-        output, last = self._run_cell(k, replace(steps, empty=0), some)
-        return output, tuple(
-            torch.cat([row, state[running:].to(row.dtype)])
-            for row, state in zip(last, states, strict=True)
-        )
-
-    def _read(self, input: Sequences, marks: Marks) -> tuple[Steps, int | None]:
-        """The input in the loop's form, and the batch size, ``None`` if unbatched."""
-        if isinstance(input, PackedSequence):
-            marks.refuse_packed()
-            self._check(input.data)
-            steps = Steps.of_packed(input)
-            return steps, steps.batch_size
-        check_input(type(self).__name__, input, (2, 3), "a Tensor or a PackedSequence")
-        self._check(input)
-        unbatched = input.dim() == 2
-        if unbatched and marks.lengths is not None:
-            raise ValueError("lengths: an unbatched input is all valid, expected None")
-        marks = marks.laid_out(input, self.batch_first)
-        if unbatched:
-            input = input.unsqueeze(1)
-        elif self.batch_first:
-            input = input.transpose(0, 1)
-        if input.size(0) == 0:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        if marks.lengths is not None and exporting_to_onnx():
-            return Steps.of_masked(input, marks.lengths), input.size(1)
-        return marks.steps(input), None if unbatched else input.size(1)
-
-    def _write(self, input: Sequences, steps: Steps, outputs: Sequence[Steps]) -> Sequences:
-        """The output laid out as the input was."""
-        parts = _forward_in_time(outputs)
-        if isinstance(input, PackedSequence):
-            return steps.with_data(merged(self.merge, parts)).to_packed()
-        unbatched, time = input.dim() == 2, 1 if self.batch_first and input.dim() == 3 else 0
-        length = input.size(time)
-        padded = merged(
-            self.merge, [steps.padded(part, length, bool(k)) for k, part in enumerate(parts)]
-        )
-        if unbatched:
-            return padded.squeeze(1)
-        return padded.transpose(0, 1) if self.batch_first else padded
-
-    def _check(self, input: Tensor) -> None:
-        check_width(input, self.input_size)
-        check_placement("input", input, self._weight())
 
     def _weight(self) -> Tensor | None:
         """A parameter beside which inputs have to lie; those that are sharded wait for a hook."""
@@ -433,7 +313,7 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
         resets: Tensor | None = None,
     ) -> str:
         """Which path would run on this call, and why: one sentence for each cell."""
-        steps, batch_size = self._read(input, Marks(lengths, mask, resets))
+        steps, batch_size = read(self, input, Marks(lengths, mask, resets))
         cells = self._steppers()
         given = self._first_states(hx, cells, steps, batch_size)
         states = [
@@ -441,7 +321,7 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             for k, (cell, each) in enumerate(zip(cells, given, strict=True))
         ]
         return "\n".join(
-            f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state)}"
+            f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state, steps.sizes)}"
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
         )
 
@@ -529,6 +409,8 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
                 ("bias", True),
                 ("batch_first", False),
                 ("dropout", 0.0),
+                ("input_dropout", 0.0),
+                ("variational", False),
                 ("bidirectional", False),
                 ("return_sequences", True),
                 ("merge", "concat"),
@@ -544,8 +426,3 @@ class Recurrent(InitialStates, LayerNames, OwnForward):
             for name, value in self._cell_options.items()
         ]
         return ", ".join(parts)
-
-
-def _forward_in_time(outputs: Sequence[Steps]) -> list[Tensor]:
-    """The outputs of each direction, whose second is backwards."""
-    return [(each.reversed() if k else each).data for k, each in enumerate(outputs)]

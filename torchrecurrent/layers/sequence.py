@@ -149,6 +149,16 @@ class Steps:
         """
         return rows if self.sorted_indices is None else rows[self.sorted_indices]
 
+    def spread(self, rows: Tensor) -> Tensor:
+        """A value of each of the caller's sequences ``(N, *)``, at each of its steps.
+
+        It can be multiplied with ``data``.
+        """
+        if self.sizes is None:
+            return rows
+        ordered = rows if self.sorted_indices is None else rows[self.sorted_indices]
+        return ordered[self._rows(self.sizes)[1]]
+
     def end(self, rows: Tensor) -> Tensor:
         """A value at the end of each sequence ``(N, *)``, in our order, put in the caller's."""
         return rows if self.unsorted_indices is None else rows[self.unsorted_indices]

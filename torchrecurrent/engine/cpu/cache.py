@@ -27,21 +27,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .calling import time_limit
-from .compiler import Compiler, CompilerError, HangError, build, find_compiler
-from .directory import (
-    BUILD_PREFIX,
+from ..disk import verdicts
+from ..disk.directory import (
     DIRECTORY_VARIABLE,
     CacheError,
     check_ours,
     directory,
-    kernel_files,
     open_directory,
-    sweep,
-    zig_bytes,
 )
+from ..disk.locks import file_lock, reading
+from .calling import time_limit
+from .compiler import Compiler, CompilerError, HangError, build, find_compiler
 from .eviction import evict, size_limit, use
-from .locks import file_lock, reading
+from .kernel_files import BUILD_PREFIX, kernel_files, sweep, zig_bytes
 from .target import SUFFIX, cpu_features, instructions, target
 from .zig import FOLDER
 
@@ -108,7 +106,9 @@ def state() -> dict[str, object]:
 
 
 def clear() -> int:
-    """Remove all kernels from the directory; those that this process has loaded stay loaded.
+    """Remove all kernels from the directory, and the verdicts on those of GPUs.
+
+    What this process has loaded stays loaded.
 
     Returns:
         How many there were.
@@ -120,6 +120,7 @@ def clear() -> int:
     folder = open_directory()
     sweep(folder)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    verdicts.forget(folder)
     paths = kernel_files(folder)
     for path in paths:
         path.unlink(missing_ok=True)

@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["CompilerError", "HangError", "call", "summary", "tell", "time_limit"]
+from ..disk.telling import tell
+
+__all__ = ["CompilerError", "HangError", "call", "summary", "time_limit"]
 
 #: Names the variable with the seconds that one call of the compiler may take.
 TIMEOUT_VARIABLE = "TORCHRECURRENT_COMPILE_TIMEOUT"
@@ -33,8 +35,6 @@ if sys.platform != "win32":
         after_in_parent=_starting.release,
         after_in_child=_starting.release,
     )
-
-_told: set[str] = set()
 
 
 class CompilerError(RuntimeError):
@@ -59,16 +59,6 @@ def time_limit(default: float = _DEFAULT_LIMIT) -> float:
         if 0 < (seconds := float(text)) < 1e6:
             return seconds
     raise CompilerError(f"{TIMEOUT_VARIABLE} must be a number of seconds, got {text!r}")
-
-
-def tell(text: str) -> None:
-    """Print ``text`` if stderr is a terminal, once in a process; a log gets nothing."""
-    if text in _told:
-        return
-    _told.add(text)
-    with suppress(AttributeError, OSError, ValueError):  # there may be no stderr, or a closed one
-        if sys.stderr.isatty():
-            print(f"torchrecurrent: {text} ...", file=sys.stderr, flush=True)
 
 
 def call(

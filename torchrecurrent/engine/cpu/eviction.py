@@ -10,8 +10,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from .directory import CacheError, kernel_files
-from .locks import unused
+from ..disk.directory import CacheError
+from ..disk.locks import unused
+from .kernel_files import kernel_files
 from .target import SUFFIX
 
 __all__ = ["SIZE_VARIABLE", "evict", "size_limit", "use"]

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .calling import tell, time_limit
+from ..disk.telling import tell
+from .calling import time_limit
 
 __all__ = ["FOLDER", "INSTALL", "environment", "is_zig", "limit", "zig_command"]
 

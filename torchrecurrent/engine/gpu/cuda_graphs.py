@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..program.batch import Batch
 
-__all__ = ["Graphs", "without_graphs"]
+__all__ = ["Graphs", "replays", "settings", "trying_graphs", "without_graphs"]
 
 Run = Callable[[Mapping[str, Tensor]], None]
 
@@ -54,6 +54,25 @@ def without_graphs() -> Iterator[None]:
         _allowed.reset(token)
 
 
+#: While kernels are tried out: for each loop the graphs that are forgotten afterwards.
+_tried: ContextVar[dict[Graphs, Graphs] | None] = ContextVar(
+    "torchrecurrent_tried_graphs", default=None
+)
+#: For each device the stream of all such graphs. None of them is replayed once another one, of a
+#: later trial, is captured there, so that they may share its workspace.
+_trial_streams: dict[torch.device, torch.cuda.Stream] = {}
+
+
+@contextmanager
+def trying_graphs() -> Iterator[None]:
+    """Capture and replay graphs of their own in a ``with`` block, which take no lasting room."""
+    token = _tried.set({})
+    try:
+        yield
+    finally:
+        _tried.reset(token)
+
+
 @dataclass
 class _Room:
     """What the graphs of one device take."""
@@ -73,9 +92,13 @@ class Graphs:
 
     A graph reads and writes fixed addresses. So each has tensors of its own: a call copies to
     them what the loop reads, replays, and copies from them what it writes.
+
+    Args:
+        passing: whether they are destroyed after a trial; others live as long as the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, passing: bool = False) -> None:
+        self._passing = passing
         self._seen: OrderedDict[object, None] = OrderedDict()
         #: ``None``: it can't be captured.
         self._captured: dict[object, _Captured | None] = {}
@@ -106,13 +129,18 @@ class Graphs:
             written: of those whose contents are used afterwards.
             run: the loop.
         """
-        if not _worth_it(batch):
+        if not replays(batch):
             run(tensors)
+            return
+        tried = _tried.get()
+        if tried is not None and not self._passing:
+            own = tried.setdefault(self, Graphs(passing=True))
+            own.run(name, batch, tensors, read, written, run)
             return
         stream = torch.cuda.current_stream(batch.data.device)
         shapes = ((key, value.shape, value.dtype) for key, value in tensors.items())
         place = (stream.device, stream.cuda_stream)
-        key = (name, batch.size, batch.steps, place, _settings(), *shapes)
+        key = (name, batch.size, batch.steps, place, settings(), *shapes)
         with self._lock:  # two threads on one stream would share a graph's tensors
             if key in self._seen and key not in self._captured:
                 self._capture(key, stream, tensors, read, run)
@@ -136,19 +164,22 @@ class Graphs:
     ) -> None:
         """Capture the loop, if there is room for one more graph on the device."""
         size = sum(each.numel() * each.element_size() for each in tensors.values())
-        stream = _reserve(current, size)
+        stream = _trial_stream(current) if self._passing else _reserve(current, size)
         if stream is None:
             return
         try:
             found = _Captured(tensors, read, run, stream)
         except Exception as error:
+            if self._passing:
+                raise
             _give_back(stream, size)
             self._captured[key] = None
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             warnings.warn(f"torchrecurrent runs without a CUDA graph: {reason}", stacklevel=2)
         else:
             self._captured[key] = found
-            _kept.append(found)
+            if not self._passing:
+                _kept.append(found)
 
 
 class _Captured:
@@ -204,6 +235,16 @@ def _reserve(current: torch.cuda.Stream, size: int) -> torch.cuda.Stream | None:
     return None
 
 
+def _trial_stream(current: torch.cuda.Stream) -> torch.cuda.Stream:
+    """Return the stream on which graphs are tried out; it belongs to no other graph."""
+    device = current.device
+    with _lock:
+        if device not in _trial_streams:
+            # A stream of torch's other pool: those of _reserve have the default priority.
+            _trial_streams[device] = torch.cuda.Stream(device, priority=-1)
+        return _trial_streams[device]
+
+
 def _give_back(stream: torch.cuda.Stream, size: int) -> None:
     """Take back what was reserved for a graph whose capture failed, but for its stream.
 
@@ -213,7 +254,7 @@ def _give_back(stream: torch.cuda.Stream, size: int) -> None:
         _rooms[stream.device].bytes -= size
 
 
-def _settings() -> tuple[object, ...]:
+def settings() -> tuple[object, ...]:
     """Return what torch was told about its products, which a graph keeps as it was captured."""
     backend = torch.backends.cuda.matmul
     return (
@@ -227,7 +268,8 @@ def _settings() -> tuple[object, ...]:
     )
 
 
-def _worth_it(batch: Batch) -> bool:
+def replays(batch: Batch) -> bool:
+    """Whether a call's loop is to be replayed, as soon as it has been captured."""
     return (
         batch.data.is_cuda
         and _allowed.get()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ from .emit import TritonSource
 from .load import interpreted, load_text
 from .text import Spec
 
-__all__ = ["Cut", "Grid"]
+__all__ = ["Cut", "Grid", "cut_into", "tallest"]
 
 #: In the interpreter, where several programs should meet at a small size too.
 _FEW_LANES, _FEW_UNITS = 32, 8
@@ -42,6 +44,19 @@ class Cut:
     chunks: int
 
 
+_forced: ContextVar[int | None] = ContextVar("torchrecurrent_chunks", default=None)
+
+
+@contextmanager
+def cut_into(chunks: int) -> Iterator[None]:
+    """Cut all sequences that can be cut into so many chunks, in a ``with`` block."""
+    token = _forced.set(chunks)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
 class Grid:
     """The kernels of a plan, loaded when the first of them starts."""
 
@@ -65,6 +80,9 @@ class Grid:
         """
         if self.kernels(f"{name} ends") is None:
             return Cut(steps, 1)
+        if (forced := _forced.get()) is not None:
+            length = -(-steps // forced)
+            return Cut(length, -(-steps // length))
         limits, room = _INTERPRETER, 1
         if device.type == "cuda":
             limits, room = _GPU, torch.cuda.get_device_properties(device).multi_processor_count
@@ -143,6 +161,11 @@ class Grid:
 def _lanes(itemsize: int) -> int:
     """Units of a warp: a thread loads four bytes at least, or nothing is loaded ahead."""
     return 32 * max(1, 4 // itemsize)
+
+
+def tallest(widths: Sequence[int], itemsize: int) -> int:
+    """The most sequences that a program has, whichever kernel of a plan it runs."""
+    return max(tile(1 << 30, units, 4 * _lanes(itemsize))[0] for units in widths)
 
 
 def tile(rows: int, units: int, lanes: int) -> tuple[int, int]:

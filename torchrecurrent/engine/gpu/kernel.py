@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..program.batch import Batch
+from ..program.form import Form
 from ..program.lower import Average
 from ..program.parameters import Parameters
 from ..program.plan import Plan
 from ..program.weight_gradients import weight_gradients
+from .cuda_graphs import trying_graphs, without_graphs
 from .emit import computed_in, emit_triton, lowered
-from .grid import Grid
+from .grid import Grid, cut_into, tallest
 from .hoisted import is_elementwise
+from .load import interpreted, version
+from .memory import Guards, fresh
 from .products import apply
 from .run_dense import Steps
 from .run_elementwise import Loops
@@ -63,7 +70,7 @@ class TritonKernel:
         b, data = self.program.buffers, batch.data
         with _alone(data):
             whole = isinstance(self._run, Loops)
-            tensors = b.allocate(batch, states, keep, Tensor.new_empty, whole)
+            tensors = b.allocate(batch, states, keep, fresh, whole)
             known = tensors | self._given(weights)
             first = self.program.projection
             if first is not None:
@@ -71,6 +78,34 @@ class TritonKernel:
             self._run.forward(batch, known, constants, keep)
         narrow = {name: tensors[name][:, :1].contiguous() for name in self._averages()}
         return tensors | narrow
+
+    def forms(self, batch: Batch, keep: bool) -> list[Form]:
+        """The forms in which the kernels run for a call; see :class:`.Loops`."""
+        return self._run.forms(batch, keep)
+
+    def any_forms(self, keep: bool) -> list[Form]:
+        """The same for any number of steps and sequences; see :class:`.Loops`."""
+        return self._run.any_forms(keep)
+
+    @property
+    def tallest(self) -> int:
+        """The most sequences that one program of a kernel has."""
+        return tallest(self.plan.widths, self.dtype.itemsize)
+
+    @contextmanager
+    def tried(self, form: Form, guards: Guards) -> Iterator[None]:
+        """In a ``with`` block of this thread run in one form, and in guarded memory."""
+        with (
+            guards.around_all(),
+            cut_into(3 if form.chunks else 1),
+            trying_graphs() if form.replay else without_graphs(),
+        ):
+            yield
+
+    @property
+    def made_of(self) -> dict[str, str]:
+        """All that decides what the kernels compute, but for the device and torch."""
+        return {"text": self.source.text, "code": _code(), "compiler": _compiler()}
 
     def _averages(self) -> dict[str, int]:
         """How wide averages are here: the kernels read a number for each unit."""
@@ -100,9 +135,9 @@ class TritonKernel:
             z, given = tensors[b.affine.name], self._given(weights)
             last = [_aligned(gradient.to(self.real)) for gradient in grad_states]
             overwrites = overwrites and self._run.reads_its_own(batch)
-            work = b.allocate_gradients(batch, z, grad_output, last, Tensor.new_empty, overwrites)
+            work = b.allocate_gradients(batch, z, grad_output, last, fresh, overwrites)
             if self.plan.raw_gradient:
-                work[b.d_data.name] = torch.empty_like(data)
+                work[b.d_data.name] = fresh(data, data.shape)
             wide = {
                 name: tensors[name].expand(-1, width).contiguous()
                 for name, width in self._averages().items()
@@ -136,10 +171,23 @@ class TritonKernel:
         if last is None or not needs_data:
             zeros = torch.zeros_like(data) if needs_data else data.new_zeros(())
             return zeros if raw is None else raw
-        gradient = torch.empty_like(data) if raw is None else raw
+        gradient = fresh(data, data.shape) if raw is None else raw
         received = last.source.of(work[last.source.buffer.name])
         apply(last, given, received, gradient.view(batch.rows, -1))
         return gradient
+
+
+@cache
+def _code() -> str:
+    """The digest of all that launches the kernels, and of the functions that they call."""
+    folder, digest = Path(__file__).parent, hashlib.sha256()
+    for file in sorted((*folder.glob("*.py"), *(folder.parent / "program").glob("*.py"))):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _compiler() -> str:
+    return f"Triton {version()}{', interpreted' if interpreted() else ''}"
 
 
 def _add(a: Tensor, b: Tensor, total: Tensor) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["interpreted", "load_text", "refusal"]
+__all__ = ["interpreted", "load_text", "refusal", "version"]
 
 #: Older ones compile some kernels to wrong results on Hopper, without a word.
 _OLDEST = (3, 7, 1)
@@ -37,6 +37,13 @@ def probe(p0):
 def interpreted() -> bool:
     """Whether Triton runs its kernels in Python, on the CPU."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes")
+
+
+def version() -> str:
+    """Return Triton's version."""
+    import triton
+
+    return str(triton.__version__)
 
 
 @cache

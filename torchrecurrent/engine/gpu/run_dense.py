@@ -6,15 +6,16 @@ Nothing here waits for the GPU, so that the whole loop can be captured in a CUDA
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..program.batch import Batch
 from ..program.buffers import Before, Buffer, Type, View
+from ..program.form import Form
 from ..program.lower import Operation, Program, Segment
-from .cuda_graphs import Graphs
+from .cuda_graphs import Graphs, replays
 from .dense import summed_rows
 from .grid import Grid
 from .products import apply
@@ -76,6 +77,15 @@ class Steps:
         Each kernel here has one step, and reads of Z what it writes of dZ.
         """
         return True
+
+    def forms(self, batch: Batch, keep: bool) -> list[Form]:
+        """The forms in which the kernels run for a call, each on top of the one before."""
+        plain = Form(keep, batch.sizes is not None)
+        return [plain, replace(plain, replay=True)] if replays(batch) else [plain]
+
+    def any_forms(self, keep: bool) -> list[Form]:
+        """The same for all numbers of steps and of sequences, of equal lengths, without graphs."""
+        return [Form(keep)]
 
     def backward(
         self, batch: Batch, tensors: dict[str, Tensor], constants: Sequence[float]

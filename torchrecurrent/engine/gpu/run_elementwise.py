@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..program.batch import Batch
 from ..program.buffers import Before
+from ..program.form import Form
 from ..program.lower import Program, Segment
 from .grid import Cut, Grid
 from .hoisted import add_lifted, lifted_gradients
+from .memory import fresh
 from .products import apply
 
 __all__ = ["Loops"]
@@ -54,6 +57,20 @@ class Loops:
         """
         return self._cut("backward", batch).chunks == 1
 
+    def forms(self, batch: Batch, keep: bool) -> list[Form]:
+        """The forms in which the kernels run for a call, each on top of the one before."""
+        plain = Form(keep, batch.sizes is not None)
+        passes = ("forward", "backward") if keep else ("forward",)
+        cut = any(self._cut(name, batch).chunks > 1 for name in passes)
+        return [plain, replace(plain, chunks=True)] if cut else [plain]
+
+    def any_forms(self, keep: bool) -> list[Form]:
+        """The same for all numbers of steps and of sequences, of equal lengths, without graphs."""
+        plain = Form(keep)
+        passes = ("forward", "backward") if keep else ("forward",)
+        cut = any(self._grid.kernels(f"{name} ends") is not None for name in passes)
+        return [plain, replace(plain, chunks=True)] if cut else [plain]
+
     def _cut(self, name: str, batch: Batch) -> Cut:
         return self._grid.cut(name, batch.steps, batch.size, batch.data.device)
 
@@ -68,7 +85,7 @@ class Loops:
         b, like = self._program.buffers, batch.data
         for each in self._program.backward:
             if not isinstance(each, Segment):
-                passed = like.new_empty(batch.rows, each.into.units)
+                passed = fresh(like, (batch.rows, each.into.units))
                 apply(each, tensors, tensors[each.source.buffer.name], passed)
                 tensors[each.into.buffer.name] = passed
             elif each.name == "backward":
@@ -79,7 +96,7 @@ class Loops:
         rows = cut.chunks * batch.size
         # Memory of its own: other chunks may still have to read the last states'.
         more = {
-            each.name: like.new_empty((count, each.units), dtype=self._real)
+            each.name: fresh(like, (count, each.units), self._real)
             for count, buffers in ((rows, b.sums), (batch.size, b.d_first))
             for each in buffers.values()
         }
@@ -124,7 +141,7 @@ class Loops:
             shape = ((cut.chunks - 1) * batch.size, self._program.plan.widths[spec.place])
             for slot in spec.slots:
                 if slot.startswith("E."):
-                    known[slot] = batch.data.new_empty(shape, dtype=self._real)
+                    known[slot] = fresh(batch.data, shape, self._real)
         if cut.chunks > 1:
             launch(f"{name} ends", {}, cut.chunks - 1)
         launch(name, {**flags, "CHUNKED": cut.chunks > 1}, cut.chunks)

@@ -62,7 +62,11 @@ def prepare(
     done = _prepared.get(stack)
     if done is None:
         done = _prepared.setdefault(stack, set())
-    if data.dtype in done or compiled_kind() != "c" or obstacle("cpu", [("the input", data)]):
+    if (
+        data.dtype in done
+        or compiled_kind(data.device) != "c"
+        or obstacle("cpu", [("the input", data)])
+    ):
         return
     done.add(data.dtype)
     found = []

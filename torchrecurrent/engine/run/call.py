@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from ...checks import is_autocast
+from ...interop.torch_twin import TorchTwin
 from ..cpu.kernel import REALS
 from . import onnx, reference
 from .autograd import join_delay, sequence, split_delay
@@ -16,6 +17,7 @@ from .boundary import check_parameters
 from .dispatch import Cell, choose, dtype_of_kernel, key_while_compiling
 from .kernels import Fused
 from .library import sequence_operator
+from .twin import run_twin
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -43,7 +45,7 @@ def run_sequence(
     if torch.compiler.is_compiling():
         if onnx.exporting_to_onnx():
             return _run_loop(onnx.run, cell, data, lengths, states, parameters)
-        key = key_while_compiling(cell, data)
+        key = key_while_compiling(cell, data, parameters)
         if key is not None:
             assert states is not None
             return _run_operator(
@@ -51,12 +53,14 @@ def run_sequence(
             )
     else:
         check_parameters(cell.parameter_shapes, parameters, data)
-        found = choose(cell, data, states, parameters)
+        found = choose(cell, data, sizes, states, parameters)
         if found is not None:
             assert states is not None
-            return _run_fused(
-                cast("BaseRecurrentCell", cell), found, data, sizes, states, parameters
+            run: Any = _run_twin if isinstance(found, TorchTwin) else _run_fused
+            result: tuple[Tensor, tuple[Tensor, ...]] = run(
+                cell, found, data, sizes, states, parameters
             )
+            return result
     return _run_loop(reference.run, cell, data, sizes, states, parameters)
 
 
@@ -72,8 +76,8 @@ def run_step(
     if not torch.compiler.is_compiling():
         check_parameters(cell.parameter_shapes, parameters, input)
         if not torch.is_grad_enabled() and input.dim() == 2:
-            found = choose(cell, input, states, parameters)
-            if found is not None:
+            found = choose(cell, input, None, states, parameters)
+            if isinstance(found, Fused):
                 return _step_fused(cell, found, input, states, parameters)
     given, dtype = input.dtype, _autocast_dtype(input, parameters)
     if dtype is not None:
@@ -174,6 +178,21 @@ def _run_fused(
     ready, weights, first, constants = _prepared(cell, data, states, parameters, narrow)
     output, last = sequence(found, cell, ready, sizes, weights, first, constants)
     last = join_delay(cell, last)
+    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
+
+
+def _run_twin(
+    cell: BaseRecurrentCell,
+    twin: TorchTwin,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...],
+    parameters: reference.EffectiveParameters,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    ready, weights, first, _ = _prepared(cell, data, states, parameters, True)
+    names = [name for name, weight in parameters.items() if weight is not None]
+    narrow = {**parameters, **dict(zip(names, weights, strict=True))}
+    output, last = run_twin(twin, cell, ready, sizes, first, narrow)
     return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
 
 

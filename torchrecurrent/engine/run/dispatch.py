@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -16,26 +12,30 @@ from torch import Tensor
 from ...checks import is_autocast
 from ...declaration.identity import numbered
 from ...declaration.step_contract import StepError
+from ...interop.torch_twin import TorchTwin
 from ..cpu.compiler import CompilerError
 from ..cpu.emit import emit_c
 from ..cpu.kernel import REALS
 from ..gpu.emit import NARROW, emit_triton
 from ..gpu.hoisted import is_elementwise
+from ..gpu.kernel import TritonKernel
 from ..gpu.load import refusal
+from ..program.batch import Batch
 from . import reference
 from .boundary import check_parameters, obstacle
+from .choice import Backend, current, kind_for, takes_twins
 from .dry_run import dry_run
 from .kernels import Fused, fused
 from .torch_private import constant_while_compiling, without_modes
+from .trust import doubt, mode
+from .twin import twin_of
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
 __all__ = [
     "NO_STEP",
-    "Backend",
     "Cell",
-    "backend",
     "choose",
     "compiled_kind",
     "explain",
@@ -43,8 +43,6 @@ __all__ = [
     "key_while_compiling",
     "no_kernel",
 ]
-
-Backend = Literal["auto", "reference", "c", "triton"]
 
 
 class Cell(reference.Stepper, Protocol):
@@ -61,89 +59,73 @@ class Cell(reference.Stepper, Protocol):
     def effective_parameters(self) -> reference.EffectiveParameters: ...
 
 
-_CHOICES = ("auto", "reference", "c", "triton")
 #: Why a cell from outside this package runs the reference loop.
 NO_STEP = "the cell is a module without a declared step"
-_chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
 _warned: set[str] = set()
-
-
-def _current() -> Backend:
-    return _checked(_chosen.get() or os.environ.get("TORCHRECURRENT_BACKEND", "auto"))
-
-
-def _checked(name: str) -> Backend:
-    if name not in _CHOICES:
-        raise ValueError(f"backend should be one of {_CHOICES}, got {name!r}")
-    return cast("Backend", name)
-
-
-@contextmanager
-def backend(name: Backend) -> Iterator[None]:
-    """Choose the path within a ``with`` block: ``"auto"``, ``"reference"``, ``"c"``, ``"triton"``.
-
-    ``"c"`` is the kernel on the CPU, ``"triton"`` the one on the GPU; either raises RuntimeError
-    where it can't run. ``"auto"`` runs the kernel on the CPU and elsewhere the reference: the
-    kernels for the GPU have not run on one yet. On Windows, too, ``"c"`` has to be requested.
-    If ``TRITON_INTERPRET=1`` was in the environment before Triton was imported, ``"triton"``
-    also runs on the CPU, slowly. Outside any block the environment variable
-    ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
-    the choice that was in effect while they traced.
-
-    Raises:
-        ValueError: for an unknown name.
-    """
-    token = _chosen.set(_checked(name))
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
 
 
 def choose(
     cell: Cell,
     data: Tensor,
+    sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
-) -> Fused | None:
+) -> Fused | TorchTwin | None:
     """Return the kernel to run; ``None``: the reference."""
-    chosen = _current()
+    chosen = current()
     if chosen == "reference":
         return None
-    found = _usable(cell, data, states, parameters, _kind(chosen))
-    if isinstance(found, Fused):
+    found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device))
+    if not isinstance(found, str):
         return found
     if chosen in ("c", "triton"):
         raise RuntimeError(f"backend={chosen!r} can't run {type(cell).__name__}: {found}")
     return None
 
 
-def _kind(chosen: Backend) -> Backend:
-    """Return the kernels that a choice means; Triton's, not yet run on a GPU, must be requested."""
-    return "triton" if chosen == "triton" else "c"
-
-
-def key_while_compiling(cell: Any, data: Tensor) -> str | None:
+def key_while_compiling(
+    cell: Any, data: Tensor, parameters: reference.EffectiveParameters
+) -> str | None:
     if not hasattr(cell, "_number"):
         return None
     # All that the kernel depends on is passed, so that a change of it compiles anew.
     values = [getattr(cell, name, None) for name in cell.option_names]
     structure = [value for value in values if not isinstance(value, float)]
-    key: str | None = _constant_key(cell._number, data.dtype, data.device.type, *structure)
+    weights = [weight for weight in parameters.values() if weight is not None]
+    narrow = dtype_of_kernel(data, weights, True)
+    keep = torch.is_grad_enabled()
+    key: str | None = _constant_key(cell._number, data.dtype, narrow, data.device, keep, *structure)
     return key
 
 
 @constant_while_compiling
 def _constant_key(
-    number: int, dtype: torch.dtype, device_type: str, *structure: object
+    number: int,
+    dtype: torch.dtype,
+    narrow: torch.dtype,
+    device: torch.device,
+    keep: bool,
+    *structure: object,
 ) -> str | None:
-    """Return the key of a cell's kernel, for :func:`torch.compile` to keep."""
-    chosen, cell = _current(), cast("BaseRecurrentCell", numbered(number))
+    """Return the key of a cell's kernel, for :func:`torch.compile` to keep.
+
+    Args:
+        number: of the cell.
+        dtype: of the input.
+        narrow: of the tensors that a kernel is given that computes bfloat16 by itself.
+        device: of the input.
+        keep: whether there may be a backward pass.
+        structure: what else the kernel depends on.
+    """
+    chosen, cell = current(), cast("BaseRecurrentCell", numbered(number))
     if chosen == "reference":
         return None
-    kind = _kind(chosen)
+    kind = kind_for(chosen, device)
     with without_modes():  # tracers have no real tensors, with which a first kernel is tried
-        found = _kernel_of(cell, dtype, torch.device(device_type), kind)
+        found = _kernel_of(cell, dtype, device, kind)
+        if isinstance(found, Fused) and kind == "triton" and chosen == "auto":
+            kernel = cast("TritonKernel", found.kernel(narrow, device.type))
+            found = doubt(cell, found, kernel, narrow, device, kernel.any_forms(keep)) or found
     if isinstance(found, Fused) and found.reads_values:  # the reference sees them change
         found = "compiled code would keep the numbers that its step reads from outside"
     if isinstance(found, Fused):
@@ -153,24 +135,33 @@ def _constant_key(
     return None
 
 
-def explain(cell: Cell, data: Tensor, states: tuple[Tensor, ...] | None) -> str:
+def explain(
+    cell: Cell,
+    data: Tensor,
+    states: tuple[Tensor, ...] | None,
+    sizes: Tensor | None = None,
+) -> str:
     """Return a sentence: which path would run, and why; StepError if the step fails on all."""
-    chosen = _current()
+    chosen = current()
     if not cell.no_kernel:
         dry_run(cast("BaseRecurrentCell", cell))
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"
-    kind, parameters = _kind(chosen), cell.effective_parameters()
+    kind, parameters = kind_for(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
-    found = _usable(cell, data, states, parameters, kind)
-    if not isinstance(found, Fused):
+    found = _usable(cell, data, sizes, states, parameters, kind)
+    if isinstance(found, str):
         return f"reference: {found}"
+    if isinstance(found, TorchTwin):
+        dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
+        return f"torch: torch.nn's own kernel (cuDNN) runs the whole sequence in {dtype}"
     if kind == "c":
         return f"c: one fused kernel runs the whole sequence in {data.dtype}"
     dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
+    proved = ", as checked on this device" if chosen == "auto" and mode() == "check" else ""
     if is_elementwise(found.plan):
-        return f"triton: one fused kernel runs the whole sequence in {dtype}"
-    return f"triton: products and fused kernels run each time step in {dtype}"
+        return f"triton: one fused kernel runs the whole sequence in {dtype}{proved}"
+    return f"triton: products and fused kernels run each time step in {dtype}{proved}"
 
 
 def dtype_of_kernel(data: Tensor, weights: Sequence[Tensor], narrow: bool) -> torch.dtype:
@@ -214,10 +205,10 @@ def kernel_source(
     raise TypeError(f"{type(cell).__name__} has no kernel: {reason}")
 
 
-def compiled_kind() -> Backend | None:
-    """Return the kernels that would run a call now; ``None``: the reference would."""
-    chosen = _current()
-    return None if chosen == "reference" or _no_system() else _kind(chosen)
+def compiled_kind(device: torch.device) -> Backend | None:
+    """Return the kernels that would run a call on a device; ``None``: the reference would."""
+    chosen = current()
+    return None if chosen == "reference" else kind_for(chosen, device)
 
 
 def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
@@ -232,10 +223,11 @@ def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> st
 def _usable(
     cell: Cell,
     data: Tensor,
+    sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
     kind: Backend,
-) -> Fused | str:
+) -> Fused | TorchTwin | str:
     """Return the kernel of one kind that would run this call, or why there is none."""
     if cell.no_kernel:
         return cell.no_kernel
@@ -246,21 +238,27 @@ def _usable(
     reason = obstacle("cpu" if kind == "c" else data.device.type, tensors)
     if reason and kind == "c" and data.device.type != "cpu":
         return _no_device(data.device)
-    return reason or _kernel_of(cast("BaseRecurrentCell", cell), data.dtype, data.device, kind)
+    if not reason and current() == "auto" and takes_twins(data.device):
+        whole = sizes is not None or data.dim() == 3
+        if whole and data.is_floating_point() and (twin := twin_of(cell, parameters)):
+            return twin
+    own = cast("BaseRecurrentCell", cell)
+    found = reason or _kernel_of(own, data.dtype, data.device, kind)
+    if isinstance(found, str) or kind != "triton" or current() == "triton":
+        return found
+    given = [each for _, each in tensors]
+    keep = torch.is_grad_enabled() and any(each.requires_grad for each in given)
+    dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
+    kernel = cast("TritonKernel", found.kernel(dtype, data.device.type))
+    steps = data if sizes is not None or data.dim() == 3 else data.unsqueeze(0)
+    rows = steps.size(1) if sizes is None else int(sizes[0])
+    forms = kernel.forms(Batch(steps, rows, sizes), keep)
+    return doubt(own, found, kernel, dtype, data.device, forms) or found
 
 
 def _no_device(device: torch.device) -> str:
     """Return why the C kernel does not run on a device; empty if it does."""
-    if device.type == "cuda":
-        return "the Triton kernels have not run on a GPU yet; backend('triton') chooses them"
     return "" if device.type == "cpu" else f"there is no C kernel for the device {device.type!r}"
-
-
-def _no_system() -> str:
-    """Return why kernels have to be requested on this system; empty if they don't."""
-    if sys.platform != "win32" or _current() == "c":
-        return ""
-    return "on Windows the kernels have run without Python only; backend('c') chooses them"
 
 
 def _no_dtype(dtype: torch.dtype) -> str:
@@ -274,7 +272,7 @@ def _kernel_of(
     """Return a cell's kernel of one kind, whatever the call, or why there is none."""
     if cell.no_kernel:
         return cell.no_kernel
-    if reason := _no_system() or _no_dtype(dtype):
+    if reason := _no_dtype(dtype):
         return reason
     if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason

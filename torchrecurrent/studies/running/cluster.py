@@ -25,7 +25,7 @@ try:
     from dask.distributed import Client, Future, as_completed, get_worker
 except ModuleNotFoundError as missing:
     raise StudyError(
-        f'dask: {missing.name} is not installed; pip install "torchrecurrent[dask]"'
+        f'dask: {missing.name} is not installed; pip install ".[dask]" in a checkout'
     ) from missing
 
 __all__ = ["Cluster", "connected"]

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from .calling import tell
+from .telling import tell
 
 __all__ = ["file_lock", "reading", "unused"]
 
 _POLL_SECONDS = 0.02
 #: Seconds after which a wait is explained, and the explanation.
 _PATIENCE = 2.0
-_WAITING = "waiting for another process, which compiles the same kernel"
+_WAITING = "waiting for another process, which compiles or checks the same kernel"
 
 _descriptors: set[int] = set()
 

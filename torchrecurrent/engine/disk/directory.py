@@ -1,38 +1,15 @@
-"""Finds the directory of compiled kernels and checks that it is safe to use."""
+"""Finds the directory of kernels and of verdicts on them, and checks that it is safe to use."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import stat
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
-from .target import SUFFIX
-from .zig import FOLDER
-
-__all__ = [
-    "BUILD_PREFIX",
-    "DIRECTORY_VARIABLE",
-    "CacheError",
-    "check_ours",
-    "directory",
-    "kernel_files",
-    "open_directory",
-    "sweep",
-    "zig_bytes",
-]
+__all__ = ["DIRECTORY_VARIABLE", "CacheError", "check_ours", "directory", "open_directory"]
 
 DIRECTORY_VARIABLE = "TORCHRECURRENT_CACHE_DIR"
-#: Begins the name of the folder of a running build.
-BUILD_PREFIX = ".torchrecurrent-build-"
-
-# The user may have other files in the directory: only these names are removed.
-_FILE = re.compile(rf"[0-9a-f]{{64}}({re.escape(SUFFIX)}|\.json|\.lock)")
-_STALE_SECONDS = 3600.0
 
 
 class CacheError(RuntimeError):
@@ -85,25 +62,3 @@ def check_ours(path: Path) -> None:
         raise CacheError(f"{path} is owned by another user ({found.st_uid})")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise CacheError(f"{path} can be written by other users (chmod go-w makes it right)")
-
-
-def kernel_files(folder: Path) -> list[Path]:
-    """Return the files of all kernels, and no other file of the directory."""
-    return [path for path in folder.iterdir() if _FILE.fullmatch(path.name)]
-
-
-def zig_bytes(folder: Path) -> int:
-    """Return the size of Zig's own files."""
-    total = 0
-    for path in (folder / FOLDER).rglob("*"):
-        with suppress(OSError):  # Zig may be running
-            total += path.stat().st_size if path.is_file() else 0
-    return total
-
-
-def sweep(folder: Path) -> None:
-    """Remove the files that killed builds left behind."""
-    for path in folder.glob(f"{BUILD_PREFIX}*"):
-        with suppress(OSError):  # another process may be sweeping too
-            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,48 @@
+"""A page of the built site as a browser makes it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+Open = Callable[[str], BeautifulSoup]
+PAGE = Path(__file__).parents[1] / "_build" / "html" / "cells.html"
+
+
+@pytest.fixture(scope="session")
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Open:
+    """Opens an address and returns the page after its scripts ran, which must not complain."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    assert browser, f"none of {', '.join(names)} was found"
+    assert PAGE.exists(), "the site is not built: run `make docs` first"
+    profile = tmp_path_factory.mktemp("profile")
+
+    def load(address: str) -> BeautifulSoup:
+        done = subprocess.run(
+            [
+                browser,
+                "--headless",
+                "--no-sandbox",  # it refuses to run as root with one
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                f"--user-data-dir={profile}",
+                "--enable-logging=stderr",
+                "--virtual-time-budget=20000",  # of the page's own clock, which runs ahead
+                "--dump-dom",
+                address,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return BeautifulSoup(done.stdout, "html.parser")
+
+    return load

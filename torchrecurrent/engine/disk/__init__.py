@@ -1,0 +1,1 @@
+"""What all machines keep on the disk: where it is, and the locks between processes."""
