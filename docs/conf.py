@@ -73,6 +73,7 @@ def _mathjax() -> Path:
 
 
 html_theme = "furo"
+html_favicon = "_static/favicon.svg"
 html_title = f"torchrecurrent {release}"
 html_static_path = ["_static", str(_mathjax())]
 html_css_files = ["custom.css"]
