@@ -47,7 +47,10 @@ intersphinx_mapping = {
 }
 
 # The type variable of detach_hidden: what goes in comes out. It has no place to link to.
-nitpick_ignore = [("py:class", "torchrecurrent.layers.states.T")]
+nitpick_ignore = [
+    ("py:class", "torchrecurrent.layers.states.T"),
+    ("py:class", "torchrecurrent.interop.torch_twin.TorchTwin"),  # of a cell's author alone
+]
 
 # Bibliography ----------------------------------------------------------------------
 

@@ -42,7 +42,9 @@ class Parts:
 
     @classmethod
     def of(cls, text: str) -> Parts:
-        lead, folded, sources = [], [], []
+        lead: list[str] = []
+        folded: list[str] = []
+        sources: list[str] = []
         place = lead
         for paragraph in inspect.cleandoc(text).split("\n\n"):
             if paragraph.startswith(_FOLDED):
