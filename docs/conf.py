@@ -46,7 +46,7 @@ intersphinx_mapping = {
     "torch": ("https://docs.pytorch.org/docs/stable/", "_inventories/torch.inv"),
 }
 
-# The type variable of detach_hidden: what goes in comes out. It has no place to link to.
+# The type variable of detach_hidden, what goes in comes out, has no place to link to.
 nitpick_ignore = [
     ("py:class", "torchrecurrent.layers.states.T"),
     ("py:class", "torchrecurrent.interop.torch_twin.TorchTwin"),  # of a cell's author alone
