@@ -46,8 +46,11 @@ intersphinx_mapping = {
     "torch": ("https://docs.pytorch.org/docs/stable/", "_inventories/torch.inv"),
 }
 
-# The type variable of detach_hidden: what goes in comes out. It has no place to link to.
-nitpick_ignore = [("py:class", "torchrecurrent.layers.states.T")]
+# The type variable of detach_hidden, what goes in comes out, has no place to link to.
+nitpick_ignore = [
+    ("py:class", "torchrecurrent.layers.states.T"),
+    ("py:class", "torchrecurrent.interop.torch_twin.TorchTwin"),  # of a cell's author alone
+]
 
 # Bibliography ----------------------------------------------------------------------
 
@@ -73,6 +76,7 @@ def _mathjax() -> Path:
 
 
 html_theme = "furo"
+html_favicon = "_static/favicon.svg"
 html_title = f"torchrecurrent {release}"
 html_static_path = ["_static", str(_mathjax())]
 html_css_files = ["custom.css"]

@@ -65,7 +65,7 @@ def main() -> None:
         guesses = model(pack(test, mean, deviation)).argmax(1)
     lengths = [len(each) for each in test.sequences]
     print(f"{len(test)} test recordings of {min(lengths)} to {max(lengths)} steps")
-    print(f"told rightly: {(guesses == test.speakers).float().mean().item():.1%}")
+    print(f"accuracy: {(guesses == test.speakers).float().mean().item():.1%}")
 
 
 if __name__ == "__main__":

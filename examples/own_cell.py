@@ -63,7 +63,7 @@ def main() -> None:
         optimizer.step()
         if step == steps or step % 100 == 0:
             print(f"step {step}: mean square error {loss.item():.4f}")
-    print(f"who always answers 1 has {1 / 6:.4f}")
+    print(f"baseline, always 1: {1 / 6:.4f}")
 
 
 if __name__ == "__main__":

@@ -206,8 +206,8 @@ def test_a_wait_is_explained_at_a_terminal(box: Sandbox) -> None:
     [
         (["LSTN"], 2, "close to it: LSTMCell"),
         (["LSTM", "--set", "colour=red"], 2, "unexpected keyword argument 'colour'"),
-        (["LSTM", "--set", "colour"], 2, "--set should be KEY=VALUE, got 'colour'"),
-        (["nowhere:make"], 2, "'nowhere:make' could not be imported"),
+        (["LSTM", "--set", "colour"], 2, "expected KEY=VALUE, got 'colour'"),
+        (["nowhere:make"], 2, "could not import 'nowhere:make'"),
         (["torch.nn:Identity"], 2, "Identity has no cell of torchrecurrent"),
         (["builtins:dict"], 2, "'builtins:dict' should make a torch.nn.Module, got dict"),
     ],

@@ -77,6 +77,8 @@ def test_some_cells(
             "no cell of the family GRU-like is called 'br'; without a name",
         ),
         (["br", "--family", "o"], "no cell of the family one-gate or ODE is called 'br'"),
+        (["nbrc"], "no cell is called 'nbrc'; close to it: nBR"),
+        (["MogrifyerLSTM"], "no cell is called 'MogrifyerLSTM'; close to it: MogrifierLSTM"),
         (["--family", "lstn"], "no family 'lstn'; expected one of LSTM-like, GRU-like, one-gate, "),
     ],
 )
@@ -84,7 +86,7 @@ def test_nothing_to_list(capsys: Capture, words: list[str], said: str) -> None:
     assert main(["cells", *words]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"torchrecurrent cells: {said}")
+    assert printed.err.startswith(f"torchrecurrent cells: error: {said}")
     assert printed.err.count("\n") == 1
 
 

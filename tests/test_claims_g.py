@@ -255,3 +255,20 @@ def test_layer_normalisation_has_the_mean_0_and_the_variance_1() -> None:
     h = cell(100 + 30 * normal(8, 3), normal(8, 50))
     assert_same(h.mean(-1), torch.zeros(8, dtype=F64))
     assert_same(h.var(-1, correction=0), torch.ones(8, dtype=F64))
+
+
+@pytest.mark.parametrize(("layers", "what"), [(0, "greater than zero"), (-1, "not be negative")])
+def test_a_cfc_has_a_backbone(layers: int, what: str) -> None:
+    with pytest.raises(ValueError, match=f"backbone_layers must (be )?{what}, got {layers}"):
+        CfCCell(3, 4, backbone_layers=layers)
+
+
+def test_the_input_of_rg_lru_is_exact_where_hardly_anything_is_forgotten() -> None:
+    """In float32 1 - a^2 itself would be off by 1e-4 here, where it is 9e-5."""
+    outputs = []
+    for dtype in (torch.float64, torch.float32):
+        layer = constant_gates(-11, -0.7).to(dtype)
+        outputs.append(layer(torch.ones(1, 1, 4, dtype=dtype))[0].detach().double())
+    exact, single = outputs
+    # Each of some ten operations rounds by half of 1.2e-7.
+    assert float((single / exact - 1).abs().max()) < 6e-7

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
+import pytest
 from torch import Tensor, tanh
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
 from torchrecurrent.activations import Activation
+from torchrecurrent.catalog.listing import cells, layer_of
+from torchrecurrent.declaration.described import section
 from torchrecurrent.init import Initializer, gain
 from torchrecurrent.roles import CellMap, Gate, GateNonlinearity, Output, Scalar, State, Vector
 
@@ -88,7 +94,26 @@ Sources: a dream."""
 def test_a_layer_says_what_it_stacks() -> None:
     class Told(RecurrentLayer, cell=ToldCell): ...
 
-    assert Told.__doc__ == "Stacked :class:`ToldCell`."
+    assert Told.__doc__ is not None
+    assert Told.__doc__.startswith("What only its author knows, as a layer over a sequence.\n")
+    assert "States: ``h``, ``c``; the output is none of them.\n" in Told.__doc__
+    assert "    squash: which is said here,\n        over two lines.\n" in Told.__doc__
+    assert Told.__doc__.count("Args:") == 1
+
+
+@pytest.mark.parametrize("cell", cells().values())
+def test_the_help_of_a_layer_has_its_arguments_shapes_and_states(
+    cell: type[BaseRecurrentCell],
+) -> None:
+    layer = layer_of(cell)
+    text = inspect.getdoc(layer) or ""
+    said = re.findall(r"^    (\w+): ", section(text, "Args:"), re.MULTILINE)
+    assert said == list(inspect.signature(layer).parameters)
+    for part in ("\nInputs: input, hx, lengths", "\nOutputs: output, h_n\n", "\nRaises:\n"):
+        assert text.count(part) == 1
+    assert cell.__name__ in text
+    for name in cell(4, 4).state_names:
+        assert re.search(rf"^States?: .*``{name}``", text, re.MULTILINE)
 
 
 def test_what_is_said_stays_and_no_docstring_is_made_up() -> None:

@@ -172,3 +172,30 @@ def test_cells_that_are_saved_twice_are_loaded_once() -> None:
 def test_what_can_not_be_converted(function: Any, state_dict: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"^state_dict: .*{message}"):
         function(state_dict)
+
+
+@pytest.mark.parametrize(
+    ("key", "function"),
+    [
+        ("rnns.0.cell.iw", "from_brc"),
+        ("iw", "from_brc"),
+        ("cells.0.kernelz", "from_brc_pytorch"),
+        ("kernelz", "from_brc_pytorch"),
+        ("layers.0.forget_bias", "from_ur_lstm_torch"),
+        ("forget_bias", "from_ur_lstm_torch"),
+    ],
+)
+def test_an_unconverted_checkpoint_names_its_converter_once(key: str, function: str) -> None:
+    layer = nBRCell(2, 3) if "." not in key else nBR(2, 3)
+    hint = rf"load_state_dict\(torchrecurrent\.migration\.{function}\(state_dict\)\)"
+    with pytest.raises(RuntimeError, match=hint) as raised:
+        layer.load_state_dict({key: torch.ones(3)})
+    assert str(raised.value).count("convert them first") == 1
+    assert f'Unexpected key(s) in state_dict: "{key}"' in str(raised.value)
+    layer.load_state_dict({key: torch.ones(3)}, strict=False)
+
+
+def test_other_checkpoints_name_no_converter() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        nBR(2, 3).load_state_dict({"cells.0.weights": torch.ones(3)})
+    assert "migration" not in str(raised.value)

@@ -229,3 +229,11 @@ def test_divergence_ends_a_run_and_is_told() -> None:
 def test_a_configuration_out_of_range(field: str) -> None:
     with pytest.raises(ValueError, match=rf"{field}: expected at least 1, got 0"):
         replace(config(), **{field: 0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", ["LRU", "LinOSS", "nBRC", "LSTM", "LSTM,bidirectional=True"])
+def test_the_read_out_is_as_wide_as_the_outputs(cell: str) -> None:
+    """Those of some layers have the input's width, those of two directions twice the state's."""
+    model = SequenceModel(cell, 2, 6, 1, 3)
+    answer, _ = model(torch.randn(5, 4, 2))
+    assert answer.shape == (4, 3)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,8 @@ def test_the_list_names_all_studies(capsys: pytest.CaptureFixture[str]) -> None:
     for name, study in STUDIES.items():
         assert f"{name}: {study.about}" in said
     assert "can be set: length," in said
+    assert said.count("hidden_size") == 1
+    assert max(map(len, said.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -36,7 +40,7 @@ def test_smoke_from_the_run_to_the_figures(
     assert main([*running, "--out", str(tmp_path)]) == 0
     runs = len(list(tmp_path.rglob("result.json")))
     assert runs == len(STUDIES[name].plan("smoke", ["GRU", "BRC"]))
-    assert f"All {runs} are over" in capsys.readouterr().out
+    assert f"{runs} runs finished; see" in capsys.readouterr().out
 
     before = files(tmp_path)
     assert main([*running, "--out", str(tmp_path)]) == 0
@@ -73,7 +77,7 @@ def test_several_values_are_all_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out
     for length in (3, 4):
         for layers in (1, 2):
-            assert f"copy first input, T = {length}, {layers} x 8, BRC: 1 runs" in said
+            assert f"copy first input, T = {length}, {layers} x 8, BRC: 1 run," in said
 
 
 def test_all_are_the_layers_of_the_package(
@@ -83,10 +87,11 @@ def test_all_are_the_layers_of_the_package(
     running = "study run copy-first --preset smoke --cells all --dry-run"
     assert main([*running.split(), *ALONE, "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
+    assert said.count("Left out") == 1
     assert "Left out: copy first input, T = 5, IntersectionRNN, seed 0: cell: could not" in said
     assert f"{len(cells()) - 1} runs: 0 finished" in said
     for name in ("torchrecurrent.LSTM", "torchrecurrent.GRU", "BR", "nBR", "URLSTM", "LiGRU"):
-        assert f"1 x 8, {name}: 1 runs, 4 s" in said
+        assert f"1 x 8, {name}: 1 run, 4 s" in said
 
 
 @pytest.mark.parametrize(
@@ -104,6 +109,9 @@ def test_all_are_the_layers_of_the_package(
         ("run adding --set length=three", "set: length should be of type int, got 'three'"),
         ("run adding --set length=1", "adding: length: expected at least 2, got 1"),
         ("run adding --set markers=two", "set: markers should be one of halves, anywhere, got"),
+        ("run adding --cells nbrx", "torchrecurrent, or package.module:Class, got 'nbrx' (did you"),
+        ("run adding --set device=cuda:99", "device: 'cuda:99' cannot be used here: "),
+        ("run adding --set device=gpu", "device: 'gpu' cannot be used here: "),
         ("run adding --jobs 0", "jobs: expected at least 1, got 0"),
         ("run adding --set train_size=50", "batch_size: expected 1 to 50, the training set's size"),
         ("run images --set images=mnist", "no mnist in TORCHRECURRENT_DATA, which is not set; set"),
@@ -129,6 +137,62 @@ def test_bad_input_is_one_line(
     assert said.count("\n") == 1
     assert written == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("action", ["run adding", "run adding --dry-run", "report", "plot"])
+def test_results_need_a_folder(
+    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "results"):
+        assert main(["study", *action.split(), "--out", str(out)]) == 2
+        written, said = capsys.readouterr()
+        assert f"error: out: expected a folder, got the file '{file}'\n" in said
+        assert said.count("\n") == 1
+        assert written == ""
+    assert file.read_text() == "mine"
+
+
+def test_results_that_cannot_be_written_are_refused_before_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert main(["study", "run", "adding", "--preset", "smoke", "--out", str(tmp_path)]) == 2
+    written, said = capsys.readouterr()
+    assert said.endswith(f"error: out: cannot write in '{tmp_path}': Permission denied\n")
+    assert written == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_found_in_any_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = "nbrc NBRC lstm TORCHRECURRENT.LSTM lem LiGRUcell,bias=False"
+    words = f"study run copy-first --preset smoke --dry-run --cells {names}"
+    assert main([*words.split(), *ALONE, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("5 runs: ")
+    for name in ("nBRC", "LSTM", "torchrecurrent.LSTM", "LEM", "LiGRUCell,bias=False"):
+        assert f"1 x 8, {name}: 1 run, " in said
+
+
+@pytest.mark.parametrize(
+    ("words", "listed"),
+    [
+        ([], {"cells": "List the cells", "study": "Run studies"}),
+        (["study"], {"list": "the studies", "run": "run what", "report": "tables", "plot": "fig"}),
+    ],
+)
+def test_a_command_alone_lists_what_can_follow(
+    words: list[str], listed: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    written, said = capsys.readouterr()
+    assert written == ""
+    for name, about in listed.items():
+        assert re.search(rf"^ +{name} +{about}", said, re.MULTILINE)
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(

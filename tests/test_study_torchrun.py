@@ -47,7 +47,7 @@ def launch(words: list[str]) -> subprocess.CompletedProcess[str]:
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
     done = launch([*SMOKE, str(tmp_path / "two")])
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "1 runs: 0 finished, 0 started, 1 new; 1 at a time."
+    assert done.stdout.splitlines()[0] == "1 run: 0 finished, 0 started, 1 new; 1 at a time."
     assert done.stdout.count("test MSE") == 1
     assert main([*SMOKE, str(tmp_path / "one")]) == 0
     one, two = (sorted((tmp_path / who).rglob("*.*")) for who in ("one", "two"))

@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from .saved import PEERS
+
 __all__ = ["from_brc", "from_brc_pytorch", "from_ur_lstm_torch"]
 
 
@@ -39,7 +41,7 @@ def from_brc(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: there is no cell of that package in it, or part of one, or a wrong shape.
     """
-    return _convert("brc", "rnns.0.cell.iw", state_dict, r"\brnns\.(\d+)\.cell\.$", _brc)
+    return _convert("brc", state_dict, _brc)
 
 
 def from_brc_pytorch(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -58,9 +60,7 @@ def from_brc_pytorch(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: there is no cell of that package in it, or part of one, or a wrong shape.
     """
-    converted = _convert(
-        "brc-pytorch", "cells.0.kernelz", state_dict, r"\bcells\.(\d+)\.$", _brc_pytorch
-    )
+    converted = _convert("brc-pytorch", state_dict, _brc_pytorch)
     # Given a ModuleList, MultiLayerBase saves its cells twice.
     twice = re.compile(r"\bcells_(forward|backward)\.\d+\.\w+$")
     return {key: value for key, value in converted.items() if not twice.search(key)}
@@ -80,9 +80,7 @@ def from_ur_lstm_torch(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: there is no cell of that package in it, or part of one, or a wrong shape.
     """
-    return _convert(
-        "ur-lstm-torch", "layers.0.forget_bias", state_dict, r"\blayers\.(\d+)\.$", _ur_lstm_torch
-    )
+    return _convert("ur-lstm-torch", state_dict, _ur_lstm_torch)
 
 
 class _Cell:
@@ -121,27 +119,22 @@ class _Cell:
 
 def _convert(
     package: str,
-    example: str,
     state_dict: Mapping[str, Tensor],
-    place: str,
     convert: Callable[[_Cell], dict[str, Tensor]],
 ) -> dict[str, Tensor]:
-    """Convert each cell; ``place`` finds its prefix ``cells.<number>.`` here.
-
-    The last part of ``example``, a key, is the name of a parameter that marks a cell.
-    """
-    mark = example.rpartition(".")[2]
-    prefixes = [key.removesuffix(mark) for key in state_dict if re.search(rf"(^|\.){mark}$", key)]
+    """Convert each cell; its prefix here is ``cells.<number>.``."""
+    peer = PEERS[package]
+    prefixes = peer.prefixes(state_dict)
     if not prefixes:
         raise ValueError(
-            f"state_dict: expected parameters of {package} such as {example!r}, "
+            f"state_dict: expected parameters of {package} such as {peer.example!r}, "
             f"got {', '.join(map(repr, list(state_dict)[:4])) or 'none'}"
         )
     converted: dict[str, Tensor] = {}
     taken: set[str] = set()
     for prefix in prefixes:
         cell = _Cell(package, state_dict, prefix)
-        ours = re.sub(place, r"cells.\1.", prefix)
+        ours = re.sub(peer.place, r"cells.\1.", prefix)
         converted |= {ours + name: value.contiguous() for name, value in convert(cell).items()}
         taken |= cell.taken
     return {key: value for key, value in state_dict.items() if key not in taken} | converted

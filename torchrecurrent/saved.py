@@ -1,8 +1,10 @@
-"""State dicts of other origin: :mod:`torch.nn`, and torchrecurrent before 0.3."""
+"""State dicts of other origin: :mod:`torch.nn`, torchrecurrent before 0.3, other packages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -10,11 +12,70 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from .cell import BaseRecurrentCell
 
-__all__ = ["adopt_constants", "drop_buffers", "rename_torch_keys"]
+__all__ = [
+    "PEERS",
+    "Peer",
+    "adopt_constants",
+    "drop_buffers",
+    "name_converter",
+    "rename_torch_keys",
+]
 
 _TORCH_KEY = re.compile(
     r"(?P<name>(?:weight|bias)_(?:ih|hh|hr))_l(?P<layer>\d+)(?P<reverse>_reverse)?"
 )
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How another package names its parameters.
+
+    Attributes:
+        package: its name.
+        converter: the function of :mod:`torchrecurrent.migration` for its state dicts.
+        mark: a parameter that its cells have, and none here.
+        example: a key of that parameter.
+        place: a pattern of a cell's prefix in a stack, with the cell's number as its group.
+    """
+
+    package: str
+    converter: str
+    mark: str
+    example: str
+    place: str
+
+    def prefixes(self, keys: Iterable[str]) -> list[str]:
+        """Return what comes before the mark of each cell."""
+        return [
+            key.removesuffix(self.mark) for key in keys if re.search(rf"(^|\.){self.mark}$", key)
+        ]
+
+
+PEERS = {
+    peer.package: peer
+    for peer in (
+        Peer("brc", "from_brc", "iw", "rnns.0.cell.iw", r"\brnns\.(\d+)\.cell\.$"),
+        Peer("brc-pytorch", "from_brc_pytorch", "kernelz", "cells.0.kernelz", r"\bcells\.(\d+)\.$"),
+        Peer(
+            "ur-lstm-torch",
+            "from_ur_lstm_torch",
+            "forget_bias",
+            "layers.0.forget_bias",
+            r"\blayers\.(\d+)\.$",
+        ),
+    )
+}
+
+
+def name_converter(error: RuntimeError, state_dict: Mapping[str, Any]) -> RuntimeError:
+    """Return the error of a load; with what converts ``state_dict``, if it is another package's."""
+    for peer in PEERS.values():
+        if peer.prefixes(state_dict):
+            return RuntimeError(
+                f"{error}\n\tThese are parameters of {peer.package}; convert them first: "
+                f"load_state_dict(torchrecurrent.migration.{peer.converter}(state_dict))."
+            )
+    return error
 
 
 def drop_buffers(cell: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cell_facts import Symbolic
+from cell_parts import cut, described
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from study_rows import study_rows
 
@@ -33,6 +34,7 @@ def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
         "symbolic": Symbolic(cell),
         "variants": Symbolic.variants(cell),
         "studied": study_rows(catalog.layer_of(cell)),
+        **described(cell),
     }
 
 
@@ -70,4 +72,5 @@ def write_pages(app: Sphinx) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-docstring", cut, priority=400)  # before napoleon reads it
     return {"parallel_read_safe": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote, urldefrag
 
 import pytest
 from browser import Open
@@ -136,3 +137,48 @@ def test_the_bibliography_is_read_as_bibtex_reads_it() -> None:
         title = " ".join(parsed[key].fields["title"].split())
         plain = title.replace("{", "").replace("}", "").replace("--", "\N{EN DASH}")
         assert bibliography.field(entry, "title") == plain
+
+
+def links(page: BeautifulSoup) -> set[str]:
+    """The addresses within the site that a page names."""
+    named = page.select("a[href], link[href], script[src], img[src]")
+    found = {str(each.get("href") or each.get("src")) for each in named}
+    return {
+        link for link in found if "://" not in link and not link.startswith(("mailto:", "data:"))
+    }
+
+
+def test_links_within_the_site_lead_somewhere() -> None:
+    pages = {
+        path.resolve(): BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        for path in SITE.rglob("*.html")
+    }
+    assert len(pages) > 100
+    anchors = {path: {each["id"] for each in page.select("[id]")} for path, page in pages.items()}
+    broken = []
+    for path, page in pages.items():
+        for link in links(page):
+            address, anchor = urldefrag(link)
+            file = unquote(address.partition("?")[0])
+            target = (path.parent / file).resolve() if file else path
+            known = anchors.get(target)
+            if not target.exists() or (anchor and known and unquote(anchor) not in known):
+                broken.append(f"{path.relative_to(SITE.resolve())}: {link}")
+    assert not broken
+
+
+def test_pages_are_small_enough_to_load() -> None:
+    assert {path.name for path in SITE.rglob("*.html") if path.stat().st_size > 1_000_000} == set()
+
+
+def test_the_page_of_a_cell_is_in_the_order_of_its_reader() -> None:
+    for name in list_cells():
+        page = BeautifulSoup((SITE / "cells" / f"{name}.html").read_text("utf-8"), "html.parser")
+        heads = [head.get_text().rstrip("\N{PILCROW SIGN}#") for head in page.select("h1, h2")]
+        order = ["Example", "Parameters", "States", "Speed", "In the studies"]
+        order += ["Signature and options", "Sources and differences", "Citation"]
+        assert heads == [name, *(head for head in order if head in heads)]
+        assert {"Example", "Signature and options", "Citation"} <= set(heads)
+        text = page.get_text()
+        assert text.index("Example") < text.index(f"class torchrecurrent.{name}")
+        assert len(page.select("details.signature dl.py.class")) == 2

@@ -47,7 +47,7 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
 
 
 class GRU(RecurrentLayer, cell=GRUCell):
-    """Stacked :class:`GRUCell`; loads a :class:`torch.nn.GRU` state dict."""
+    """A :class:`torch.nn.GRU` state dict loads as it is."""
 
 
 class GRUResetBeforeCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):

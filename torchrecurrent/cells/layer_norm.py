@@ -72,8 +72,10 @@ class LayerNormGRUCell(BaseRecurrentCell, citation="ba2016layer", family="GRU-li
     units of both gates together, and of those of the candidate; :math:`\epsilon` is
     ``layer_norm_eps``.
 
-    Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lngru. There W
-    is drawn from :math:`N(0, 0.01^2)`, and W x has a bias before it is normalised, too.
+    Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lngru, where W x
+    has a bias before it is normalised, too. What draws W is not in that file but in those that it
+    is to be added to: in ryankiros/skip-thoughts, ``training/utils.py``, from
+    :math:`U(-0.1, 0.1)`, and orthogonal if it is square.
     """
 
     integration: Integration = "layer_norm"
@@ -107,9 +109,9 @@ class LayerNormLSTMCell(BaseRecurrentCell, citation="ba2016layer", family="LSTM-
     units of all four gates together, and of the cell state's; :math:`\epsilon` is
     ``layer_norm_eps``. The cell state itself is passed on without normalisation.
 
-    Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lnlstm. There W
-    is drawn from :math:`N(0, 0.01^2)`, and W x has the bias before it is normalised, too. Other
-    packages normalise each gate by itself, or pass on the normalised cell state.
+    Sources: the authors' repository ryankiros/layer-norm, ``layers.py``, the layer lnlstm, where
+    W x has the bias before it is normalised, too; W is drawn as for :class:`LayerNormGRUCell`.
+    Other packages normalise each gate by itself, or pass on the normalised cell state.
     """
 
     integration: Integration = "layer_norm"

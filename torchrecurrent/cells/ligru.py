@@ -66,8 +66,7 @@ class NormalizedLiGRUCell(LiGRUCell):
 
 
 class LiGRU(RecurrentLayer, cell=LiGRUCell):
-    """Stacked :class:`LiGRUCell`.
-
+    """
     Args:
         batch_norm: whether W x is batch-normalised, over all sequences and their valid steps,
             as in the paper: in training by the statistics of the batch, in evaluation by

@@ -4,7 +4,7 @@ from torch import Tensor, tanh
 
 from ..cell import BaseRecurrentCell
 from ..constraints import antisymmetric
-from ..init import Initializer, inverse_normal_
+from ..init import Initializer, inverse_normal_, variance_scaling
 from ..layers.named import RecurrentLayer
 from ..roles import Constant, Gate, Hidden, State
 
@@ -26,20 +26,21 @@ class LipschitzRNNCell(BaseRecurrentCell, citation="erichson2021lipschitz", fami
     The blocks of ``weight_hh`` are M, named a, and V, named n.
 
     Args:
-        epsilon: step size :math:`\epsilon`, 0.01 in the authors' experiments.
-        beta: :math:`\beta`, from 0, symmetric, to 1, antisymmetric; 0.65 for sequential MNIST.
+        epsilon: step size :math:`\epsilon`; 0.03 in the authors' commands for MNIST.
+        beta: :math:`\beta`, from 0, symmetric, to 1, antisymmetric; 0.75 for MNIST.
         gamma: :math:`\gamma`, which moves all eigenvalues to the left; 0.001 for MNIST.
 
-    Sources: the authors' repository erichson/LipschitzRNN, ``models.py``, whose defaults these are,
-    and ``README.md``, where for MNIST M and V are 32 times as large; their initialiser
-    ``gaussian_init_`` as in state-spaces/s4.
+    Sources: the authors' repository erichson/LipschitzRNN as of 2021-06-28: ``models.py``, whose
+    defaults these are, ``tools.py`` for M and V, and ``README.md`` for the commands, which draw M
+    and V a tenth as large. W is drawn as by ``torch.nn.Linear``, as there since 2021-03-30
+    (before: ``xavier_normal``); there the bias is drawn so, too, and here it is zero.
     """
 
     epsilon: float = 0.01
     beta: float = 0.8
     gamma: float = 0.01
     recurrent_bias: bool | None = False
-    kernel_init: Initializer = "xavier_normal"
+    kernel_init: Initializer = variance_scaling(1 / 3, "uniform")
     recurrent_kernel_init: Initializer = inverse_normal_
 
     @staticmethod

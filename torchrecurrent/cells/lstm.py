@@ -74,4 +74,4 @@ class LSTMCell(BaseRecurrentCell, citation="hochreiter1997long", family="LSTM-li
 
 
 class LSTM(RecurrentLayer, cell=LSTMCell):
-    """Stacked :class:`LSTMCell`; loads a :class:`torch.nn.LSTM` state dict."""
+    """A :class:`torch.nn.LSTM` state dict loads as it is."""

@@ -24,8 +24,8 @@ class MiRU1Cell(BaseRecurrentCell, citation="zyarah2026minion", family="one-gate
     Args:
         update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
 
-    Sources: the paper's equations as quoted in an issue of LuxRecurrentLayers.jl; no code by the
-    authors was found, and its coefficients and initialisation could not be checked.
+    Sources: the paper's equations as quoted in issue 26 of LuxRecurrentLayers.jl, where each unit
+    has a :math:`\lambda` of its own; here all share one. No code by the authors was found.
     """
 
     update_coefficient: float = 0.5
@@ -64,7 +64,7 @@ class MiRU2Cell(BaseRecurrentCell, citation="zyarah2026minion", family="simple")
         update_coefficient: :math:`\lambda`, how much of the state is kept at each step.
         reset_coefficient: :math:`\theta`, how much of the state the candidate sees.
 
-    Sources: as for :class:`MiRU1Cell`.
+    Sources: as for :class:`MiRU1Cell`; there each unit has a :math:`\theta` of its own, too.
     """
 
     update_coefficient: float = 0.5

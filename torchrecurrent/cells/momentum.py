@@ -26,8 +26,8 @@ class MomentumRNNCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", famil
         mu: momentum :math:`\mu`, from 0 to less than 1.
         epsilon: step size :math:`\epsilon`. With ``mu`` 0 and ``epsilon`` 1 this is an RNN.
 
-    Sources: the authors' repository minhtannguyen/MomentumRNN, ``mnist-timit/momentumnet.py`` and
-    ``mnist-timit/mnist.py``: the LSTM there, since there is no code for this cell.
+    Sources: ``mnist-timit/orthogonal.py`` of minhtannguyen/MomentumRNN, by the authors: without
+    biases, U kept orthogonal, :math:`\phi` modReLU. Defaults as their LSTM's in ``momentumnet.py``.
     """
 
     mu: float = 0.9
@@ -71,7 +71,7 @@ class MomentumLSTMCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", fami
         epsilon: step size :math:`\epsilon`. With ``mu`` 0 and ``epsilon`` 1 this is an LSTM.
         forget_bias: added to the first values of both biases of the forget gate.
 
-    Sources: the repository of :class:`MomentumRNNCell`, whose defaults these are. It fills the
+    Sources: ``mnist-timit/momentumnet.py`` and ``mnist.py`` of the same repository. It fills the
     stack of all gates, whose first block, the input gate's, is then an identity and the others
     zero. Its Adam and Nesterov variants are not included.
     """

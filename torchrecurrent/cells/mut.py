@@ -24,7 +24,7 @@ class MUT1Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
     The paper has :math:`\tanh x_t`, which requires an input as wide as the state. Here it is
     projected first; with :math:`W_n = I` and :math:`b_n = 0` it is the paper's.
 
-    Sources: the paper's equations as in RecurrentLayers.jl, ``src/mut_cell.jl``, with a
+    Sources: the paper's equations as in RecurrentLayers.jl, ``src/cells/mut_cell.jl``, with a
     remark on the input's width; no code by the authors was found, and the initialisation could
     not be checked.
     """

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from torch import Tensor, exp, sigmoid, sqrt, where
+from torch import Tensor, exp, expm1, sigmoid, sqrt, where
 from torch.nn.functional import softplus
 
 from ..cell import BaseRecurrentCell
@@ -48,9 +48,9 @@ class RGLRUCell(BaseRecurrentCell, citation="de2024griffin", family="input-gated
     def step(
         h: State, r: Projected, i: Projected, v: Value, Lambda: Rate, c: Constant, epsilon: Constant
     ) -> Tensor:
-        a = exp(-(c * softplus(Lambda) * sigmoid(r)))
-        s = 1 - a * a
-        return a * h + sqrt(where(s > epsilon, s, epsilon)) * sigmoid(i) * v
+        log_a = -(c * softplus(Lambda) * sigmoid(r))
+        s = -expm1(2 * log_a)  # 1 - a^2 without its cancellation where a is near 1
+        return exp(log_a) * h + sqrt(where(s > epsilon, s, epsilon)) * sigmoid(i) * v
 
 
 class RGLRU(RecurrentLayer, cell=RGLRUCell): ...

@@ -41,4 +41,4 @@ class RNNCell(BaseRecurrentCell, citation="elman1990finding", family="simple"):
 
 
 class RNN(RecurrentLayer, cell=RNNCell):
-    """Stacked :class:`RNNCell`; loads a :class:`torch.nn.RNN` state dict."""
+    """A :class:`torch.nn.RNN` state dict loads as it is."""

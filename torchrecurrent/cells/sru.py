@@ -34,7 +34,9 @@ class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated")
             -3 to 0, the smaller the deeper the stack.
 
     Sources: the authors' repository asappresearch/sru, ``sru/modules.py`` and ``sru/ops.py``. There
-    :math:`\alpha` is a factor of S's first values, if there is an S, and otherwise of the input.
+    :math:`\alpha` is a factor of S's first values, if there is an S, and otherwise of the input. In
+    two directions S is the identity there where I = 2 H, with a half of the input for either
+    direction; here where I = H, as in one direction.
     """
 
     nonlinearity: Activation = "identity"

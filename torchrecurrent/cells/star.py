@@ -26,8 +26,8 @@ class STARCell(BaseRecurrentCell, citation="turkoglu2021gating", family="one-gat
             :math:`u \sim U(1, T)`, so that a unit forgets in about 1 + u steps; if 1, ``bias_init``
             decides. The authors' 784 is the length of their sequences.
 
-    Sources: the authors' repository 0zgur0/STAR_Network, ``star.py``, whose gate is :math:`-k_t`;
-    their later ms-convSTAR has the paper's equation, and a gate bias of one.
+    Sources: the authors' repository 0zgur0/STAckable-Recurrent-network, ``star.py``, whose gate is
+    :math:`-k_t`; their later ms-convSTAR has the paper's equation, and a gate bias of one.
     """
 
     beta: float = 0.0

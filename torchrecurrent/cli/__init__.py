@@ -13,8 +13,10 @@ import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from .. import __version__
+from ._commands import list_commands
 
 __all__ = ["main"]
 
@@ -29,18 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 on success; 141, as in a shell, if the output was not read to its end.
 
     Raises:
-        SystemExit: if the arguments are wrong (status 2) or ask for help (0).
+        SystemExit: if the arguments are wrong (status 2) or ask for help (0). Without a command
+            the commands are listed on stderr, and the status is 2.
     """
     parser = argparse.ArgumentParser("torchrecurrent", description="Recurrent cells for PyTorch.")
     parser.add_argument("--version", action="version", version=f"torchrecurrent {__version__}")
-    commands = parser.add_subparsers(metavar="command", required=True)
+    parser.set_defaults(run=partial(list_commands, parser))
+    commands = parser.add_subparsers(metavar="command")
     for found in pkgutil.iter_modules(__path__):
         if not found.name.startswith("_"):
             module = importlib.import_module(f"{__name__}.{found.name}")
             about = (module.__doc__ or "").partition("\n")[0]
             command = commands.add_parser(found.name, help=about, description=about)
-            module.arguments(command)
             command.set_defaults(run=module.run)
+            module.arguments(command)
     options = parser.parse_args(argv)
     try:
         status = int(options.run(options))

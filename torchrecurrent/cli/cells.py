@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ..catalog.info import CellInfo, cell_info
 from ..catalog.listing import FAMILIES, list_cells
+from ..closest import closest
 
 __all__ = ["arguments", "run"]
 
@@ -38,13 +39,17 @@ def run(options: argparse.Namespace) -> int:
     shown = [info for info in found if info.family in families]
     if not shown:
         kind = f"cell of the family {' or '.join(families)}" if options.family else "cell"
-        return _fail(f"no {kind} is called {options.glob!r}; without a name all are listed")
+        infos = map(cell_info, list_cells())
+        alike = [info.layer or info.name for info in infos if info.family in families]
+        near = closest(options.glob, alike, 3)
+        hint = f"close to it: {', '.join(near)}" if near else "without a name all are listed"
+        return _fail(f"no {kind} is called {options.glob!r}; {hint}")
     _table(shown, shutil.get_terminal_size().columns)
     return 0
 
 
 def _fail(text: str) -> int:
-    print(f"torchrecurrent cells: {text}", file=sys.stderr)
+    print(f"torchrecurrent cells: error: {text}", file=sys.stderr)
     return 2
 
 

@@ -8,9 +8,6 @@ or model.
 from __future__ import annotations
 
 import argparse
-import ast
-import importlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..by_name import import_by_name, read_option
 from ..catalog.listing import cells, find_cell, list_cells
 from ..cell import BaseRecurrentCell
 from ..engine.cpu import cache
@@ -58,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Compile, and print a line for each cell and dtype."""
     try:
-        given = dict(_option(text) for text in options.options)
+        given = dict(map(read_option, options.options))
         found = [cell for target in options.targets for cell in _cells(target, given)]
     except (TypeError, ValueError, RuntimeError) as error:
         return _fail(str(error), 2)
@@ -82,16 +80,6 @@ def _fail(text: str, status: int) -> int:
     return status
 
 
-def _option(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise ValueError(f"--set should be KEY=VALUE, got {text!r}")
-    try:
-        return key, ast.literal_eval(value)
-    except (SyntaxError, ValueError):  # a word
-        return key, value
-
-
 def _cells(target: str, options: dict[str, Any]) -> list[BaseRecurrentCell]:
     if ":" in target:
         return list(_cells_of(_model(target)))
@@ -109,13 +97,7 @@ def _stack(cell: type[BaseRecurrentCell], options: dict[str, Any]) -> nn.Module:
 
 
 def _model(path: str) -> nn.Module:
-    module, _, name = path.partition(":")
-    if os.getcwd() not in sys.path:  # a console script has its own folder there, not the user's
-        sys.path.insert(0, os.getcwd())
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path!r} could not be imported: {error}") from error
+    factory = import_by_name(path)
     model = factory if isinstance(factory, nn.Module) else factory()
     if not isinstance(model, nn.Module):
         raise TypeError(f"{path!r} should make a torch.nn.Module, got {type(model).__name__}")

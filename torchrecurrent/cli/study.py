@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import partial
 from pathlib import Path
+
+from ._commands import list_commands
 
 __all__ = ["arguments", "run"]
 
@@ -15,11 +19,16 @@ _SHOWING = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ``list``, ``run``, ``report`` and ``plot``."""
-    actions = parser.add_subparsers(metavar="action", dest="action", required=True)
-    actions.add_parser("list", help="the studies, their cells and what can be set")
+    parser.set_defaults(run=partial(list_commands, parser))
+    actions = parser.add_subparsers(metavar="action", dest="action")
+    listing = actions.add_parser("list", help="the studies, their cells and what can be set")
+    listing.set_defaults(run=run)
 
     running = actions.add_parser("run", help="run what is not finished yet")
-    running.add_argument("studies", nargs="+", metavar="study")
+    running.set_defaults(run=run)
+    running.add_argument(
+        "studies", nargs="+", metavar="study", help="names, as `torchrecurrent study list` has them"
+    )
     running.add_argument(
         "--preset",
         default="quick",
@@ -30,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="CELL",
-        help="names, 'all', or package.module:Class (the study's)",
+        help="names in upper or lower case, 'all', or package.module:Class (the study's)",
     )
     running.add_argument("--seeds", default="", help="how many (5), or which (3-7) (the preset's)")
     running.add_argument(
@@ -57,7 +66,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     for action, text in _SHOWING.items():
         showing = actions.add_parser(action, help=text)
-        showing.add_argument("studies", nargs="*", metavar="study", help="(all of the folder)")
+        showing.set_defaults(run=run)
+        showing.add_argument(
+            "studies", nargs="*", metavar="study", help="names of studies (all in the folder)"
+        )
         _add_out(showing)
 
 
@@ -73,6 +85,6 @@ def run(options: argparse.Namespace) -> int:
         # Not above: these need the extra, which the other commands do without.
         from ..studies import command
     except ModuleNotFoundError as error:
-        print(f"torchrecurrent study: error: {error}")
+        print(f"torchrecurrent study: error: {error}", file=sys.stderr)
         return 2
     return command.main(options)

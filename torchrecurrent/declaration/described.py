@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from .. import roles
 from .options import Options
 
-__all__ = ["described"]
+__all__ = ["described", "section"]
 
 #: Beginnings of sections; additions go before the first of them.
 _LATER = ("Outputs:", "Initialisation:", "Sources:")
@@ -27,7 +27,7 @@ def described(cls: type[Options], base: type[Options]) -> str | None:
         return None
     text = inspect.cleandoc(own)
     options = inspect.signature(cls).parameters.keys() - inspect.get_annotations(base).keys()
-    said = re.findall(r"^    (\w+): ", _section(text, "Args:"), re.MULTILINE)
+    said = re.findall(r"^    (\w+): ", section(text, "Args:"), re.MULTILINE)
     meanings = {
         name: meaning
         for name, meaning in _meanings(cls).items()
@@ -35,7 +35,7 @@ def described(cls: type[Options], base: type[Options]) -> str | None:
     }
     if meanings:
         lines = "\n".join(f"    {name}: {meaning}" for name, meaning in meanings.items())
-        if arguments := _section(text, "Args:"):
+        if arguments := section(text, "Args:"):
             text = text.replace(arguments, f"{arguments}\n{lines}", 1)
         else:
             text = _inserted(text, f"Args:\n{lines}", _LATER)
@@ -49,7 +49,7 @@ def described(cls: type[Options], base: type[Options]) -> str | None:
     return text
 
 
-def _section(text: str, head: str) -> str:
+def section(text: str, head: str) -> str:
     """Return a section of a docstring, up to the next empty line."""
     found = re.search(rf"^{head}\n(?:    .*\n?)+", text, re.MULTILINE)
     return found[0].rstrip("\n") if found else ""

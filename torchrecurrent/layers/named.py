@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ..cell import BaseRecurrentCell
 from .building import CellOption, options_by_name
+from .described import layer_docs
 from .given_cell import refuse_layer
 from .recurrent import Recurrent
 
@@ -33,8 +34,10 @@ class RecurrentLayer(Recurrent):
         if cell is not None:
             refuse_layer("cell", cell)
             cls.cell = cell
-            cls.__doc__ = vars(cls).get("__doc__") or f"Stacked :class:`{cell.__name__}`."
-            cls.__signature__ = _layer_signature(cls, cell)  # type: ignore[attr-defined]
+            signature = _layer_signature(cls, cell)
+            cls.__signature__ = signature  # type: ignore[attr-defined]
+            own = vars(cls).get("__doc__")
+            cls.__doc__ = layer_docs(own, cell, signature.parameters, Recurrent.__doc__)
 
     @classmethod
     def variant(cls) -> type[BaseRecurrentCell]:

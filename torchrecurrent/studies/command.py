@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,16 +19,18 @@ from ..catalog.listing import cells as catalog
 from ..catalog.listing import layer_of
 from .reporting.study_report import write_report
 from .running.groups import load
-from .running.models import LAYERS, build_layer
+from .running.models import LAYERS, build_layer, full_name
 from .running.places import Place, leads, place
 from .running.records import RunConfig
 from .running.store import StudyError, status
-from .running.study import run_folder, setting_key
+from .running.study import RUN_KEYS, run_folder, setting_key
 from .running.sweep import SweepError
 from .running.training import Training
 from .tasks.registry import STUDIES, study
 
 __all__ = ["main"]
+
+_COLUMNS = 80
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def main(options: argparse.Namespace) -> int:
         if options.action == "run":
             return _run(options, console)
         chosen = [study(name).name for name in options.studies]
+        _check_folder(options.out, write=options.out.is_dir())
         if options.action == "report":
             _say(console, write_report(options.out, chosen))
         else:
@@ -65,9 +70,26 @@ def main(options: argparse.Namespace) -> int:
 
 def _list(console: Console) -> None:
     for each in STUDIES.values():
-        _say(console, f"{each.name}: {each.about} ({each.source})")
-        _say(console, f"  cells: {', '.join(each.cells)}")
-        _say(console, f"  can be set: {', '.join(each.keys())}")
+        _say(console, f"{each.name}: {each.about}")
+        settings = each.keys()
+        own = [key for key in settings if key not in RUN_KEYS]
+        for label, names in (
+            ("from", [each.source]),
+            ("cells", each.cells),
+            ("can be set", own),
+        ):
+            _say(console, _wrapped(f"{label}: {', '.join(names)}", "  "))
+    _say(console, _wrapped(f"can be set in every study: {', '.join(RUN_KEYS)}"))
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(
+        text,
+        _COLUMNS,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_on_hyphens=False,
+    )
 
 
 def _plot(out: Path, chosen: Sequence[str], console: Console) -> None:
@@ -81,8 +103,31 @@ def _plot(out: Path, chosen: Sequence[str], console: Console) -> None:
 
 def _run(options: argparse.Namespace, console: Console) -> int:
     planned = _plan(options, console)
+    _check_folder(options.out, write=not options.dry_run)
     with place(options.jobs, options.dask, [each.config for each in planned]) as where:
         return _run_there(planned, where, options.dry_run, console)
+
+
+def _check_folder(out: Path, write: bool) -> None:
+    """Raise StudyError if ``out`` can't be the folder; to ``write``, make it and try."""
+    try:
+        there = next(each for each in (out, *out.absolute().parents) if each.exists())
+        if not there.is_dir():
+            raise StudyError(f"out: expected a folder, got the file {str(there)!r}")
+        if write:
+            out.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise StudyError(f"out: cannot write in {str(out)!r}: {error.strerror}") from error
+
+
+def _check_device(device: str) -> None:
+    """Raise ValueError if nothing can be computed on ``device``."""
+    try:
+        torch.zeros(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(". ")
+        raise ValueError(f"device: {device!r} cannot be used here: {reason}") from error
 
 
 def _run_there(planned: Sequence[Planned], where: Place, dry_run: bool, console: Console) -> int:
@@ -90,7 +135,7 @@ def _run_there(planned: Sequence[Planned], where: Place, dry_run: bool, console:
     left = [each for each, state in zip(planned, begun, strict=True) if state != "over"]
     _say(
         console,
-        f"{len(planned)} runs: {begun.count('over')} finished, {begun.count('begun')} started, "
+        f"{_runs(planned)}: {begun.count('over')} finished, {begun.count('begun')} started, "
         f"{begun.count('new')} new; {where.jobs} at a time.",
     )
     if dry_run:
@@ -102,7 +147,7 @@ def _run_there(planned: Sequence[Planned], where: Place, dry_run: bool, console:
         for failure in error.failures:
             print(f"{failure.config.title} failed:\n{failure.trace}", file=sys.stderr)
         return 1
-    _say(console, f"All {len(planned)} are over; see: torchrecurrent study report")
+    _say(console, f"{_runs(planned)} finished; see: torchrecurrent study report")
     return 0
 
 
@@ -113,6 +158,7 @@ def _plan(options: argparse.Namespace, console: Console) -> list[Planned]:
     """
     studies = [study(name) for name in dict.fromkeys(options.studies)]
     cells = _cells(options.cells)
+    named = _cells([name for name in options.cells if name != "all"])
     seeds = _seeds(options.seeds)
     settings = _settings(options.settings)
     planned = [
@@ -127,12 +173,14 @@ def _plan(options: argparse.Namespace, console: Console) -> list[Planned]:
     ]
     for each in {setting_key(p.config): p.config for p in planned}.values():
         _try(each.title, partial(each.task.training, each.seed, each.batch_size))
+        if options.dask is None:  # its workers may have what this machine has not
+            _try(each.title, partial(_check_device, each.device))
     unfit: set[tuple[str, str]] = set()
     for key, each in {(setting_key(p.config), p.config.cell): p.config for p in planned}.items():
         try:
             _try(each.title, each.model)
         except StudyError as error:
-            if "all" not in options.cells or each.cell in options.cells:
+            if "all" not in options.cells or each.cell in named:
                 raise
             unfit.add(key)
             _say(console, f"Left out: {error}")
@@ -150,11 +198,12 @@ def _cells(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         found += _all() if name == "all" else [name]
-    for name in found:
-        try:
+    try:
+        found = [full_name(name) for name in found]
+        for name in found:
             build_layer(name, 2, 2, 1)
-        except ValueError as error:
-            raise StudyError(str(error)) from error
+    except ValueError as error:
+        raise StudyError(str(error)) from error
     return list(dict.fromkeys(found))
 
 
@@ -197,7 +246,7 @@ def _estimate(left: Sequence[Planned], jobs: int, console: Console) -> None:
         _say(
             console,
             f"{config.task.name}, {config.num_layers} x {config.hidden_size}, {config.cell}: "
-            f"{len(members)} runs, {seconds:.0f} s",
+            f"{_runs(members)}, {seconds:.0f} s",
         )
     _say(console, f"About {whole / jobs / 60:.1f} minutes on {jobs} free cores.")
 
@@ -214,6 +263,10 @@ def seconds_per_step(config: RunConfig, probe_seconds: float = 0.3) -> float:
         training.learn(batch)
         steps += 1
     return (time.perf_counter() - start) / steps
+
+
+def _runs(planned: Sequence[Planned]) -> str:
+    return f"{len(planned)} run{'s' if len(planned) != 1 else ''}"
 
 
 def _say(console: Console, text: str) -> None:

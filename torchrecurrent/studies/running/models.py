@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
-import os
-import sys
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +10,13 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 import torchrecurrent
 
+from ...by_name import import_by_name, read_option
+from ...catalog.listing import cells, names_of
+from ...closest import did_you_mean
 from ...layers.recurrent import Recurrent
 from ..tasks.task import Answers
 
-__all__ = ["LAYERS", "SequenceModel", "build_layer"]
+__all__ = ["LAYERS", "SequenceModel", "build_layer", "full_name"]
 
 #: Names used in the literature. Any other is looked up in :mod:`torchrecurrent`.
 LAYERS: dict[str, type[nn.Module]] = {
@@ -32,10 +31,10 @@ def build_layer(cell: str, input_size: int, hidden_size: int, num_layers: int) -
     """Build a recurrent layer by name.
 
     Args:
-        cell: a key of :data:`LAYERS`; the name of a layer or cell of :mod:`torchrecurrent`,
-            ``"torchrecurrent.LSTM"`` if a key hides it; or ``"package.module:Class"``, a
-            layer or cell from elsewhere, including the current folder. Options follow after
-            commas: ``"nBRC,recurrent_kernel_init=orthogonal"``.
+        cell: a key of :data:`LAYERS`; the name of a layer or cell of :mod:`torchrecurrent`, in
+            upper or lower case, ``"torchrecurrent.LSTM"`` if a key hides it; or
+            ``"package.module:Class"``, a layer or cell from elsewhere, including the current
+            folder. Options follow after commas: ``"nBRC,recurrent_kernel_init=orthogonal"``.
         input_size: I.
         hidden_size: H.
         num_layers: L.
@@ -47,7 +46,7 @@ def build_layer(cell: str, input_size: int, hidden_size: int, num_layers: int) -
     found = _find(name)
     sizes: Any = (input_size, hidden_size, num_layers)
     try:
-        options = dict(map(_option, given))
+        options = dict(map(read_option, given))
         is_layer = isinstance(found, type) and issubclass(found, (nn.RNNBase, Recurrent))
         layer: nn.Module = (
             found(*sizes, **options) if is_layer else Recurrent(found, *sizes, **options)
@@ -57,42 +56,48 @@ def build_layer(cell: str, input_size: int, hidden_size: int, num_layers: int) -
         raise ValueError(f"cell: could not build {cell!r}: {error}") from error
 
 
-def _find(name: str) -> Any:
-    if name in LAYERS:
-        return LAYERS[name]
+def full_name(cell: str) -> str:
+    """Return ``cell`` with its name as it is written here, whatever its case was.
+
+    Raises:
+        ValueError: if there is no such layer or cell.
+    """
+    name, comma, options = cell.partition(",")
     if ":" in name:
-        return _import(name)
-    found = getattr(torchrecurrent, name.removeprefix("torchrecurrent."), None)
-    bases = (torchrecurrent.RecurrentLayer, torchrecurrent.BaseRecurrentCell)
-    if isinstance(found, type) and issubclass(found, bases) and found not in bases:
-        return found
-    raise ValueError(
-        f"cell: expected one of {', '.join(LAYERS)}, a layer or cell of torchrecurrent, or "
-        f"package.module:Class, got {name!r}"
+        return cell
+    known = _names()
+    found = (
+        name
+        if name in known
+        else {each.lower(): each for each in reversed(known)}.get(name.lower())
     )
+    if found is None:
+        raise ValueError(
+            f"cell: expected one of {', '.join(LAYERS)}, a layer or cell of torchrecurrent, or "
+            f"package.module:Class, got {name!r}{did_you_mean(name, known)}"
+        )
+    return f"{found}{comma}{options}"
 
 
-def _option(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise ValueError(f"expected options as key=value, got {text!r}")
-    try:
-        return key, ast.literal_eval(value)
-    except (SyntaxError, ValueError):  # a word
-        return key, value
+def _names() -> list[str]:
+    """Return all names that a layer or cell has here, the shortest first."""
+    own = [name for cell in cells().values() for name in reversed(names_of(cell))]
+    return [*LAYERS, *own, *(f"torchrecurrent.{name}" for name in own)]
 
 
-def _import(path: str) -> Any:
-    module, _, name = path.partition(":")
-    if os.getcwd() not in sys.path:  # a console script has its own folder there, not the user's
-        sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"cell: could not import {path!r}: {error}") from error
-    if not callable(found):
-        raise ValueError(f"cell: expected a class of layers or cells at {path!r}, got {found!r}")
-    return found
+def _find(name: str) -> Any:
+    if ":" in name:
+        try:
+            found = import_by_name(name)
+        except ValueError as error:
+            raise ValueError(f"cell: {error}") from error
+        if not callable(found):
+            raise ValueError(
+                f"cell: expected a class of layers or cells at {name!r}, got {found!r}"
+            )
+        return found
+    name = full_name(name)
+    return LAYERS.get(name) or getattr(torchrecurrent, name.removeprefix("torchrecurrent."))
 
 
 class SequenceModel(nn.Module):
@@ -130,7 +135,7 @@ class SequenceModel(nn.Module):
     ) -> None:
         super().__init__()
         self.layer = build_layer(cell, input_size, hidden_size, num_layers)
-        self.read_out = nn.Linear(hidden_size, output_size)
+        self.read_out = nn.Linear(output_width(self.layer), output_size)
         self.answers: Answers = answers
 
     def forward(self, inputs: Tensor | PackedSequence, state: Any = None) -> tuple[Tensor, Any]:
@@ -146,6 +151,13 @@ class SequenceModel(nn.Module):
     def parameter_count(self) -> int:
         """Number of trained values."""
         return sum(each.numel() for each in self.parameters() if each.requires_grad)
+
+
+def output_width(layer: nn.Module) -> int:
+    """Return the width of a layer's outputs, by its attributes or by those of torch's layers."""
+    if not isinstance(layer, nn.RNNBase):
+        return cast("int", layer.output_size)
+    return (layer.proj_size or layer.hidden_size) * (1 + layer.bidirectional)
 
 
 def last_valid(outputs: Tensor | PackedSequence) -> Tensor:

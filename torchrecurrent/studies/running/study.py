@@ -17,7 +17,7 @@ from ..tasks.task import Task
 from .records import RunConfig
 from .store import StudyError
 
-__all__ = ["PRESETS", "SEEDS", "Study", "run_folder", "setting_key"]
+__all__ = ["PRESETS", "RUN_KEYS", "SEEDS", "Study", "run_folder", "setting_key"]
 
 PRESETS = ("smoke", "quick", "paper")
 #: The number of seeds of a preset.
@@ -28,6 +28,8 @@ _RUN_FIELDS = {
     for field in dataclasses.fields(RunConfig)
     if field.name not in ("task", "cell", "seed")
 }
+#: The fields that can be set in every study.
+RUN_KEYS = tuple(_RUN_FIELDS)
 
 
 @dataclass(frozen=True)
