@@ -232,4 +232,4 @@ def test_a_users_cell_by_import_path(
     assert main(["study", "report", "--out", "results"]) == 0
     written, _ = capsys.readouterr()
     assert "| users_layers:Plain |" in written
-    assert "**1 runs are not finished and not counted.**" in written
+    assert "**1 run is not finished and not counted.**" in written

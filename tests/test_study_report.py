@@ -187,7 +187,7 @@ def test_the_figure_says_what_is_drawn(adding: Path) -> None:
 def test_a_run_that_is_not_over_is_told_and_not_counted(adding: Path) -> None:
     next(adding.rglob("GRU/seed-1/result.json")).unlink()
     text = write_report(adding)
-    assert "**1 runs are not finished and not counted.**" in text
+    assert "**1 run is not finished and not counted.**" in text
     assert "| GRU | 12,345 | 0.0200 ± 0.0100 (2) |" in text
 
 

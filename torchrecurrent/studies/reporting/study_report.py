@@ -101,7 +101,8 @@ def _description(group: Group) -> str:
             "on the validation set, median [lowest, highest]."
         )
     if group.unfinished:
-        said.append(f"**{group.unfinished} runs are not finished and not counted.**")
+        runs = "1 run is" if group.unfinished == 1 else f"{group.unfinished} runs are"
+        said.append(f"**{runs} not finished and not counted.**")
     return " ".join(said)
 
 
