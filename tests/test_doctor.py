@@ -235,7 +235,6 @@ def test_features_of_the_cpu(features: str, shown: str, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "the following arguments are required: command"),
         (["docter"], "invalid choice: 'docter' (choose from"),
         (["doctor", "--fast"], "unrecognized arguments: --fast"),
     ],

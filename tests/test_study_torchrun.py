@@ -72,7 +72,7 @@ def test_the_command_under_torchrun(tmp_path: Path) -> None:
     ("words", "environment", "message"),
     [
         (["--set", "batch_size=9"], {}, "batch_size: expected a multiple of 2, the number of pro"),
-        (["--set", "device=cuda:1"], {}, "device: expected cpu or cuda for many processes, got"),
+        (["--set", "device=meta"], {}, "device: expected cpu or cuda for many processes, got"),
         (["--jobs", "2"], {}, "jobs: got 2, but processes of torchrun train one run at a time"),
         (["--dask", "tcp://a:1"], {}, "dask: got 'tcp://a:1', but processes of torchrun train"),
         ([], {}, "WORLD_SIZE is 2, but not by torchrun: "),
