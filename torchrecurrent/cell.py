@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeGuard, cast
 
 import torch
@@ -36,14 +36,14 @@ from .interop.torch_twin import TorchTwin
 from .interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from .published import CellNames
 from .roles import RECURRENT
-from .saved import adopt_constants, drop_buffers, name_converter
+from .saved import LoadsPeers, adopt_constants, drop_buffers
 
 __all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "is_own"]
 
 Recurrence = Literal["dense", "diagonal"]
 
 
-class BaseRecurrentCell(Options, CellNames, OwnForward):
+class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     r"""One step of a recurrent network, from a pure function.
 
     A subclass writes its mathematics as a static method ``step`` whose arguments
@@ -402,18 +402,6 @@ class BaseRecurrentCell(Options, CellNames, OwnForward):
 
     def __prepare_scriptable__(self) -> NoReturn:
         refuse_scripting(self)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """As of any module; the error for another package's parameters names their converter.
-
-        :meta private:
-        """
-        try:
-            return super().load_state_dict(state_dict, strict, assign)
-        except RuntimeError as error:
-            raise name_converter(error, state_dict) from None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         drop_buffers(self, state_dict, prefix)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PEERS",
+    "LoadsPeers",
     "Peer",
     "adopt_constants",
     "drop_buffers",
-    "name_converter",
     "rename_torch_keys",
 ]
 
@@ -67,7 +67,23 @@ PEERS = {
 }
 
 
-def name_converter(error: RuntimeError, state_dict: Mapping[str, Any]) -> RuntimeError:
+class LoadsPeers(nn.Module):
+    """Base of what has weights that other packages have, too."""
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As of any module; the error for another package's parameters names their converter.
+
+        :meta private:
+        """
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            raise _with_converter(error, state_dict) from None
+
+
+def _with_converter(error: RuntimeError, state_dict: Mapping[str, Any]) -> RuntimeError:
     """Return the error of a load; with what converts ``state_dict``, if it is another package's."""
     for peer in PEERS.values():
         if peer.prefixes(state_dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -23,7 +23,7 @@ from ..foreign import ForeignCell
 from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from ..published import LayerNames
-from ..saved import name_converter, rename_torch_keys
+from ..saved import LoadsPeers, rename_torch_keys
 from .between import (
     Merge,
     add_input,
@@ -44,7 +44,7 @@ from .states import first_states, stack_states
 __all__ = ["Recurrent"]
 
 
-class Recurrent(Running, LayerNames, OwnForward):
+class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
     r"""A stack of cells over a sequence.
 
     Args:
@@ -385,18 +385,6 @@ class Recurrent(Running, LayerNames, OwnForward):
 
     def __prepare_scriptable__(self) -> NoReturn:
         refuse_scripting(self)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """As of any module; the error for another package's parameters names their converter.
-
-        :meta private:
-        """
-        try:
-            return super().load_state_dict(state_dict, strict, assign)
-        except RuntimeError as error:
-            raise name_converter(error, state_dict) from None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         rename_torch_keys(state_dict, prefix, self.num_directions)
