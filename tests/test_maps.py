@@ -35,7 +35,7 @@ class ByMapsCell(BaseRecurrentCell):
     """An LSTM all of whose products are maps."""
 
     forget_bias: float = 0.0
-    first: ClassVar = {"U_f": "forget_bias"}
+    first: ClassVar[Any] = {"U_f": "forget_bias"}
 
     @staticmethod
     def step(h: State, c: State, x: Input, W: Inputs, U: States) -> tuple[Tensor, Tensor]:
