@@ -11,11 +11,9 @@ from ... import roles
 from ...declaration.arguments import CellSource
 from ...declaration.step_contract import StepError, check_mapped, check_width, returned
 from ...roles import Weight
-from ..ir.derive import derive
-from ..ir.graph import Graph, Leaf
 from ..ir.trace import Symbol, UntraceableError
-from ..ir.widths import node_widths
-from .plan import Map, Plan, Product, Vector, grouped
+from .assembly import Assembly
+from .plan import Map, Plan, Product, Vector
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -41,13 +39,12 @@ class _Tracer(CellSource):
 
     def __init__(self, cell: BaseRecurrentCell) -> None:
         super().__init__(cell)
-        self.graph = Graph()
-        self.vectors: dict[str, Vector] = {}
-        self.maps: list[Map] = []
-        self.results: dict[str, int] = {}  # width of each map's result
+        self.parts = Assembly(cell.hidden_size)
+        self.graph, self.vectors = self.parts.graph, self.parts.vectors
+        self.maps, self.results = self.parts.maps, self.parts.results
         self._applied: dict[tuple[str, int], str] = {}  # its name, by block and argument
-        self.leaf_widths: dict[Leaf, int] = {}
-        self.states = dict(zip(cell.state_names, cell.state_widths, strict=True))
+        self.states = self.parts.states
+        self.states |= zip(cell.state_names, cell.state_widths, strict=True)
         self.line: list[str] = []  # the states of the delay line, oldest first
         for argument in cell.signature.having(roles.DelayedRole):
             steps = self.states.pop(argument.name) // cell.output_size
@@ -55,7 +52,8 @@ class _Tracer(CellSource):
                 raise UntraceableError(f"a delay of more than {_LONGEST_DELAY} steps has no kernel")
             self.line = [f"{argument.name}.{k}" for k in range(steps)]
             self.states |= dict.fromkeys(self.line, cell.output_size)
-        self.columns = {b.name: b.stop - b.start for b in cell.layout.projected}
+        self.columns = self.parts.columns
+        self.columns |= {b.name: b.stop - b.start for b in cell.layout.projected}
         self.inputs = len(self.columns)
         self.products = self._dense_products()
 
@@ -108,69 +106,16 @@ class _Tracer(CellSource):
         names = list(self.states)
         # The delay line forgets its oldest step and takes the present state.
         nodes += [graph.leaf("s", name) for name in (*self.line[1:], names[0])][: len(self.line)]
-        seeds: dict[int, int] = {}
-        for name, node in zip(names, nodes, strict=True):
-            self._seed(seeds, node, self._leaf("g", name, self.states[name]).node)
-        self._seed(
-            seeds,
-            nodes[0] if output is None else output,
-            self._leaf("y", "output", cell.output_size).node,
+        return self.parts.plan(
+            nodes, output, cell.output_size, self.inputs, self.products, cell.constants
         )
-        maps = grouped(self.maps, self.results)
-        groups = {
-            graph.leaf("m", name): (each.argument, each.name)
-            for each in maps
-            for name in each.names
-        }
-        forward = node_widths(graph, self.leaf_widths.get)
-        for each in maps:
-            self._leaf("a", each.name, forward[each.argument])
-        gradients = derive(graph, seeds, groups)
-        return self._assemble(tuple(nodes), output, maps, gradients)
-
-    def _assemble(
-        self,
-        nodes: tuple[int, ...],
-        output: int | None,
-        maps: list[Map],
-        gradients: dict[Leaf, int],
-    ) -> Plan:
-        zero = self.graph.number(0)
-        self.graph.complete = True
-        found = node_widths(self.graph, self.leaf_widths.get)
-        hidden = self.cell.hidden_size
-        widths = list(dict.fromkeys([hidden, *filter(None, found)]))
-
-        def place(named: dict[str, int]) -> dict[str, int]:
-            return {name: widths.index(width) for name, width in named.items()}
-
-        return Plan(
-            self.graph,
-            tuple(widths),
-            [widths.index(width or hidden) for width in found],
-            place(self.columns),
-            self.inputs,
-            place(self.states),
-            self.cell.constants,
-            self.vectors,
-            tuple(self.products),
-            tuple(maps),
-            place(self.results),
-            nodes,
-            output,
-            gradients,
-            zero,
-        )
-
-    def _seed(self, seeds: dict[int, int], node: int, gradient: int) -> None:
-        seeds[node] = self.graph.op("add", seeds[node], gradient) if node in seeds else gradient
 
     def _returned(self, result: object) -> list[int]:
         """Return the nodes of the step's results, checked against its declaration."""
         cell, owner = self.cell, type(self.cell).__name__
         values = returned(owner, cell.signature, result, (Symbol, Tensor))
         widths = (cell.output_size,) * cell.signature.has_output + cell.state_widths
-        found = node_widths(self.graph, self.leaf_widths.get)
+        found = self.parts.widths()
         for name, value, width in zip(cell.signature.results, values, widths, strict=False):
             if isinstance(value, Tensor):
                 raise UntraceableError(f"{name} is a tensor from outside the step")
@@ -178,9 +123,7 @@ class _Tracer(CellSource):
         return [value.node for value in values]
 
     def _leaf(self, kind: str, name: str, width: int | None) -> Symbol:
-        if width is not None:
-            self.leaf_widths[Leaf(kind, name)] = width
-        return Symbol(self.graph, self.graph.leaf(kind, name))
+        return self.parts.leaf(kind, name, width)
 
     def state(self, name: str) -> Symbol:
         name = name if name in self.states else self.line[0]
@@ -243,7 +186,7 @@ class _Tracer(CellSource):
     def check_mapped(self, name: str, value: Any, columns: int) -> None:
         if not isinstance(value, Symbol):
             raise UntraceableError(f"the map {name!r} is applied to a {type(value).__name__}")
-        width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+        width = self.parts.widths()[value.node]
         check_mapped(type(self.cell).__name__, name, width or columns, columns)
 
     def multiplied(
@@ -268,10 +211,7 @@ class _Tracer(CellSource):
 
     def average(self, name: str, value: Symbol) -> Symbol:
         """A map without a weight."""
-        width = node_widths(self.graph, self.leaf_widths.get)[value.node]
+        width = self.parts.widths()[value.node]
         check_mapped(type(self.cell).__name__, name, width, width or 0)
         assert width is not None
-        result = f"average.{len(self.maps)}"
-        self.results[result] = width
-        self.maps.append(Map((result,), None, 0, value.node, 1))
-        return self._leaf("m", result, width)
+        return self.parts.average(value.node, width)
