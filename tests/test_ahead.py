@@ -101,7 +101,7 @@ def test_compile_kernels() -> None:
     layer = Recurrent([BRCell, torch.nn.GRUCell, GRUCell], 3, 5, dtype=torch.float64)
     assert layer.compile_kernels().splitlines() == [
         "cells.0 (BRCell): c: it has a kernel for torch.float64",
-        "cells.1 (GRUCell): reference: the cell is a module without a declared step",
+        "cells.1 (GRUCell): reference: a module is traced when it is first called",
         "cells.2 (GRUCell): c: it has a kernel for torch.float64",
     ]
     assert "c: it has a kernel for torch.bfloat16" in layer.compile_kernels(torch.bfloat16)

@@ -61,13 +61,18 @@ def test_what_cannot_be_fused_runs_the_reference_and_says_so() -> None:
         def step(h: State, x: Input, n: Gate) -> Tensor:
             return torch.tanh(n + x)
 
+    class WatchedCell(torch.nn.GRUCell):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.register_forward_hook(lambda *_: None)
+
     x = torch.randn(4, 2, 3)
     cases: list[tuple[Any, str]] = [
         (Recurrent(OddCell, 3, 5), "the function 'digamma' has no rule"),
         (Recurrent(BranchingCell, 3, 5), "the tensor attribute 'sum' has no rule"),
         (Recurrent(SteepCell, 3, 5), "call of 'softplus': threshold should be 20, got 5.0"),
         (Recurrent(OverridingCell, 3, 5), "OverridingCell overrides update"),
-        (Recurrent(torch.nn.LSTMCell, 3, 5), "a module without a declared step"),
+        (Recurrent(WatchedCell, 3, 5), "hooks would not see the steps of a kernel"),
         (tauGRU(3, 5, delay=33), "a delay of more than 32 steps has no kernel"),
     ]
     for layer, reason in cases:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .checks import is_tensors
-from .engine import NO_STEP, EffectiveParameters
+from .engine import EffectiveParameters, Stepper, Traced, traced
 
 __all__ = ["ForeignCell", "output_size", "state_names"]
 
@@ -30,7 +30,7 @@ def state_names(module: nn.Module) -> tuple[str, ...] | None:
 
 
 class ForeignCell:
-    """Adapts a module that is not one of our cells to the loop.
+    """Adapts a module that is not one of our cells to the loop, or to a kernel traced from it.
 
     The module is called as ``module(input, state)``: ``state`` is ``None`` at first (or the
     result of its ``init_hidden(batch_size)``, if it has that method), then the state that it
@@ -38,6 +38,9 @@ class ForeignCell:
     ``(output, state)`` with ``state`` a tuple. A given state is checked against its
     ``state_names`` and ``state_widths``, if it has both.
     """
+
+    #: Numbers that a kernel is passed at each call: a module has none.
+    constants: tuple[str, ...] = ()
 
     def __init__(self, module: nn.Module, hidden_size: int) -> None:
         self.module = module
@@ -48,21 +51,68 @@ class ForeignCell:
             same = (self.output_size,) * len(names)
             self.state_widths = tuple(getattr(module, "state_widths", same))
 
+        self._traced: Traced | str = "a module is traced when it is first called"
+
+    def fit(self, data: Tensor, states: tuple[Tensor, ...] | None) -> ForeignCell:
+        """Trace the module for a call, so that a kernel can run it; return the cell itself.
+
+        Args:
+            data: the input of all steps.
+            states: the first ones; ``None``: the module makes its own.
+        """
+        own = getattr(type(self.module), "no_kernel", "")
+        self._traced = own or traced(self.module, self._one_step, data, states)
+        return self
+
+    def _one_step(
+        self, input: Tensor, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return self.update((input,), states or None, {})
+
     @property
     def no_kernel(self) -> str:
-        """Why no kernel can run it."""
-        return str(getattr(type(self.module), "no_kernel", NO_STEP))
+        """Why no kernel can run it; empty if one can."""
+        return self._traced if isinstance(self._traced, str) else ""
+
+    @property
+    def _kernel(self) -> Traced:
+        assert not isinstance(self._traced, str)
+        return self._traced
+
+    @property
+    def fused(self) -> Any:
+        """The kernels of the module."""
+        return self._kernel.fused
+
+    @property
+    def input_size(self) -> int:
+        return self._kernel.fused.input_size
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """No shapes, since none are known."""
-        return {}
+        """The shapes of the kernel's parameters; empty: the loop runs."""
+        if self.no_kernel:
+            return {}
+        return dict(zip(self.fused.weights, self.fused.shapes, strict=True))
 
     def project(self, input: Tensor) -> tuple[Tensor, ...]:
         return (input,)
 
     def effective_parameters(self) -> EffectiveParameters:
-        return {}
+        """The kernel's parameters, made of the module's; empty: the loop runs."""
+        return {} if self.no_kernel else self._kernel.parameters(self.module)
+
+    def replayed(self, parameters: EffectiveParameters) -> Stepper:
+        """The module with given parameters of its kernel."""
+        return self._kernel.replayed(parameters)
+
+    def begin(
+        self, states: tuple[Tensor, ...] | None, rows: int, like: Tensor
+    ) -> tuple[Tensor, ...] | None:
+        """The first states of some sequences, where a kernel needs those that a module makes."""
+        if states is not None or self.no_kernel:
+            return states
+        return tuple(like.new_zeros((rows, width)) for width in self._kernel.widths)
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
         """The states before the first step; ``None``: the module makes its own."""
@@ -70,9 +120,10 @@ class ForeignCell:
         if init_hidden is not None:
             states = self._states(init_hidden(shape[0] if shape else 1))
             return states if shape else tuple(state.squeeze(0) for state in states)
-        if self.state_widths is None:
+        widths = self.state_widths
+        if widths is None:
             return None
-        return tuple(like.new_zeros((*shape, width)) for width in self.state_widths)
+        return tuple(like.new_zeros((*shape, width)) for width in widths)
 
     def update(
         self,

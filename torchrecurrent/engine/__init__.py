@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
-    from .run.dispatch import NO_STEP, explain, kernel_source, no_kernel
+    from .run.dispatch import explain, kernel_source, no_kernel
+    from .run.modules import Traced, traced
     from .run.onnx import exporting_to_onnx
-    from .run.reference import EffectiveParameters, project, update
+    from .run.reference import EffectiveParameters, Stepper, project, update
 
 _modules = {
     "FUNCTIONS": "ir.operations",
@@ -31,17 +32,19 @@ _modules = {
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
-    **dict.fromkeys(("NO_STEP", "explain", "kernel_source", "no_kernel"), "run.dispatch"),
+    **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
+    **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
-    **dict.fromkeys(("EffectiveParameters", "project", "update"), "run.reference"),
+    **dict.fromkeys(("EffectiveParameters", "Stepper", "project", "update"), "run.reference"),
 }
 
 __all__ = [
     "FUNCTIONS",
-    "NO_STEP",
     "Backend",
     "EffectiveParameters",
     "Operation",
+    "Stepper",
+    "Traced",
     "backend",
     "compile_kernels",
     "explain",
@@ -53,6 +56,7 @@ __all__ = [
     "recurrence_of",
     "run_sequence",
     "run_step",
+    "traced",
     "update",
 ]
 

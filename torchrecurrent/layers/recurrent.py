@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ..cell import is_own
 from ..engine import (
-    NO_STEP,
     compile_kernels,
     explain,
     exporting_to_onnx,
@@ -323,6 +322,9 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             self._begin(k, cell, steps, each)
             for k, (cell, each) in enumerate(zip(cells, given, strict=True))
         ]
+        for cell, state in zip(cells, states, strict=True):
+            if isinstance(cell, ForeignCell):
+                cell.fit(steps.data, state)
         return "\n".join(
             f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state, steps.sizes)}"
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
@@ -357,7 +359,10 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             dtype = torch.get_default_dtype() if weight is None else weight.dtype
         own = [cell for cell in self.cells if is_own(cell)]
         found: dict[nn.Module, str] = dict(zip(own, compile_kernels(own, dtype), strict=True))
-        reasons = [found.get(cell, NO_STEP) for cell in self.cells]
+        reasons = [
+            found.get(cell) if is_own(cell) else stepper.no_kernel
+            for cell, stepper in zip(self.cells, self._steppers(), strict=True)
+        ]
         return "\n".join(
             f"cells.{k} ({type(cell).__name__}): "
             + (f"reference: {reason}" if reason else f"c: it has a kernel for {dtype}")

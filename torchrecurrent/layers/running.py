@@ -107,8 +107,10 @@ class Running(InitialStates):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         cell = self.cells[k]
         if not is_own(cell):
-            stepper = ForeignCell(cell, self._width(k))
-            return run_sequence(stepper, data, sizes, states, lengths)
+            stepper = ForeignCell(cell, self._width(k)).fit(data, states)
+            rows = data.size(1) if sizes is None else int(sizes[0])
+            first = stepper.begin(states, rows, data)
+            return run_sequence(stepper, data, sizes, first, lengths)
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]

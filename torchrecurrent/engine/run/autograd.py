@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..program.batch import Batch
 from . import reference
@@ -28,17 +28,22 @@ __all__ = ["join_delay", "sequence", "split_delay"]
 
 def split_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the states as a kernel has them: each step of a delay line is one."""
-    if not cell.signature.has_delay:
+    if not _has_delay(cell):
         return states
     return (*states[:-1], *states[-1].split(cell.output_size, -1))
 
 
 def join_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the states as a cell has them, from those of its kernel."""
-    if not cell.signature.has_delay:
+    if not _has_delay(cell):
         return states
     count = len(cell.state_names) - 1
     return (*states[:count], torch.cat(states[count:], -1))
+
+
+def _has_delay(cell: BaseRecurrentCell) -> bool:
+    """Whether one of its states is a delay line; a module from outside has none."""
+    return isinstance(cell, nn.Module) and cell.signature.has_delay
 
 
 def _named(name: str) -> AbstractContextManager[Any]:
@@ -137,7 +142,7 @@ def _replayed(
             zip(fused.weights, leaves[1 : 1 + len(weights)], strict=True)
         )
         output, last = reference.run(
-            reference.Replay(cell, parameters),
+            reference.replayed(cell, parameters),
             leaves[0],
             sizes,
             join_delay(cell, tuple(leaves[1 + len(weights) :])),

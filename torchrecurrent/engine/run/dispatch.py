@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...checks import is_autocast
 from ...declaration.identity import numbered
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
 __all__ = [
-    "NO_STEP",
     "Cell",
     "choose",
     "compiled_kind",
@@ -59,8 +58,6 @@ class Cell(reference.Stepper, Protocol):
     def effective_parameters(self) -> reference.EffectiveParameters: ...
 
 
-#: Why a cell from outside this package runs the reference loop.
-NO_STEP = "the cell is a module without a declared step"
 _warned: set[str] = set()
 
 
@@ -143,7 +140,7 @@ def explain(
 ) -> str:
     """Return a sentence: which path would run, and why; StepError if the step fails on all."""
     chosen = current()
-    if not cell.no_kernel:
+    if isinstance(cell, nn.Module) and not cell.no_kernel:
         dry_run(cast("BaseRecurrentCell", cell))
     if chosen == "reference":
         return "reference: the backend 'reference' was chosen"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from ...roles import RECURRENT, NonlinearityRole
 from ..cpu.compiler import CompilerError
@@ -30,7 +31,7 @@ from .dry_run import dry_run
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["Fused", "fused", "fused_by_key"]
+__all__ = ["Fused", "fused", "fused_by_key", "registered"]
 
 
 #: The prefix of a key whose kernels are Triton's on any device.
@@ -122,6 +123,8 @@ _MOST_VALUES = 16
 
 def fused(cell: BaseRecurrentCell) -> Fused | str:
     """Return the plan and kernels of a cell, or the reason why it has none."""
+    if not isinstance(cell, nn.Module):  # it lets a module from outside run, traced already
+        return cell.fused
     fingerprint = _fingerprint(cell)
     known = _known.get(cell)
     if known is None or known[0] != fingerprint or not known[1].unchanged():
@@ -129,6 +132,11 @@ def fused(cell: BaseRecurrentCell) -> Fused | str:
         known = (fingerprint, outside, outside.refusal or _make(cell, outside))
         _known[cell] = known
     return known[2]
+
+
+def registered(made: Fused) -> Fused:
+    """Return the kernels that are known under the same key, or these from now on."""
+    return _by_key.setdefault(made.key, made)
 
 
 def _functions(cell: BaseRecurrentCell) -> dict[str, object]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ... import roles
@@ -31,7 +31,7 @@ from ...roles import INPUT, Weight
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["EffectiveParameters", "Replay", "Stepper", "project", "run", "update"]
+__all__ = ["EffectiveParameters", "Stepper", "project", "replayed", "run", "update"]
 
 #: A cell's effective parameters by name, as they are during one sequence.
 EffectiveParameters = Mapping[str, Tensor | None]
@@ -62,6 +62,14 @@ class Replay:
     ) -> tuple[Tensor, States]:
         assert states is not None
         return update(self._cell, inputs, states, parameters)
+
+
+def replayed(cell: Any, parameters: EffectiveParameters) -> Stepper:
+    """Return a cell with given parameters, one of this package or a module from outside."""
+    if isinstance(cell, nn.Module):
+        return Replay(cast("BaseRecurrentCell", cell), parameters)
+    found: Stepper = cell.replayed(parameters)
+    return found
 
 
 def run(

@@ -136,7 +136,7 @@ class _Trial:
             sizes, lead = torch.tensor(falling), (sum(falling),)
         data = normal(*lead, self.cell.input_size)
         weights = [each.to(self.dtype).double() for each in weights]
-        stepper = reference.Replay(self.cell, self._named(weights))
+        stepper = reference.replayed(self.cell, self._named(weights))
         with torch.no_grad():
             if far:
                 data = data * (_FAR / float(stepper.project(data)[0].square().mean().sqrt()))
@@ -161,7 +161,7 @@ class _Trial:
         self, data: Tensor, sizes: Tensor | None, weights: Numbers, states: Numbers
     ) -> list[Tensor]:
         named = self._named(weights)
-        stepper, joined = reference.Replay(self.cell, named), join_delay(self.cell, tuple(states))
+        stepper, joined = reference.replayed(self.cell, named), join_delay(self.cell, tuple(states))
         output, last = reference.run(stepper, data, sizes, joined, named)
         return [output, *split_delay(self.cell, last)]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...interop.torch_twin import TorchTwin
 from ...roles import INPUT, RECURRENT
@@ -24,6 +24,9 @@ __all__ = ["run_twin", "twin_of"]
 
 def twin_of(cell: Any, parameters: EffectiveParameters) -> TorchTwin | None:
     """Return the layer of ``torch.nn`` that computes what a cell does; ``None``: there is none."""
+    is_declared = isinstance(cell, nn.Module)
+    if not is_declared:  # what lets a module from outside run is none
+        return None
     if cell.no_kernel or cell.integration != "additive":
         return None
     found = {name: value for name, value in parameters.items() if value is not None}

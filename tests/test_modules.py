@@ -1,0 +1,79 @@
+"""Modules of torch in a layer: traced into a kernel that computes what the loop does."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from torchrecurrent import Recurrent, backend
+
+INPUT, HIDDEN = 3, 5
+OF_TORCH: list[Any] = [
+    nn.GRUCell,
+    nn.LSTMCell,
+    nn.RNNCell,
+    partial(nn.RNNCell, nonlinearity="relu"),
+    partial(nn.GRUCell, bias=False),
+    partial(nn.LSTMCell, bias=False),
+]
+
+
+def results(layer: Recurrent, x: Tensor, hx: Any = None) -> list[Tensor]:
+    """Outputs, states and all gradients of a call, for a loss in which all have weights."""
+    layer.zero_grad()
+    given = [x, *(hx if isinstance(hx, tuple) else () if hx is None else (hx,))]
+    given = [each.requires_grad_() for each in given]
+    output, state = layer(x, hx)
+    made = [output, *(state if isinstance(state, tuple) else (state,))]
+    generator = torch.Generator().manual_seed(1)
+    loss = sum((each * torch.randn(each.shape, generator=generator)).sum() for each in made)
+    leaves = [*given, *layer.parameters()]
+    grads = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return [*made, *(torch.zeros(()) if grad is None else grad for grad in grads)]
+
+
+def check(module: nn.Module, input_size: int = INPUT, hidden_size: int = HIDDEN) -> None:
+    """The kernel runs, and agrees with the loop in float64, with and without gradients."""
+    module = module.double()
+    layer = Recurrent([module], input_size, hidden_size).double()
+    keys = list(module.state_dict())
+    x = torch.randn(6, 4, input_size, dtype=torch.float64)
+    assert layer.explain(x).split(": ", 1)[1].startswith("c: one fused kernel"), layer.explain(x)
+    with backend("c"):
+        ours = results(layer, x)
+        with torch.no_grad():
+            shown = layer(x)[0]
+    with backend("reference"):
+        theirs = results(layer, x)
+    for a, b in zip((*ours, shown), (*theirs, theirs[0]), strict=True):
+        # both are float64; only the order of sums differs
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    assert list(module.state_dict()) == keys
+
+
+@pytest.mark.parametrize("kind", OF_TORCH)
+def test_cells_of_torch(kind: Any) -> None:
+    check(kind(INPUT, HIDDEN))
+
+
+def test_given_states_and_lengths() -> None:
+    layer = Recurrent([nn.LSTMCell(3, 5, dtype=torch.float64)], 3, 5)
+    x = torch.randn(6, 4, 3, dtype=torch.float64)
+    hx = torch.randn(1, 4, 5).double(), torch.randn(1, 4, 5).double()
+    with backend("c"):
+        ours, cut = results(layer, x, hx), layer(x, hx, lengths=[2, 6, 0, 3])[0]
+    with backend("reference"):
+        theirs, also = results(layer, x, hx), layer(x, hx, lengths=[2, 6, 0, 3])[0]
+    for a, b in zip((*ours, cut), (*theirs, also), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_second_derivatives() -> None:
+    layer = Recurrent([nn.GRUCell(3, 5, dtype=torch.float64)], 3, 5)
+    x = torch.randn(3, 2, 3, dtype=torch.float64, requires_grad=True)
+    with backend("c"):
+        assert torch.autograd.gradgradcheck(lambda x: layer(x)[0].sum(), (x,))

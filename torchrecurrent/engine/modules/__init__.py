@@ -1,0 +1,1 @@
+"""From a module of torch, ``forward(input, state)``, to the plan that a declared step has."""

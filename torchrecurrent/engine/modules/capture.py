@@ -1,0 +1,216 @@
+"""Records the operations of one step of a module, without computing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..ir.trace import UntraceableError
+
+__all__ = [
+    "Call",
+    "Captured",
+    "Step",
+    "called",
+    "capture",
+    "named",
+    "results",
+    "tensors_of",
+    "widths_of",
+]
+
+#: Runs one step of a module: from the input and the states to the output and the new states.
+Step = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, tuple[Tensor, ...]]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """The sizes of a call: the width of the input, and of each state."""
+
+    input_size: int
+    widths: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A graph of torch.fx. Its placeholders: the module's tensors, the input and the states."""
+
+    graph: torch.fx.GraphModule
+    tensors: tuple[str, ...]
+    states: int
+    batch: int
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters and buffers of a module, each once."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def capture(module: nn.Module, step: Step, call: Call, batch: int) -> Captured:
+    """Record one step of a module.
+
+    Args:
+        module: whose parameters and buffers become arguments of the graph.
+        step: calls the module.
+        call: the sizes.
+        batch: the number of sequences.
+
+    Raises:
+        UntraceableError: the module branches on a value, changes something, or fails.
+    """
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    tensors = tensors_of(module)
+    with FakeTensorMode(), _as_written():
+        given = [torch.empty(each.shape, dtype=each.dtype) for each in tensors.values()]
+        data = torch.empty(batch, call.input_size, dtype=call.dtype)
+        states = [torch.empty(batch, width, dtype=call.dtype) for width in call.widths]
+
+        def run(*arguments: Tensor) -> list[Tensor]:
+            own, (first, *rest) = arguments[: len(tensors)], arguments[len(tensors) :]
+            return called(module, step, dict(zip(tensors, own, strict=True)), first, tuple(rest))
+
+        everything = (*given, data, *states)
+        try:
+            graph = make_fx(torch.func.functionalize(run))(*everything)
+            # Again: what torch's own cells do in place inside is seen from outside only.
+            graph = make_fx(torch.func.functionalize(graph))(*everything)
+        except UntraceableError:
+            raise
+        except Exception as error:  # whatever a module does
+            raise UntraceableError(_reason(error)) from error
+    graph.graph.eliminate_dead_code()
+    for node in graph.graph.nodes:
+        _refuse(node)
+    return Captured(graph, tuple(tensors), len(states), batch)
+
+
+def called(
+    module: nn.Module,
+    step: Step,
+    own: Mapping[str, Tensor],
+    data: Tensor,
+    states: tuple[Tensor, ...],
+) -> list[Tensor]:
+    """Return the output and the new states of a step of a module with other tensors of its own.
+
+    Raises:
+        UntraceableError: the module changes something of its own.
+    """
+    named = {f"module.{name}": value for name, value in own.items()}
+    return list(torch.func.functional_call(_Holder(module, step), named, (data, states)))
+
+
+def widths_of(module: nn.Module, step: Step, call: Call) -> tuple[int, ...]:
+    """Return the widths of the states that a module makes when it is called without any.
+
+    Raises:
+        UntraceableError: it can't be called so, or they are no matrices ``(N, width)``.
+    """
+    captured = capture(module, step, call, batch=11)
+    shapes = [node.meta["val"].shape for node in results(captured)[1:]]
+    for shape in shapes:
+        if len(shape) != 2 or shape[0] != captured.batch:
+            raise UntraceableError(
+                f"it makes a state of the shape {tuple(shape)} for {captured.batch} sequences"
+            )
+    return tuple(shape[1] for shape in shapes)
+
+
+class _Holder(nn.Module):
+    """Calls a module as part of another one, and sees what it changes."""
+
+    def __init__(self, module: nn.Module, step: Step) -> None:
+        super().__init__()
+        self.module, self.step = module, step
+
+    def forward(self, input: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        with _unchanged(self.module):
+            output, new = self.step(input, states)
+        return (output, *new)
+
+
+@contextmanager
+def _unchanged(module: nn.Module) -> Iterator[None]:
+    """Restore what a call changes of a module's attributes and refuse the module."""
+    each = dict(module.named_modules())
+    before = {name: _attributes(value) for name, value in each.items()}
+    yield
+    for path, value in each.items():
+        was, now = before[path], _attributes(value)
+        changed = [name for name in {**was, **now} if was.get(name) is not now.get(name)]
+        for name in changed:
+            tables: tuple[dict[str, Any], ...] = (
+                value.__dict__,
+                value._parameters,
+                value._buffers,
+            )
+            for values in tables:
+                if name in values and name in was:
+                    values[name] = was[name]
+                elif name in values:
+                    del values[name]
+        if changed:
+            raise UntraceableError(
+                f"its forward changes {'.'.join(filter(None, (path, changed[0])))!r} of the module"
+            )
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    own = {name: value for name, value in vars(module).items() if name not in ("_modules",)}
+    return {**own, **module._parameters, **module._buffers}
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Let nothing of the caller's settings be part of the graph."""
+    with ExitStack() as stack:
+        for device in ("cpu", "cuda"):
+            stack.enter_context(torch.autocast(device, enabled=False))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        yield
+
+
+def _reason(error: Exception) -> str:
+    name, text = type(error).__name__, str(error)
+    if name in ("DataDependentOutputException", "GuardOnDataDependentSymNode") or (
+        "_local_scalar_dense" in text
+    ):
+        return (
+            "its forward reads a number out of a tensor, as a branch on a value does; "
+            "torch.where(condition, a, b) chooses for each unit"
+        )
+    first = text.strip().splitlines()[0] if text.strip() else ""
+    return f"its forward can't be traced: {name}: {first}"
+
+
+def _refuse(node: torch.fx.Node) -> None:
+    """Raise UntraceableError for an operation that is more than a function of its arguments."""
+    target: Any = node.target
+    if node.op != "call_function" or not isinstance(target, torch._ops.OpOverload):
+        return
+    name = target._schema.name.removeprefix("aten::")
+    if torch.Tag.nondeterministic_seeded in target.tags:
+        raise UntraceableError(f"its forward draws random numbers ({name})")
+    if target._schema.is_mutable:
+        raise UntraceableError(f"its forward changes a tensor in place ({name})")
+
+
+def named(captured: Captured) -> Mapping[str, torch.fx.Node]:
+    """Return the placeholders of the module's tensors."""
+    nodes = [node for node in captured.graph.graph.nodes if node.op == "placeholder"]
+    return dict(zip(captured.tensors, nodes, strict=False))
+
+
+def results(captured: Captured) -> Sequence[Any]:
+    """Return the node of the output and those of the new states."""
+    (last,) = (node for node in captured.graph.graph.nodes if node.op == "output")
+    return tuple(last.args[0])
