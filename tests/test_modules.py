@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from torchrecurrent import Recurrent, backend
 
+from .paper_cells import PAPER_CELLS
+
 INPUT, HIDDEN = 3, 5
 OF_TORCH: list[Any] = [
     nn.GRUCell,
@@ -36,19 +38,23 @@ def results(layer: Recurrent, x: Tensor, hx: Any = None) -> list[Tensor]:
     return [*made, *(torch.zeros(()) if grad is None else grad for grad in grads)]
 
 
-def check(module: nn.Module, input_size: int = INPUT, hidden_size: int = HIDDEN) -> None:
+def check(module: nn.Module, widths: tuple[int, ...] | None = None) -> None:
     """The kernel runs, and agrees with the loop in float64, with and without gradients."""
     module = module.double()
-    layer = Recurrent([module], input_size, hidden_size).double()
+    layer = Recurrent([module], INPUT, HIDDEN).double()
+    hx: Any = None
+    if widths is not None:
+        hx = tuple(torch.randn(1, 4, width, dtype=torch.float64) for width in widths)
+        hx = hx[0] if len(hx) == 1 else hx
     keys = list(module.state_dict())
-    x = torch.randn(6, 4, input_size, dtype=torch.float64)
-    assert layer.explain(x).split(": ", 1)[1].startswith("c: one fused kernel"), layer.explain(x)
+    x = torch.randn(6, 4, INPUT, dtype=torch.float64)
+    assert "c: one fused kernel runs" in layer.explain(x, hx), layer.explain(x, hx)
     with backend("c"):
-        ours = results(layer, x)
+        ours = results(layer, x, hx)
         with torch.no_grad():
-            shown = layer(x)[0]
+            shown = layer(x, hx)[0]
     with backend("reference"):
-        theirs = results(layer, x)
+        theirs = results(layer, x, hx)
     for a, b in zip((*ours, shown), (*theirs, theirs[0]), strict=True):
         # both are float64; only the order of sums differs
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
@@ -58,6 +64,11 @@ def check(module: nn.Module, input_size: int = INPUT, hidden_size: int = HIDDEN)
 @pytest.mark.parametrize("kind", OF_TORCH)
 def test_cells_of_torch(kind: Any) -> None:
     check(kind(INPUT, HIDDEN))
+
+
+@pytest.mark.parametrize(("kind", "widths"), PAPER_CELLS)
+def test_cells_of_papers(kind: Any, widths: tuple[int, ...] | None) -> None:
+    check(kind(INPUT, HIDDEN), widths)
 
 
 def test_given_states_and_lengths() -> None:

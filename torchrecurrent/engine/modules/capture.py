@@ -139,33 +139,63 @@ class _Holder(nn.Module):
 
 @contextmanager
 def _unchanged(module: nn.Module) -> Iterator[None]:
-    """Restore what a call changes of a module's attributes and refuse the module."""
+    """Restore what a call changes of a module's attributes, and refuse the module."""
     each = dict(module.named_modules())
-    before = {name: _attributes(value) for name, value in each.items()}
+    before = {path: _attributes(value) for path, value in each.items()}
+    contents = {
+        (path, name): value.copy()
+        for path, attributes in before.items()
+        for name, value in attributes.items()
+        if type(value) in (list, dict, set)
+    }
     yield
+    changed: list[str] = []
+    for (path, name), was in contents.items():
+        now = before[path][name]
+        if not _same_contents(now, was):
+            changed.append(_joined(path, name))
+            now.clear()
+            now.extend(was) if isinstance(now, list) else now.update(was)
     for path, value in each.items():
-        was, now = before[path], _attributes(value)
-        changed = [name for name in {**was, **now} if was.get(name) is not now.get(name)]
-        for name in changed:
-            tables: tuple[dict[str, Any], ...] = (
-                value.__dict__,
-                value._parameters,
-                value._buffers,
-            )
-            for values in tables:
-                if name in values and name in was:
-                    values[name] = was[name]
-                elif name in values:
-                    del values[name]
-        if changed:
-            raise UntraceableError(
-                f"its forward changes {'.'.join(filter(None, (path, changed[0])))!r} of the module"
-            )
+        old, new = before[path], _attributes(value)
+        for name in {**old, **new}:
+            if old.get(name, _ABSENT) is not new.get(name, _ABSENT):
+                changed.append(_joined(path, name))
+                _restore(value, name, old.get(name, _ABSENT))
+    if changed:
+        raise UntraceableError(f"its forward changes {changed[0]!r} of the module")
+
+
+_ABSENT = object()
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    own = {name: value for name, value in vars(module).items() if name not in ("_modules",)}
+    """Return all attributes of a module by name, its tensors among them."""
+    tables = ("_parameters", "_buffers", "_modules")
+    own = {name: value for name, value in vars(module).items() if name not in tables}
     return {**own, **module._parameters, **module._buffers}
+
+
+def _restore(module: nn.Module, name: str, value: Any) -> None:
+    tables: tuple[dict[str, Any], ...] = (module.__dict__, module._parameters, module._buffers)
+    for table in tables:
+        if name in table and value is _ABSENT:
+            del table[name]
+        elif name in table:
+            table[name] = value
+
+
+def _same_contents(now: Any, was: Any) -> bool:
+    """Whether a list, dictionary or set has the very objects that it had."""
+    if isinstance(now, dict):
+        now, was = ([part for pair in each.items() for part in pair] for each in (now, was))
+    if isinstance(now, set):
+        return bool(now == was)
+    return len(now) == len(was) and all(a is b for a, b in zip(now, was, strict=True))
 
 
 @contextmanager

@@ -73,6 +73,8 @@ def _class_values(path: str, kind: type) -> Iterator[object]:
 
 
 def _value(name: str, value: Any) -> object:
+    if isinstance(value, float):
+        return float, repr(value)  # -0.0 is not 0.0
     if isinstance(value, _VALUES):
         return type(value), value
     if isinstance(value, list | tuple):
@@ -101,7 +103,7 @@ def outside_of(module: nn.Module) -> Outside:
         functions |= {
             name: value for name, value in vars(each).items() if isinstance(value, _FUNCTIONS)
         }
-    return Outside(functions)
+    return Outside(functions, "its forward", "")
 
 
 def _functions(kind: type) -> dict[str, object]:

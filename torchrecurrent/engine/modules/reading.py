@@ -20,6 +20,7 @@ from .values import Applied, Constant, Given, Mean, Own, Product, Sources, Value
 __all__ = ["Reading"]
 
 _aten = torch.ops.aten
+_add = torch.ops.aten.add.Scalar
 
 #: Operations that only move numbers.
 _MOVES = {
@@ -186,10 +187,27 @@ class Reading:
     # Products.
 
     def _mm(self, shape: torch.Size, a: Value, b: Value) -> Value:
+        if b.own is None and a.own is not None:  # the matrix is on the left
+            matrix = Value(a.places.t(), self.fixed.call(_aten.t.default, a.own))
+            return Value(self._mm(shape[::-1], Value(b.places.t()), matrix).places.t())
         if b.own is None:
             raise UntraceableError("its forward multiplies two values that both change in time")
         units = self.sources.units(a.places, "mm")
         return self.sources.batched(Product(units, b.own, b.places.size(1)), shape)
+
+    def _bmm(self, shape: torch.Size, a: Value, b: Value) -> Value:
+        """Products of several values, each with a matrix of its own."""
+        if b.own is None or a.places.size(1) != self.batch:
+            raise UntraceableError("its forward multiplies two values that both change in time")
+        made = [
+            self._mm(
+                shape[1:],
+                Value(a.places[k]),
+                Value(b.places[k], self.fixed.call(_aten.select.int, b.own, 0, k)),
+            )
+            for k in range(shape[0])
+        ]
+        return Value(torch.stack([each.places for each in made]))
 
     def _addmm(
         self, shape: torch.Size, bias: Value, a: Value, b: Value, beta: float = 1, alpha: float = 1
@@ -217,6 +235,28 @@ class Reading:
         squares = self._apply("mul", shape, centred, centred)
         variance = self._apply("add", shape, self._mean(rows, squares, (1,), True), eps)
         made = self._apply("div", shape, centred, self._apply("sqrt", shape, variance))
+        made = made if weight is None else self._apply("mul", shape, made, weight)
+        return [made if bias is None else self._apply("add", shape, made, bias)]
+
+    def _native_batch_norm(
+        self,
+        shape: torch.Size,
+        a: Value,
+        weight: Any,
+        bias: Any,
+        mean: Value,
+        var: Value,
+        training: bool,
+        momentum: float,
+        eps: float,
+    ) -> list[Value]:
+        """In evaluation: an affine function of each unit."""
+        if training or mean.own is None or var.own is None:
+            raise UntraceableError("its forward normalises over the sequences of a batch")
+        units = var.places.shape
+        scale = self.fixed.call(_aten.rsqrt.default, self.fixed.call(_add, var.own, eps))
+        centred = self._apply("sub", shape, a, mean)
+        made = self._apply("mul", shape, centred, self._own(scale, units))
         made = made if weight is None else self._apply("mul", shape, made, weight)
         return [made if bias is None else self._apply("add", shape, made, bias)]
 

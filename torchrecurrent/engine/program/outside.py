@@ -37,6 +37,8 @@ class Outside:
 
     Args:
         functions: the functions by name.
+        subject: what they are, in a refusal.
+        remedy: what to do instead.
 
     Attributes:
         values: numbers and other constants with their names, in a fixed order.
@@ -44,10 +46,16 @@ class Outside:
         refusal: why a kernel can't know whether something has changed; empty if it can.
     """
 
-    def __init__(self, functions: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, object],
+        subject: str = "its step",
+        remedy: str = "; a number comes in as an option and an argument annotated Constant",
+    ) -> None:
         self.values: list[tuple[str, object]] = []
         self.objects: list[object] = []
         self.refusal = ""
+        self._subject, self._remedy = subject, remedy
         self._entries: list[tuple[dict[str, object], str, object]] = []
         self._attributes: list[tuple[object, str, object]] = []
         self._seen: set[int] = set()
@@ -68,8 +76,8 @@ class Outside:
 
     def _refuse(self, what: str) -> None:
         self.refusal = self.refusal or (
-            f"its step reads {what} from outside, which may change unseen by a kernel; "
-            "a number comes in as an option and an argument annotated Constant"
+            f"{self._subject} reads {what} from outside, which may change unseen by a kernel"
+            f"{self._remedy}"
         )
 
     def _take(self, label: str, value: object) -> None:

@@ -60,10 +60,11 @@ def check_module(
     with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
         for batch in _BATCHES:
             own = {}
+            learned = dict(module.named_parameters())
             for name, tensor in tensors_of(module).items():
                 value = tensor.detach().cpu()
-                if value.is_floating_point():
-                    value = value.double()
+                value = value.double() if value.is_floating_point() else value
+                if name in learned:
                     # parameters that begin as zero would hide mistakes
                     value = value + 0.1 * normal(*value.shape) * (batch > 1)
                     value.requires_grad_()
