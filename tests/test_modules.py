@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from torchrecurrent import Recurrent, backend
 
-from .paper_cells import PAPER_CELLS
+from .paper_cells import PAPER_CELLS, TwoLinears
 
 INPUT, HIDDEN = 3, 5
 OF_TORCH: list[Any] = [
@@ -81,6 +81,32 @@ def test_given_states_and_lengths() -> None:
         theirs, also = results(layer, x, hx), layer(x, hx, lengths=[2, 6, 0, 3])[0]
     for a, b in zip((*ours, cut), (*theirs, also), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_stacks_and_directions() -> None:
+    x = torch.randn(6, 4, 3, dtype=torch.float64)
+    merges: tuple[Any, ...] = ("concat", "sum")
+    for merge in merges:
+        layer = Recurrent(
+            nn.GRUCell, 3, 5, num_layers=2, bidirectional=True, merge=merge, dtype=torch.float64
+        )
+        assert layer.explain(x).count(": c: one fused kernel") == 4
+        with backend("c"):
+            ours = results(layer, x)
+        with backend("reference"):
+            theirs = results(layer, x)
+        for a, b in zip(ours, theirs, strict=True):
+            # both are float64; only the order of sums differs
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_a_module_that_fails_does_so_by_itself(capfd: pytest.CaptureFixture[str]) -> None:
+    layer = Recurrent([TwoLinears(4, 5)], 3, 5)
+    x = torch.randn(6, 4, 3)
+    assert ": reference: its forward can't be traced: RuntimeError" in layer.explain(x)
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes"):
+        layer(x)
+    assert not capfd.readouterr().err
 
 
 def test_second_derivatives() -> None:

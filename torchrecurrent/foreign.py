@@ -112,7 +112,7 @@ class ForeignCell:
         """The first states of some sequences, where a kernel needs those that a module makes."""
         if states is not None or self.no_kernel:
             return states
-        return tuple(like.new_zeros((rows, width)) for width in self._kernel.widths)
+        return self.initial_states((rows,), like)
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
         """The states before the first step; ``None``: the module makes its own."""
@@ -121,6 +121,8 @@ class ForeignCell:
             states = self._states(init_hidden(shape[0] if shape else 1))
             return states if shape else tuple(state.squeeze(0) for state in states)
         widths = self.state_widths
+        if widths is None and not self.no_kernel:
+            widths = self._kernel.widths
         if widths is None:
             return None
         return tuple(like.new_zeros((*shape, width)) for width in widths)

@@ -322,9 +322,9 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             self._begin(k, cell, steps, each)
             for k, (cell, each) in enumerate(zip(cells, given, strict=True))
         ]
-        for cell, state in zip(cells, states, strict=True):
+        for k, (cell, state) in enumerate(zip(cells, states, strict=True)):
             if isinstance(cell, ForeignCell):
-                cell.fit(steps.data, state)
+                cell.fit(steps.data[..., :1].expand(*steps.data.shape[:-1], self._reads(k)), state)
         return "\n".join(
             f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state, steps.sizes)}"
             for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))

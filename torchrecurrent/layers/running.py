@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..cell import is_own
 from ..engine import run_sequence
 from ..foreign import ForeignCell
+from .between import Merge
 from .building import hidden_sizes
 from .checkpoints import run_in_pieces
 from .initial import InitialStates
@@ -31,6 +32,8 @@ class Running(InitialStates):
     hidden_size: Any
     num_layers: int
     checkpoint_every: int
+    input_size: int
+    merge: Merge
 
     def _steppers(self) -> list[Any]:
         return [
@@ -42,6 +45,16 @@ class Running(InitialStates):
         """The hidden size of cell k."""
         sizes = hidden_sizes(self.hidden_size, self.num_layers)
         return sizes[k * self.num_layers // len(self.cells)]
+
+    def _reads(self, k: int) -> int:
+        """The width of what cell k reads."""
+        directions = len(self.cells) // self.num_layers
+        layer = k // directions
+        if not layer:
+            return self.input_size
+        before = self._steppers()[(layer - 1) * directions : layer * directions]
+        widths = [int(cell.output_size) for cell in before]
+        return sum(widths) if self.merge == "concat" else widths[0]
 
     def _begin(
         self, k: int, cell: Stateful, steps: Steps, states: tuple[Tensor, ...] | None

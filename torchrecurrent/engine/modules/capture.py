@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -200,8 +201,11 @@ def _same_contents(now: Any, was: Any) -> bool:
 
 @contextmanager
 def _as_written() -> Iterator[None]:
-    """Let nothing of the caller's settings be part of the graph."""
+    """Let nothing of the caller's settings be part of the graph, and torch log no failure."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
     with ExitStack() as stack:
+        stack.callback(setattr, log, "disabled", before)
         for device in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(device, enabled=False))
         stack.enter_context(torch.inference_mode(False))

@@ -102,6 +102,9 @@ class Reading:
             return self._number(fill, shape)
         if _is_own((args, kwargs)) and self.batch not in shape:
             return self._from_own(target, args, kwargs, node)
+        if not _values((args, kwargs)) and self.batch not in shape and self.fixed.given:
+            like = next(iter(self.fixed.given.values()))
+            return self._own(self.fixed.call(_beside, target, args, kwargs, like), shape)
         if name in _MOVES:
             return self._moved(target, args, kwargs)
         if name == "_to_copy":
@@ -259,6 +262,12 @@ class Reading:
         made = self._apply("mul", shape, centred, self._own(scale, units))
         made = made if weight is None else self._apply("mul", shape, made, weight)
         return [made if bias is None else self._apply("add", shape, made, bias)]
+
+
+def _beside(target: Any, args: Any, kwargs: Any, like: Tensor) -> Tensor:
+    """A tensor that depends on nothing, such as the identity, on the device of another one."""
+    made: Tensor = target(*args, **kwargs)
+    return made.to(like.device)
 
 
 def _shape(node: Node) -> torch.Size:
