@@ -6,19 +6,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Node
 
-from ..ir.trace import Symbol, UntraceableError
-from ..program.assembly import Assembly
-from ..program.plan import Map, Plan, Vector
-from ..program.plan import Product as Multiplied
+from ..ir.trace import UntraceableError
+from ..program.plan import Plan, Product
 from .capture import Call, Step, capture, tensors_of
+from .fixed import Fixed
+from .lowering import Key, Lowering
 from .reading import Reading
-from .values import Applied, Constant, Given, Mean, Own, Product, Source
 
 __all__ = ["ModulePlan", "plan_of_module"]
 
@@ -66,360 +64,90 @@ def plan_of_module(module: nn.Module, step: Step, call: Call) -> ModulePlan:
 
 def _made(module: nn.Module, step: Step, call: Call, batch: int) -> ModulePlan:
     reading = Reading(capture(module, step, call, batch), call)
-    merged: dict[_Key, _Key] = {}
+    merged: dict[Key, Key] = {}
     while True:
-        lowering = _Lowering(reading, call, merged)
-        more = lowering.sums()
+        lowering = Lowering(reading, call, merged)
+        more = _sums(lowering)
         if not more:
-            return lowering.finish(tensors_of(module))
+            return _finished(lowering, tensors_of(module))
         merged |= more
 
 
-@dataclass(frozen=True)
-class _Key:
-    """Columns of the product of the input, or of a state, with a matrix."""
+def _sums(lowering: Lowering) -> dict[Key, Key]:
+    """Return columns that are used only to be added to a column of the input."""
+    graph, roots = lowering.parts.graph, lowering.roots
+    needed = graph.needed(roots)
+    uses = Counter(arg for node in needed for arg in graph.nodes[node].args)
+    uses.update(roots)
+    owners = {symbol.node: key for key, symbol in lowering.keys.items()}
+    found: dict[Key, Key] = {}
+    for node in needed:
+        current = graph.nodes[node]
+        if current.op != "add" or any(arg not in owners for arg in current.args):
+            continue
+        first, second = (owners[arg] for arg in current.args)
+        if first.of == "x" and second.of != "x" and all(uses[a] == 1 for a in current.args):
+            found[second] = first
+    return found
 
-    of: str
-    matrix: Node
-    start: int
-    stop: int
-    whole: int  # columns of the matrix
 
-    @property
-    def name(self) -> str:
-        return f"{self.of}.{self.matrix.name}.{self.start}.{self.stop}"
+def _finished(lowering: Lowering, tensors: Mapping[str, Tensor]) -> ModulePlan:
+    """Lay out the columns of Z and the parameters, and put the plan together."""
+    matrices = {matrix: k for k, matrix in enumerate(lowering.matrices)}
 
+    def order(key: Key) -> tuple[int, int, int]:
+        return matrices.setdefault(key.matrix, len(matrices)), key.start, key.stop
 
-class _Lowering:
-    """One attempt at a plan.
-
-    Args:
-        reading: the values.
-        call: the sizes.
-        merged: columns of a state's product that the loop adds to those of the input's.
-    """
-
-    def __init__(self, reading: Reading, call: Call, merged: Mapping[_Key, _Key]) -> None:
-        self.sources, self.fixed, self.merged = reading.sources, reading.fixed, merged
-        self.states = [f"s{k}" for k in range(len(call.widths))]
-        self.parts = Assembly(call.widths[0])
-        self.parts.states |= zip(self.states, call.widths, strict=True)
-        self.input_size = call.input_size
-        self.keys: dict[_Key, Symbol] = {}
-        self._known: dict[tuple[Source, bytes], Symbol | float] = {}
-        self._matrices: dict[Node, None] = {}
-        self._vectors: dict[str, Node] = {}
-        self._map_weights: dict[str, Node] = {}
-        self._maps: dict[tuple[Node, int, int, int], str] = {}
-        new = [self.sources.units(each.places, "the new state") for each in reading.states]
-        for k, (units, width) in enumerate(zip(new, call.widths, strict=True)):
-            if len(units) != width:
-                raise UntraceableError(
-                    f"its state {k} is {width} wide before a step and {len(units)} after"
-                )
-        output = self.sources.units(reading.output.places, "the output")
-        self.output_size = len(output)
-        self.nodes = [self._node(units) for units in new]
-        self.output = None if output.equal(new[0]) else self._node(output)
-
-    def _node(self, units: Tensor) -> int:
-        found = self._symbol(units)
-        return found.node if isinstance(found, Symbol) else self.parts.graph.number(found)
-
-    # From units to symbols.
-
-    def _run(self, units: Tensor) -> tuple[Source, Tensor]:
-        runs = self.sources.runs(units)
-        kinds = {each.number if isinstance(each, Constant) else id(each) for each, _ in runs}
-        if len(kinds) > 1:
-            raise UntraceableError("its forward puts values side by side other than for a product")
-        return runs[0][0], torch.cat([each for _, each in runs])
-
-    def _symbol(self, units: Tensor) -> Symbol | float:
-        source, index = self._run(units)
-        key = (source, index.numpy().tobytes())
-        if key not in self._known:
-            self._known[key] = self._made(source, index)
-        return self._known[key]
-
-    def _made(self, source: Source, index: Tensor) -> Symbol | float:
-        match source:
-            case Constant():
-                return source.number
-            case Given():
-                return self._given(source, index)
-            case Own():
-                return self._vector([(source, index)])
-            case Mean():
-                width = len(source.argument)
-                if len(index) != width:
-                    raise UntraceableError(
-                        f"a mean over {width} units is combined with {len(index)} units"
-                    )
-                node = self._node(source.argument)
-                return self.parts.average(node, width)
-            case Applied(name="add"):
-                return self._sum(self._terms(source, index))
-            case Applied():
-                return self._call(source, index)
-        return self._sum(self._terms(source, index))
-
-    def _given(self, source: Given, index: Tensor) -> Symbol:
-        if index.equal(torch.arange(source.width)):
-            if source.name == "input":
-                return self.parts.leaf("x", "input", source.width)
-            return self.parts.leaf("s", f"s{source.name}", source.width)
-        if source.name != "input":
-            raise UntraceableError("its forward takes a state apart")
-        if not self.fixed.given:
-            raise UntraceableError("its forward takes its input apart and has no parameters")
-        one = next(iter(self.fixed.given.values()))
-        matrix = self.fixed.call(_picked, one, index.tolist(), source.width)
-        return self._column(_Key("x", matrix, 0, len(index), len(index)))
-
-    def _call(self, source: Applied, index: Tensor) -> Symbol | float:
-        def argument(value: Any) -> Any:
-            return self._symbol(value[index]) if isinstance(value, Tensor) else value
-
-        args = [argument(each) for each in source.arguments]
-        options = {key: argument(each) for key, each in source.options.items()}
-        if not any(isinstance(each, Symbol) for each in (*args, *options.values())):
-            graph = self.parts.graph
-            args[0] = Symbol(graph, graph.number(args[0]))
-        return Symbol._call(source.name, args, options, method=False)
-
-    def _vector(self, parts: list[tuple[Own, Tensor]]) -> Symbol:
-        """The sum of some of the module's own numbers."""
-        (_, index), *_ = parts
-        width, scalar = len(index), len(parts) == 1 and _is_one(index)
-        sources = []
-        for own, each in parts:
-            node = own.node
-            if own.dims != 1:
-                node = self.fixed.call(_aten.reshape.default, node, (-1,))
-            first = int(each[0])
-            if not scalar and not _is_slice(each):
-                node = self.fixed.call(_take, node, 0, each.tolist())
-                first = 0
-            name = f"vector.{node.name}"
-            self._vectors[name] = node
-            sources.append((name, first))
-        leaf = "+".join(f"{name}.{start}" for name, start in sources) + f":{width}"
-        self.parts.vectors[leaf] = Vector(tuple(sources), scalar)
-        return self.parts.leaf("v", leaf, width)
-
-    # Sums: the loop adds products, and the numbers of biases are added up beforehand.
-
-    def _terms(self, source: Source, index: Tensor) -> list[Symbol | float | tuple[Own, Tensor]]:
-        match source:
-            case Product():
-                return [*self._products(source, index)]
-            case Own() if _is_slice(index):
-                return [(source, index)]
-            case Applied(name="add") if self._sums_products(source):
-                return [
-                    term
-                    for each in source.arguments
-                    for term in (
-                        self._terms(*self._run(each[index]))
-                        if isinstance(each, Tensor)
-                        else [float(each)]
-                    )
-                ]
-            case Applied(name="add"):
-                return [self._call(source, index)]
-        return [self._symbol_of(source, index)]
-
-    def _symbol_of(self, source: Source, index: Tensor) -> Symbol | float:
-        key = (source, index.numpy().tobytes())
-        if key not in self._known:
-            self._known[key] = self._made(source, index)
-        return self._known[key]
-
-    def _sums_products(self, source: Source) -> bool:
-        if isinstance(source, Product):
-            return True
-        if not isinstance(source, Applied) or source.name != "add":
-            return False
-        return any(
-            self._sums_products(each)
-            for argument in source.arguments
-            if isinstance(argument, Tensor)
-            for each, _ in self.sources.runs(argument)
+    inputs = sorted((key for key in lowering.keys if key.of == "x"), key=order)
+    columns = {key.name: key.stop - key.start for key in inputs}
+    products: list[Product] = []
+    if inputs:
+        lowering.fixed.name("weight_ih", _stacked(lowering.fixed, inputs))
+    for state in lowering.states:
+        adding = [key for key in lowering.merged if key.of == state]
+        adding.sort(key=lambda key: (inputs.index(lowering.merged[key]), order(key)))
+        alone = sorted((key for key in lowering.keys if key.of == state), key=order)
+        if not adding and not alone:
+            continue
+        columns |= {key.name: key.stop - key.start for key in alone}
+        weight = lowering.fixed.name(
+            f"weight_hh.{state}", _stacked(lowering.fixed, [*adding, *alone])
         )
+        places = [lowering.merged[key].name for key in adding] + [key.name for key in alone]
+        products += _joined(weight, state, places, len(adding), columns)
+    for name, node in lowering.parameters.items():
+        lowering.fixed.name(name, node)
+    lowering.parts.columns |= columns
+    compute = lowering.fixed.function()
+    given = {name: torch.zeros(each.shape) for name, each in tensors.items()}
+    with torch.no_grad():
+        shapes = {name: tuple(each.shape) for name, each in compute(given).items()}
+    plan = lowering.parts.plan(
+        lowering.nodes, lowering.output, lowering.output_size, len(inputs), products
+    )
+    return ModulePlan(plan, shapes, compute, f"{plan} {shapes} {lowering.fixed.graph}")
 
-    def _sum(self, terms: Iterable[Symbol | float | tuple[Own, Tensor]]) -> Symbol | float:
-        given = list(terms)
-        products = [each for each in given if isinstance(each, Symbol) and self._is_column(each)]
-        products.sort(key=lambda each: not self._leaf_name(each).startswith("x."))
-        biases = [each for each in given if isinstance(each, tuple)]
-        rest = [
-            each
-            for each in given
-            if not isinstance(each, tuple) and not any(each is known for known in products)
-        ]
-        made: list[Symbol | float] = [*products]
-        if biases:
-            made.append(self._vector(biases))
-        made += rest
-        total = made[0]
-        for each in made[1:]:
-            total = total + each
-        return total
 
-    def _is_column(self, symbol: Symbol) -> bool:
-        leaf = self.parts.graph.nodes[symbol.node].leaf
-        return leaf is not None and leaf.kind == "z"
-
-    def _leaf_name(self, symbol: Symbol) -> str:
-        leaf = self.parts.graph.nodes[symbol.node].leaf
-        assert leaf is not None
-        return leaf.name
-
-    def _column(self, key: _Key) -> Symbol:
-        self._matrices.setdefault(key.matrix)
-        self.keys[key] = self.parts.leaf("z", key.name, key.stop - key.start)
-        return self.keys[key]
-
-    def _products(self, source: Product, index: Tensor) -> list[Symbol | float]:
-        """The products of the parts of a value with the rows of a matrix that they meet."""
-        found: list[Symbol | float] = []
-        start, inner = 0, len(source.argument)
-        for part, units in self.sources.runs(source.argument):
-            stop = start + len(units)
-            matrix = self.fixed.rows(source.matrix, start, stop, inner)
-            if isinstance(part, Given) and not units.equal(torch.arange(part.width)):
-                matrix = self.fixed.call(_spread, matrix, units.tolist(), part.width)
-            first, whole = int(index[0]), source.width
-            if not _is_slice(index):
-                matrix = self.fixed.call(_take, matrix, 1, index.tolist())
-                first, whole = 0, len(index)
-            found += self._product(part, units, matrix, (first, first + len(index), whole))
-            start = stop
-        return found
-
-    def _product(
-        self, part: Source, units: Tensor, matrix: Node, columns: tuple[int, int, int]
-    ) -> list[Symbol | float]:
-        if isinstance(part, Constant) and part.number == 0:
-            return []
-        if isinstance(part, Given):
-            key = _Key("x" if part.name == "input" else f"s{part.name}", matrix, *columns)
-            self._matrices.setdefault(matrix)
-            return [] if key in self.merged else [self._column(key)]
-        argument = self._symbol_of(part, units)
-        if not isinstance(argument, Symbol) or argument.number is not None:
-            raise UntraceableError("its forward multiplies a number with a matrix")
-        start, stop, _ = columns
-        known = (matrix, start, stop, argument.node)
-        if known not in self._maps:
-            name, weight = f"map.{len(self._maps)}", f"weight.{matrix.name}"
-            self._map_weights[weight] = self.fixed.call(_aten.t.default, matrix)
-            self._maps[known] = name
-            self.parts.results[name] = stop - start
-            self.parts.maps.append(Map((name,), weight, start, argument.node, 1))
-        return [self.parts.leaf("m", self._maps[known], stop - start)]
-
-    # The plan.
-
-    def sums(self) -> dict[_Key, _Key]:
-        """Return columns that are used only to be added to a column of the input."""
-        graph = self.parts.graph
-        roots = [*self.nodes, *(each.argument for each in self.parts.maps)]
-        roots += [] if self.output is None else [self.output]
-        needed = graph.needed(roots)
-        uses = Counter(arg for node in needed for arg in graph.nodes[node].args)
-        uses.update(roots)
-        owners = {symbol.node: key for key, symbol in self.keys.items()}
-        found: dict[_Key, _Key] = {}
-        for node in needed:
-            current = graph.nodes[node]
-            if current.op != "add" or any(arg not in owners for arg in current.args):
-                continue
-            first, second = (owners[arg] for arg in current.args)
-            if first.of == "x" and second.of != "x" and all(uses[a] == 1 for a in current.args):
-                found[second] = first
-        return found
-
-    def finish(self, tensors: Mapping[str, Tensor]) -> ModulePlan:
-        """Lay out the columns of Z and the parameters, and put the plan together."""
-        matrices = {matrix: k for k, matrix in enumerate(self._matrices)}
-
-        def order(key: _Key) -> tuple[int, int, int]:
-            return matrices.setdefault(key.matrix, len(matrices)), key.start, key.stop
-
-        inputs = sorted((key for key in self.keys if key.of == "x"), key=order)
-        columns = {key.name: key.stop - key.start for key in inputs}
-        products: list[Multiplied] = []
-        if inputs:
-            self.fixed.name("weight_ih", self._stacked(inputs))
-        for state in self.states:
-            adding = [key for key in self.merged if key.of == state]
-            adding.sort(key=lambda key: (inputs.index(self.merged[key]), order(key)))
-            alone = sorted((key for key in self.keys if key.of == state), key=order)
-            if not adding and not alone:
-                continue
-            columns |= {key.name: key.stop - key.start for key in alone}
-            weight = self.fixed.name(f"weight_hh.{state}", self._stacked([*adding, *alone]))
-            places = [self.merged[key].name for key in adding] + [key.name for key in alone]
-            products += _joined(weight, state, places, len(adding), columns)
-        for name, node in (self._map_weights | self._vectors).items():
-            self.fixed.name(name, node)
-        self.parts.columns |= columns
-        compute = self.fixed.function()
-        given = {name: torch.zeros(each.shape) for name, each in tensors.items()}
-        with torch.no_grad():
-            shapes = {name: tuple(each.shape) for name, each in compute(given).items()}
-        plan = self.parts.plan(self.nodes, self.output, self.output_size, len(inputs), products)
-        return ModulePlan(plan, shapes, compute, f"{plan} {shapes} {self.fixed.graph}")
-
-    def _stacked(self, keys: Iterable[_Key]) -> Node:
-        return self.fixed.joined(
-            [
-                (self.fixed.call(_aten.t.default, key.matrix), key.start, key.stop, key.whole)
-                for key in keys
-            ]
-        )
+def _stacked(fixed: Fixed, keys: Iterable[Key]) -> Node:
+    return fixed.joined(
+        [(fixed.call(_aten.t.default, key.matrix), key.start, key.stop, key.whole) for key in keys]
+    )
 
 
 def _joined(
     weight: str, state: str, places: list[str], adding: int, columns: Mapping[str, int]
-) -> list[Multiplied]:
+) -> list[Product]:
     """Group a state's products: neighbours in both the weight and Z are one."""
     order = list(columns)
-    products: list[Multiplied] = []
+    products: list[Product] = []
     row = 0
     for k, name in enumerate(places):
         adds = k < adding
         last = products[-1] if products else None
         if last and last.adds == adds and order.index(last.columns[-1]) + 1 == order.index(name):
             names = (*last.columns, name)
-            products[-1] = Multiplied(weight, last.start, names, state, adds, 1)
+            products[-1] = Product(weight, last.start, names, state, adds, 1)
         else:
-            products.append(Multiplied(weight, row, (name,), state, adds, 1))
+            products.append(Product(weight, row, (name,), state, adds, 1))
         row += columns[name]
     return products
-
-
-def _is_slice(index: Tensor) -> bool:
-    return index.equal(torch.arange(int(index[0]), int(index[0]) + len(index)))
-
-
-def _is_one(index: Tensor) -> bool:
-    """Whether one number stands in several places."""
-    return len(index) > 1 and bool((index == index[0]).all())
-
-
-def _take(tensor: Tensor, dim: int, index: list[int]) -> Tensor:
-    return tensor.index_select(dim, torch.tensor(index, device=tensor.device))
-
-
-def _picked(like: Tensor, units: list[int], width: int) -> Tensor:
-    """The matrix that picks some units of a value."""
-    return torch.eye(width, dtype=like.dtype, device=like.device)[:, units]
-
-
-def _spread(matrix: Tensor, units: list[int], width: int) -> Tensor:
-    """Rows of a matrix at the places of some units among ``width``, zeros elsewhere."""
-    index = torch.tensor(units, device=matrix.device)
-    return matrix.new_zeros(width, matrix.size(1)).index_add(0, index, matrix)

@@ -15,7 +15,20 @@ from ..ir.operations import FUNCTIONS
 from ..ir.trace import UntraceableError
 from .capture import Call, Captured, named, results
 from .fixed import Fixed
-from .values import Applied, Constant, Given, Mean, Own, Product, Sources, Value
+from .values import (
+    Applied,
+    Constant,
+    Given,
+    Mean,
+    Own,
+    Product,
+    Sources,
+    Value,
+    is_own,
+    nodes_of,
+    places_of,
+    values_of,
+)  # fmt: skip
 
 __all__ = ["Reading"]
 
@@ -100,9 +113,9 @@ class Reading:
             if not isinstance(fill, int | float):
                 raise UntraceableError(f"{name!r} is filled with no number")
             return self._number(fill, shape)
-        if _is_own((args, kwargs)) and self.batch not in shape:
+        if is_own((args, kwargs)) and self.batch not in shape:
             return self._from_own(target, args, kwargs, node)
-        if not _values((args, kwargs)) and self.batch not in shape and self.fixed.given:
+        if not values_of((args, kwargs)) and self.batch not in shape and self.fixed.given:
             like = next(iter(self.fixed.given.values()))
             return self._own(self.fixed.call(_beside, target, args, kwargs, like), shape)
         if name in _MOVES:
@@ -115,7 +128,7 @@ class Reading:
         return self._apply(name, shape, *args, **kwargs)
 
     def _from_own(self, target: Any, args: Any, kwargs: Any, node: Node) -> Any:
-        made = self.fixed.call(target, *_nodes(args), **_nodes(kwargs))
+        made = self.fixed.call(target, *nodes_of(args), **nodes_of(kwargs))
         value = node.meta["val"]
         if isinstance(value, Tensor):
             return self._own(made, value.shape)
@@ -125,7 +138,7 @@ class Reading:
         ]
 
     def _moved(self, target: Any, args: Any, kwargs: Any) -> Any:
-        made = target(*_places(args), **_places(kwargs))
+        made = target(*places_of(args), **places_of(kwargs))
         return [Value(each) for each in made] if isinstance(made, list | tuple) else Value(made)
 
     def _cast(self, value: Value, node: Node) -> Value:
@@ -274,37 +287,3 @@ def _shape(node: Node) -> torch.Size:
     value = node.meta["val"]
     first = value if isinstance(value, Tensor) else value[0]
     return first.shape
-
-
-def _values(tree: Any) -> list[Value]:
-    if isinstance(tree, Value):
-        return [tree]
-    if isinstance(tree, dict):
-        return _values(list(tree.values()))
-    return (
-        [each for part in tree for each in _values(part)] if isinstance(tree, list | tuple) else []
-    )
-
-
-def _is_own(tree: Any) -> bool:
-    """Whether all that an operation reads comes from the module's tensors."""
-    found = _values(tree)
-    return bool(found) and all(each.own is not None for each in found)
-
-
-def _mapped(tree: Any, change: Any) -> Any:
-    if isinstance(tree, Value):
-        return change(tree)
-    if isinstance(tree, dict):
-        return {key: _mapped(each, change) for key, each in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(_mapped(each, change) for each in tree)
-    return tree
-
-
-def _nodes(tree: Any) -> Any:
-    return _mapped(tree, lambda value: value.own)
-
-
-def _places(tree: Any) -> Any:
-    return _mapped(tree, lambda value: value.places)

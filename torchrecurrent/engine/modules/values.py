@@ -17,7 +17,10 @@ from torch.fx import Node
 
 from ..ir.trace import UntraceableError
 
-__all__ = ["Applied", "Constant", "Given", "Mean", "Own", "Product", "Source", "Sources", "Value"]
+__all__ = [
+    "Applied", "Constant", "Given", "Mean", "Own", "Product", "Source", "Sources", "Value",
+    "is_own", "nodes_of", "places_of", "values_of",
+]  # fmt: skip
 
 #: The places of one sequence of a batch are so far from those of the next.
 _SEQUENCE = 1 << 40
@@ -136,3 +139,42 @@ class Sources:
             else:
                 found.append((source, [unit]))
         return [(source, torch.tensor(unit)) for source, unit in found]
+
+
+def values_of(tree: Any) -> list[Value]:
+    """Return the values among an operation's arguments."""
+    if isinstance(tree, Value):
+        return [tree]
+    if isinstance(tree, dict):
+        return values_of(list(tree.values()))
+    return (
+        [each for part in tree for each in values_of(part)]
+        if isinstance(tree, list | tuple)
+        else []
+    )
+
+
+def is_own(tree: Any) -> bool:
+    """Whether all that an operation reads comes from the module's tensors."""
+    found = values_of(tree)
+    return bool(found) and all(each.own is not None for each in found)
+
+
+def _mapped(tree: Any, change: Any) -> Any:
+    if isinstance(tree, Value):
+        return change(tree)
+    if isinstance(tree, dict):
+        return {key: _mapped(each, change) for key, each in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_mapped(each, change) for each in tree)
+    return tree
+
+
+def nodes_of(tree: Any) -> Any:
+    """Return an operation's arguments with the node of each value in its place."""
+    return _mapped(tree, lambda value: value.own)
+
+
+def places_of(tree: Any) -> Any:
+    """Return an operation's arguments with the places of each value in its place."""
+    return _mapped(tree, lambda value: value.places)
