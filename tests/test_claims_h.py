@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from torchrecurrent import (
     HGRNCell,
     ParaGRUCell,
     ParaLSTM,
+    S5Cell,
 )
+from torchrecurrent.init import hippo
 
 from .making import assert_same, randomize
 
@@ -79,3 +82,62 @@ def test_the_memory_of_para_lstm_is_bounded() -> None:
         _, (h, c) = layer(normal(200, 2, 3))
         assert float(c.detach().abs().max()) <= 1
         assert float(h.detach().abs().max()) < 1
+
+
+def test_s5_starts_with_the_eigenvalues_of_hippo() -> None:
+    """Half of those of its normal part, whose real parts are all -1/2."""
+    n = torch.arange(8, dtype=F64)
+    root = (2 * n + 1).sqrt()
+    legs = n.diag() - torch.outer(root, root).tril()  # HiPPO-LegS: its diagonal is -(n + 1)
+    normal_part = legs + torch.outer(root, root) / 2
+    eigenvalues = torch.linalg.eigvals(normal_part)
+    cell = S5Cell(3, 4, dtype=F64)
+    assert_same(eigenvalues.real, torch.full((8,), -0.5, dtype=F64))
+    frequencies = cell.get_parameter("weight_im").detach()
+    assert_same(frequencies, eigenvalues.imag.sort().values[:4])
+    assert_same(cell.get_parameter("weight_re").detach(), torch.full((4,), -0.5, dtype=F64))
+    twice = hippo(2)(torch.empty(8, dtype=F64))
+    assert_same(twice, frequencies.repeat(2))
+
+
+def test_hippo_wants_units_that_its_blocks_divide() -> None:
+    with pytest.raises(ValueError, match=r"hippo: blocks should be at least 1, got 0"):
+        hippo(0)
+    with pytest.raises(ValueError, match=r"a vector that 3 blocks divide, got \(4,\)"):
+        S5Cell(3, 4, im_kernel_init=hippo(3))
+
+
+@torch.no_grad()
+def test_two_half_steps_of_s5_are_one() -> None:
+    """Its differential equation is solved exactly for an input that does not change."""
+    cell = randomize(S5Cell(3, 4, dtype=F64))
+    x, states = normal(2, 3), (normal(2, 4), normal(2, 4))
+    _, whole = cell(x, states)
+    cell.get_parameter("weight_dt").sub_(math.log(2))
+    _, half = cell(x, states)
+    assert_same(cell(x, half)[1], whole)
+
+
+@torch.no_grad()
+def test_s5_is_stable_whatever_it_learns() -> None:
+    cell = randomize(S5Cell(3, 4, bias=False, dtype=F64))
+    for size in (1.0, 100.0):
+        cell.get_parameter("weight_re").normal_(0, size)
+        state = normal(9, 4), normal(9, 4)
+        _, new = cell(torch.zeros(9, 3, dtype=F64), state)
+        assert bool((torch.complex(*new).abs() < torch.complex(*state).abs()).all())
+
+
+@torch.no_grad()
+def test_the_first_step_of_s5_is_exact_where_it_is_short() -> None:
+    """In float32 the exponential minus 1 itself would be off by 1e-4 here."""
+    steps = []
+    for dtype in (F64, torch.float32):
+        torch.manual_seed(0)
+        cell = S5Cell(1, 4, bias=False, dtype=F64).to(dtype)
+        cell.get_parameter("weight_dt").fill_(-7)
+        cell.block("weight_ih", "b_re").fill_(1)
+        cell.block("weight_ih", "b_im").fill_(0)
+        steps.append(cell(torch.ones(1, 1, dtype=dtype))[1][0].double())
+    # some ten roundings of half of 1.2e-7
+    assert float((steps[1] / steps[0] - 1).abs().max()) < 6e-7
