@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import (
+    DLinOSSCell,
     GRUResetBeforeCell,
     HGRNCell,
+    LinOSSCell,
     ParaGRUCell,
     ParaLSTM,
     S5Cell,
@@ -82,6 +84,51 @@ def test_the_memory_of_para_lstm_is_bounded() -> None:
         _, (h, c) = layer(normal(200, 2, 3))
         assert float(c.detach().abs().max()) <= 1
         assert float(h.detach().abs().max()) < 1
+
+
+def transition(cell: Any) -> Tensor:
+    """For each unit what a step without input does to y and z, a 2 x 2 matrix."""
+    ones, zeros = torch.ones(1, 5, dtype=F64), torch.zeros(1, 5, dtype=F64)
+    columns = []
+    for y, z in ((ones, zeros), (zeros, ones)):
+        _, (y_re, _, z_re, _) = cell(torch.zeros(1, 3, dtype=F64), (y, zeros, z, zeros))
+        columns.append(torch.cat([y_re, z_re]))
+    return torch.stack(columns, 1).permute(2, 0, 1)
+
+
+@torch.no_grad()
+def test_d_linoss_is_stable_whatever_it_learns_and_oscillates() -> None:
+    """Eigenvalues are pairs of conjugates, and none is outside the unit circle."""
+    cell: Any = DLinOSSCell(3, 5, bias=False, dtype=F64)
+    for size in (0.1, 1.0, 10.0, 100.0):
+        for name in ("weight_a", "weight_g", "weight_dt"):
+            cell.get_parameter(name).normal_(0, min(size, 10) if name == "weight_dt" else size)
+        pairs = torch.linalg.eigvals(transition(cell))
+        # at the ends of A's range both are equal, and found to half the digits
+        assert float(pairs.abs().max()) < 1 + 1e-7
+        assert_same(pairs.abs()[:, 0], pairs.abs()[:, 1], 1e-6)
+
+
+@torch.no_grad()
+def test_d_linoss_starts_with_eigenvalues_in_a_ring() -> None:
+    cell: Any = DLinOSSCell(3, 5, bias=False, dtype=F64)
+    for _ in range(20):
+        cell.reset_parameters()
+        values = torch.linalg.eigvals(transition(cell)).abs()
+        assert 0.9 - 1e-6 < float(values.min()) <= float(values.max()) < 1 + 1e-6
+
+
+@torch.no_grad()
+def test_d_linoss_without_damping_is_linoss_imex() -> None:
+    cell: Any = randomize(DLinOSSCell(3, 4, dtype=F64))
+    cell.get_parameter("weight_g").fill_(-1)
+    cell.get_parameter("weight_a").abs_()  # below 4 / dt^2
+    plain = LinOSSCell(3, 4, discretization="IMEX", dtype=F64)
+    more = plain.load_state_dict(cell.state_dict(), strict=False)
+    assert not more.missing_keys
+    assert more.unexpected_keys == ["weight_g"]
+    x, states = normal(2, 3), tuple(normal(2, 4) for _ in range(4))
+    assert_same(cell(x, states), plain(x, states))
 
 
 def test_s5_starts_with_the_eigenvalues_of_hippo() -> None:

@@ -156,7 +156,7 @@ def test_weights_at_the_state_make_it_diagonal() -> None:
     assert elementwise == {
         *("TRNNCell", "TGRUCell", "TLSTMCell"),
         *("LRUCell", "LinOSSCell", "QRNNCell", "RGLRUCell", "minGRUCell", "minLSTMCell"),
-        *("HGRNCell", "S5Cell"),
+        *("DLinOSSCell", "HGRNCell", "S5Cell"),
     }
 
 
