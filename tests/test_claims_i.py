@@ -9,9 +9,11 @@ from torch import Tensor
 
 from torchrecurrent import (
     LRNCell,
+    eLSTM,
+    eLSTMCell,
 )
 
-from .making import randomize
+from .making import assert_same, randomize
 
 F64 = torch.float64
 
@@ -30,3 +32,33 @@ def test_lrn_with_opposite_gates_is_a_moving_average() -> None:
     value = x @ cell.block("weight_ih", "r").T + cell.block("bias_ih", "r")
     assert bool((torch.minimum(value, h) <= new).all())
     assert bool((new <= torch.maximum(value, h)).all())
+
+
+def test_the_memory_of_elstm_is_bounded_and_its_output_smaller() -> None:
+    layer = eLSTM(3, 4, dtype=F64)
+    for size in (0.5, 10.0):
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.normal_(0, size)
+            output, c = layer(normal(200, 2, 3))
+        assert float(c.abs().max()) <= 1
+        assert bool((output[-1].abs() <= c[0].abs()).all())
+
+
+def test_elstm_has_its_gradient_forwards_in_time() -> None:
+    """A sensitivity for each weight of a unit, which the step scales and adds to."""
+    cell: Any = randomize(eLSTMCell(3, 4, dtype=F64))
+    inputs, c = normal(7, 1, 3), torch.zeros(1, 4, dtype=F64)
+    sensitivity = torch.zeros(4, dtype=F64)
+    u = cell.get_parameter("weight_hh")
+    for x in inputs:
+        kept = c.detach().requires_grad_()
+        _, new = cell(x, kept)
+        by_state, by_weight = torch.autograd.grad(new.sum(), (kept, u))
+        sensitivity = by_state[0] * sensitivity + by_weight[:4]  # of the candidate's weights
+        c = new.detach()
+    c = torch.zeros(1, 4, dtype=F64)
+    for x in inputs:
+        _, c = cell(x, c)
+    (whole,) = torch.autograd.grad(c.sum(), u)
+    assert_same(sensitivity, whole[:4])
