@@ -9,6 +9,7 @@ from torch import Tensor
 
 from torchrecurrent import (
     LRNCell,
+    SLiGRUCell,
     eLSTM,
     eLSTMCell,
 )
@@ -62,3 +63,12 @@ def test_elstm_has_its_gradient_forwards_in_time() -> None:
         _, c = cell(x, c)
     (whole,) = torch.autograd.grad(c.sum(), u)
     assert_same(sensitivity, whole[:4])
+
+
+@torch.no_grad()
+def test_sli_gru_does_not_see_the_scale_of_its_recurrent_kernel() -> None:
+    cell: Any = randomize(SLiGRUCell(3, 4, layer_norm_eps=0.0, dtype=F64))
+    x, h = normal(5, 3), normal(5, 4)
+    before = cell(x, h)
+    cell.get_parameter("weight_hh").mul_(7.0)
+    assert_same(cell(x, h), before)
