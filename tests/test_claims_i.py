@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import (
+    PLRNN,
     LRNCell,
+    PLRNNCell,
     SLiGRUCell,
     eLSTM,
     eLSTMCell,
 )
+from torchrecurrent.constraints import off_diagonal
 
 from .making import assert_same, randomize
 
@@ -72,3 +75,40 @@ def test_sli_gru_does_not_see_the_scale_of_its_recurrent_kernel() -> None:
     before = cell(x, h)
     cell.get_parameter("weight_hh").mul_(7.0)
     assert_same(cell(x, h), before)
+
+
+@torch.no_grad()
+def test_plrnn_is_linear_while_no_unit_changes_its_sign() -> None:
+    cell: Any = randomize(PLRNNCell(3, 4, dtype=F64))
+    x, z = normal(1, 3), normal(1, 4)
+    sign = z.sign()
+    near = sign * (z.abs() + torch.rand(1, 4, dtype=F64))
+    matrix = off_diagonal(cell.get_parameter("weight_hh")) * (sign[0] > 0)
+    matrix += cell.get_parameter("weight_a").diag()
+    assert_same(cell(x, near) - cell(x, z), (near - z) @ matrix.T)
+
+
+@torch.no_grad()
+def test_a_fixed_point_of_plrnn_is_computed_exactly() -> None:
+    cell: Any = randomize(PLRNNCell(3, 4, dtype=F64))
+    x = normal(1, 3)
+    matrix = off_diagonal(cell.get_parameter("weight_hh")) + cell.get_parameter("weight_a").diag()
+    drive = (x @ cell.get_parameter("weight_ih").T)[0]
+    point = torch.rand(4, dtype=F64) + 0.1  # all units are active
+    cell.get_parameter("bias_ih").copy_((torch.eye(4, dtype=F64) - matrix) @ point - drive)
+    assert_same(cell(x, point.unsqueeze(0))[0], point)
+
+
+def test_plrnn_starts_without_growth_and_its_parameters_diagonal_does_not_count() -> None:
+    for _ in range(20):
+        cell: Any = PLRNN(3, 30, dtype=F64).cells[0]
+        with torch.no_grad():
+            kernel, decay = cell.get_parameter("weight_hh"), cell.get_parameter("weight_a")
+            radius = torch.linalg.eigvals(off_diagonal(kernel) + decay.diag()).abs().max()
+            assert float(radius) <= 1
+            x, z = normal(2, 3), normal(2, 30)
+            before = cell(x, z)
+            kernel.add_(torch.eye(30, dtype=F64))
+            assert_same(cell(x, z), before, 0)
+    cell(x, z).sum().backward()
+    assert not kernel.grad.diag().any()
