@@ -9,6 +9,7 @@ from torch import Tensor
 
 from torchrecurrent import (
     PLRNN,
+    GILRLSTMCell,
     LRNCell,
     PLRNNCell,
     SLiGRUCell,
@@ -112,3 +113,15 @@ def test_plrnn_starts_without_growth_and_its_parameters_diagonal_does_not_count(
             assert_same(cell(x, z), before, 0)
     cell(x, z).sum().backward()
     assert not kernel.grad.diag().any()
+
+
+@torch.no_grad()
+def test_gilr_lstm_is_two_linear_recurrences() -> None:
+    """Its first state is linear in itself; given that, so is the other."""
+    cell: Any = randomize(GILRLSTMCell(3, 4, dtype=F64))
+    x, s, c = normal(1, 3), normal(3, 4), normal(3, 4)
+    _, (new, _) = cell(x.expand(3, 3), (torch.stack([s[0], s[1], 3 * s[0] - 2 * s[1]]), c))
+    assert_same(new[2], 3 * new[0] - 2 * new[1])
+    memories = torch.stack([c[0], c[1], 3 * c[0] - 2 * c[1]])
+    _, (_, new) = cell(x.expand(3, 3), (s[:1].expand(3, 4), memories))
+    assert_same(new[2], 3 * new[0] - 2 * new[1])
