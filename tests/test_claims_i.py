@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from torchrecurrent import (
     PLRNN,
     GILRLSTMCell,
+    LRCUCell,
     LRNCell,
     PLRNNCell,
     SLiGRUCell,
@@ -125,3 +127,13 @@ def test_gilr_lstm_is_two_linear_recurrences() -> None:
     memories = torch.stack([c[0], c[1], 3 * c[0] - 2 * c[1]])
     _, (_, new) = cell(x.expand(3, 3), (s[:1].expand(3, 4), memories))
     assert_same(new[2], 3 * new[0] - 2 * new[1])
+
+
+@pytest.mark.parametrize("dt", [0.1, 1.0])
+@torch.no_grad()
+def test_an_lrcu_without_a_reversal_potential_leaks_to_zero(dt: float) -> None:
+    cell: Any = randomize(LRCUCell(3, 4, dt=dt, dtype=F64))
+    cell.block("weight_neuron", "e").zero_()
+    h = normal(50, 4)
+    kept = cell(normal(50, 3), h) / h
+    assert 0 < float(kept.min()) <= float(kept.max()) < 1

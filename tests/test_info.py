@@ -151,6 +151,7 @@ def test_weights_at_the_state_make_it_diagonal() -> None:
     diagonal = {name for name, kind in kinds.items() if kind == "diagonal"}
     assert diagonal == {
         *("BRCell", "IndRNNCell", "ParaGRUCell", "ParaLSTMCell", "SRUCell", "UnICORNNCell"),
+        "LRCUCell",
         "eLSTMCell",
     }
     elementwise = {name for name, kind in kinds.items() if kind == "elementwise, linear"}
