@@ -11,6 +11,10 @@ from torch import Tensor
 from torchrecurrent import (
     PLRNN,
     GILRLSTMCell,
+    GRU1Cell,
+    GRU2Cell,
+    GRU3Cell,
+    GRUResetBeforeCell,
     LRCUCell,
     LRNCell,
     PLRNNCell,
@@ -137,3 +141,33 @@ def test_an_lrcu_without_a_reversal_potential_leaks_to_zero(dt: float) -> None:
     h = normal(50, 4)
     kept = cell(normal(50, 3), h) / h
     assert 0 < float(kept.min()) <= float(kept.max()) < 1
+
+
+def copied(cell: Any, reset_before: Any, gates: bool, biases: bool) -> None:
+    """Copy what a variant has of a GRU, whose z is 1 - z; what it lacks is zero."""
+    for parameter in reset_before.parameters():
+        parameter.zero_()
+    pairs = [("weight_ih", "n", "n"), ("bias_ih", "n", "n"), ("weight_hh", "U", "U")]
+    if gates:
+        pairs += [("weight_hh", "z", "z"), ("weight_hh", "r", "r")]
+    if biases:
+        pairs += [("bias_hh", name, name) for name in "zrU"]
+    for parameter, ours, theirs in pairs:
+        block = cell.block(parameter, ours)
+        reset_before.block(parameter, theirs).copy_(-block if ours == "z" else block)
+
+
+@torch.no_grad()
+def test_gru_1_to_3_are_grus_that_lack_some_weights() -> None:
+    gru: Any = GRUResetBeforeCell(3, 4, dtype=F64)
+    x, h = normal(2, 3), normal(2, 4)
+    for kind, gates, biases in ((GRU1Cell, True, True), (GRU2Cell, True, False)):
+        cell: Any = randomize(kind(3, 4, dtype=F64))
+        copied(cell, gru, gates, biases)
+        assert_same(cell(x, h), gru(x, h))
+    cell = randomize(GRU3Cell(3, 4, dtype=F64))
+    copied(cell, gru, False, False)
+    gru.block("bias_hh", "U").copy_(cell.block("bias_hh", "U"))
+    gru.block("bias_hh", "z").copy_(-cell.block("weight_gate", "b_z"))
+    gru.block("bias_hh", "r").copy_(cell.block("weight_gate", "b_r"))
+    assert_same(cell(x, h), gru(x, h))
