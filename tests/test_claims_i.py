@@ -1,4 +1,4 @@
-"""Scientific claims of the papers of LRN, eLSTM, SLi-GRU, PLRNN, GILR-LSTM, LRCU and GRU1 to 3."""
+"""Scientific claims of the papers of some cells that are simple or cheap in time."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torchrecurrent import (
     LRCUCell,
     LRNCell,
     PLRNNCell,
+    RWKV4Cell,
     SLiGRUCell,
     eLSTM,
     eLSTMCell,
@@ -171,3 +172,28 @@ def test_gru_1_to_3_are_grus_that_lack_some_weights() -> None:
     gru.block("bias_hh", "z").copy_(-cell.block("weight_gate", "b_z"))
     gru.block("bias_hh", "r").copy_(cell.block("weight_gate", "b_r"))
     assert_same(cell(x, h), gru(x, h))
+
+
+@torch.no_grad()
+def test_rwkv_is_a_weighted_average_that_no_key_overflows() -> None:
+    """In float32, where the exponential of 100 is infinite and that of -200 is zero."""
+    cell: Any = randomize(RWKV4Cell(4, 4, bias=False))
+    cell.get_parameter("weight_mix").fill_(1)  # the input before does not count
+    for name, size in (("K", 1.0), ("V", 1.0), ("R", 0.0)):
+        cell.block("weight_ih", name).copy_(size * torch.eye(4))
+    cell.get_parameter("weight_out").copy_(torch.eye(4))
+    inputs = torch.tensor([-200.0, 150.0, 151.0, -100.0, 90.0]).view(5, 1, 1).expand(5, 1, 4)
+    hx, outputs = None, []
+    for x in inputs:
+        output, hx = cell(x, hx)
+        outputs.append(2 * output[0])  # the gate r is half open
+    decay, bonus = cell.get_parameter("weight_decay").exp(), cell.get_parameter("weight_bonus")
+    for t, output in enumerate(outputs):
+        age = torch.arange(t - 1, -2, -1).clamp(min=0).unsqueeze(1)  # of the newest: the bonus
+        exponents = inputs[: t + 1, 0].double() - age * decay.double()
+        exponents[t] += bonus
+        weights = exponents.softmax(0)
+        expected = (weights * inputs[: t + 1, 0].double()).sum(0)
+        # ten roundings of float32 at size 200
+        assert_same(output.double(), expected, 200 * 10 * 1.2e-7)
+    assert all(bool(state.isfinite().all()) for state in hx)
