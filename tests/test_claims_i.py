@@ -17,6 +17,10 @@ from torchrecurrent import (
     GRUResetBeforeCell,
     LRCUCell,
     LRNCell,
+    MGU1Cell,
+    MGU2Cell,
+    MGU3Cell,
+    MGUCell,
     PLRNNCell,
     RWKV4Cell,
     SLiGRUCell,
@@ -197,3 +201,21 @@ def test_rwkv_is_a_weighted_average_that_no_key_overflows() -> None:
         # ten roundings of float32 at size 200
         assert_same(output.double(), expected, 200 * 10 * 1.2e-7)
     assert all(bool(state.isfinite().all()) for state in hx)
+
+
+@torch.no_grad()
+def test_mgu_1_to_3_are_mgus_that_lack_some_weights() -> None:
+    mgu: Any = MGUCell(3, 4, dtype=F64)
+    x, h = normal(2, 3), normal(2, 4)
+    for kind, bias in ((MGU1Cell, True), (MGU2Cell, False), (MGU3Cell, True)):
+        cell: Any = randomize(kind(3, 4, dtype=F64))
+        for parameter in mgu.parameters():
+            parameter.zero_()
+        names = ["n", "U"] if kind is MGU3Cell else ["n", "U", "f"]
+        for name in names:
+            stacks = ("weight_ih", "bias_ih") if name == "n" else ("weight_hh", "bias_hh")
+            for stack in stacks[: 2 if bias or name == "n" else 1]:
+                mgu.block(stack, name).copy_(cell.block(stack, name))
+        if kind is MGU3Cell:
+            mgu.block("bias_hh", "f").copy_(cell.block("weight_gate", "b_f"))
+        assert_same(cell(x, h), mgu(x, h))
