@@ -31,6 +31,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\log \sigma": torch.nn.functional.logsigmoid,
     r"\mathrm{sg}": torch.detach,
     r"\mathrm{Re}": torch.real,
+    r"\mathrm{Im}": torch.imag,
     r"\max": lambda a, b: torch.maximum(a, torch.as_tensor(b, dtype=a.dtype)),
     r"\min": lambda a, b: torch.minimum(a, torch.as_tensor(b, dtype=a.dtype)),
 }

@@ -226,7 +226,9 @@ def test_opacus_has_the_gradients_of_each_sample(
         loss(net(input[n : n + 1])).backward()
         for name, parameter in net.named_parameters():
             expected = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-            assert_same(found[name][n], expected)
+            # a linear cell adds up what it is given: its gradients may be of a size of hundreds
+            size = max(1.0, float(expected.abs().max()))
+            assert_same(found[name][n], expected, 1e-12 * size)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

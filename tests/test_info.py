@@ -123,10 +123,10 @@ def test_the_recurrence_is_of_the_kind_that_is_measured(
     input = input_for(cell, 2)
     first = draw(cell, 1)
     kept = carried([jacobians(cell, input, first), jacobians(cell, input, draw(cell, 1))])
-    # A relu is flat for half of all states, so look at several, small and large.
+    # A relu is flat for half of all states, so look at several, small, large and negative.
     points = [
         [new if k in kept else old for k, (old, new) in enumerate(zip(first, other, strict=True))]
-        for other in (draw(cell, size) for size in (0.1, 1, 1, 1, 3, 10))
+        for other in (draw(cell, size) for size in (0.1, 1, 1, 1, 3, 10, -1))
     ]
     rows = [jacobians(cell, input, states) for states in points]
     blocks = [[row[k][j] for k in kept for j in kept] for row in rows]
@@ -149,11 +149,16 @@ def test_the_recurrence_is_of_the_kind_that_is_measured(
 def test_weights_at_the_state_make_it_diagonal() -> None:
     kinds = {name: cell_info(name).recurrence for name in cells()}
     diagonal = {name for name, kind in kinds.items() if kind == "diagonal"}
-    assert diagonal == {"BRCell", "IndRNNCell", "SRUCell", "UnICORNNCell"}
+    assert diagonal == {
+        *("BRCell", "IndRNNCell", "ParaGRUCell", "ParaLSTMCell", "SRUCell", "UnICORNNCell"),
+        "LRCUCell",
+        "eLSTMCell",
+    }
     elementwise = {name for name, kind in kinds.items() if kind == "elementwise, linear"}
     assert elementwise == {
         *("TRNNCell", "TGRUCell", "TLSTMCell"),
         *("LRUCell", "LinOSSCell", "QRNNCell", "RGLRUCell", "minGRUCell", "minLSTMCell"),
+        *("DLinOSSCell", "HGRNCell", "S5Cell"),
     }
 
 

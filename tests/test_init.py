@@ -91,6 +91,7 @@ def test_initialisers_with_numbers_are_values() -> None:
         "softplus_ring(0.5, 0.75)",
         "uniform(-1, 2)",
         "variance_scaling(0.5, 'uniform')",
+        "variance_scaling(0.5, 'normal', 'fan_out')",
     )
     for text in texts:
         one = eval(text, vars(init))
@@ -116,6 +117,8 @@ def draw(initializer: Any, *shape: int) -> Tensor:
         (variance_scaling(0.5), (2000, 5), 0.1),
         (variance_scaling(0.5, "uniform"), (2000, 5), 0.1),
         (variance_scaling(0.5, "uniform"), (10000,), 0.5),
+        (variance_scaling(0.5, mode="fan_out"), (2000, 5), 0.00025),
+        (variance_scaling(0.5, "uniform", "fan_out"), (10000,), 5e-5),
         (INITIALIZERS["lecun_normal"], (2000, 5), 0.2),
         (INITIALIZERS["lecun_uniform"], (10000,), 1.0),
         (inverse_normal_, (2000, 5), 0.04),
@@ -167,6 +170,8 @@ def test_numbers_that_an_initialiser_refuses() -> None:
         variance_scaling(0)
     with pytest.raises(ValueError, match=r"distribution should be one of .* got 'flat'"):
         variance_scaling(1.0, "flat")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"variance_scaling: mode should be one of .* 'fan_avg'"):
+        variance_scaling(1.0, mode="fan_avg")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"chrono: gate should be one of .* got 'output'"):
         chrono(10, "output")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="softplus_ring: expected 0 <= r_min < r_max <= 1"):
