@@ -183,12 +183,10 @@ def test_zoneout_of_an_lstm(rates: Any, choice: Backend) -> None:
         output, (_, last) = seeded(layer_of(cell), x)
     torch.manual_seed(5)
     of_h, of_c = rates if isinstance(rates, tuple) else (rates, rates)
-    stays_h, stays_c = (
-        torch.empty(T, N, cell.hidden_size, dtype=torch.uint8).bernoulli_(rate)
-        if rate
-        else torch.zeros(T, N, cell.hidden_size)
-        for rate in (of_h, of_c)
-    )
+    drawn = cell.draw_noise(x, cell.initial_states((N,), x))
+    nowhere = torch.zeros(T, N, cell.hidden_size)
+    stays_h, stays_c = (drawn.get(ZONED + name, nowhere) for name in ("h", "c"))
+    assert [bool(each.any()) for each in (stays_h, stays_c)] == [of_h > 0, of_c > 0]
     h = c = torch.zeros(N, cell.hidden_size, dtype=F64)
     cell.zoneout = 0.0
     outputs = []
