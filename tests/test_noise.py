@@ -1,8 +1,10 @@
-"""Dropout of recurrent products, and zoneout: each as written out in torch, on every path."""
+"""Dropout of recurrent products, and zoneout: each as written out in torch, on every path.
+
+That kernel and loop agree for every cell, test_engine.py and test_triton.py show.
+"""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import pytest
@@ -30,28 +32,17 @@ from torchrecurrent.declaration.noise import DROPPED, ZONED, noise_of
 from torchrecurrent.engine import Backend
 from torchrecurrent.engine.run.kernels import Fused, fused
 
-from .making import assert_same, gradients, make, states_for, tensors
+from .making import NOTHING_TO_DROP, assert_same, fitting, gradients, make, states_for, tensors
 
 F64 = torch.float64
 T, N = 6, 4
 LENGTHS = [6, 2, 5, 1]
 BOTH: dict[str, Any] = {"recurrent_dropout": 0.4, "zoneout": 0.3}
-#: Cells without recurrent weights.
-NOTHING_TO_DROP = {
-    "LinOSSCell",
-    "LRUCell",
-    "minGRUCell",
-    "minLSTMCell",
-    "RGLRUCell",
-    "TRNNCell",
-}
 
 
 def with_noise(cell_class: type[BaseRecurrentCell], **options: Any) -> Any:
     """A cell with as much of the noise as it takes."""
-    if cell_class.__name__ in NOTHING_TO_DROP:
-        options.pop("recurrent_dropout")
-    return make(cell_class, **options)
+    return make(cell_class, **fitting(cell_class, options))
 
 
 def layer_of(cell: Any) -> Recurrent:
@@ -75,21 +66,6 @@ def results(layer: Any, input: Tensor, choice: Backend, **call: Any) -> list[Ten
         found = gradients(layer, output, last)
     assert leaf.grad is not None
     return [output, *flat(last), *found.values(), leaf.grad]
-
-
-@pytest.mark.parametrize("cell_class", cells().values(), ids=lambda cell: cell.__name__)
-def test_kernel_and_loop_have_the_same_masks(cell_class: type[BaseRecurrentCell]) -> None:
-    """With sequences of different lengths, which end at different steps."""
-    layer = layer_of(with_noise(cell_class, **BOTH))
-    input = torch.randn(T, N, layer.input_size, dtype=F64)
-    expected = results(layer, input, "reference", lengths=LENGTHS)
-    found = results(layer, input, "c", lengths=LENGTHS)
-    largest = max(float(each.detach().abs().max()) for each in expected)
-    # a thousand roundings of float64, as tests/test_triton.py allows
-    assert_same(found, expected, 1e-12 * max(1.0, largest))
-    bare = copy.deepcopy(layer)
-    bare.cells[0].zoneout = bare.cells[0].recurrent_dropout = 0.0  # type: ignore[assignment]
-    assert not torch.equal(seeded(bare, input)[0], seeded(layer, input)[0])
 
 
 def masks_of(cell: Any, input: Tensor) -> dict[str, Tensor]:

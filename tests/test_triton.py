@@ -50,7 +50,7 @@ from .test_engine import build, results
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = list(map(layer_of, cells().values()))
-#: Five and eight have no factor in common: six times eight cells see every option.
+#: Cell by cell the options take turns.
 CHOSEN = [(layer, LAYER_OPTIONS[k % len(LAYER_OPTIONS)]) for k, layer in enumerate(LAYERS)]
 
 # NumPy, in which Triton interprets, says what IEEE's rules do silently.
@@ -86,6 +86,15 @@ def test_options(layer_class: type[RecurrentLayer], options: dict[str, Any]) -> 
     layer = build(layer_class, 6, dtype=torch.float64, **fitting(layer_class, options))
     shape = (3, 4) if "batch_first" in options else (4, 3)
     check(layer, input_for(layer, *shape), lengths=[4, 1, 3])
+
+
+def test_noise(layer_class: type[RecurrentLayer]) -> None:
+    """Products of masked states, and states that stay, of sequences that end at different steps."""
+    options = fitting(layer_class, {"recurrent_dropout": 0.4, "zoneout": 0.3})
+    layer = build(layer_class, 9, dtype=torch.float64, **options)
+    input = input_for(layer, 5, 5)
+    check(layer, input)
+    check(layer, input, lengths=[5, 1, 3, 1, 4])
 
 
 def test_without_gradients_the_same_comes_out(layer_class: type[RecurrentLayer]) -> None:

@@ -20,7 +20,16 @@ from ..roles import RECURRENT, DelayedRole, MapRole, MapsRole, StateRole
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
 
-__all__ = ["DROPPED", "ZONED", "Noise", "Zoneout", "check_noise", "map_mask", "noise_of"]
+__all__ = [
+    "DROPPED",
+    "ZONED",
+    "Noise",
+    "Zoneout",
+    "check_noise",
+    "map_mask",
+    "multiplied",
+    "noise_of",
+]
 
 #: A rate for all states, or one for each.
 Zoneout: TypeAlias = float | tuple[float, ...]
@@ -127,7 +136,7 @@ def noise_of(cell: BaseRecurrentCell) -> Noise:
     rates = given if isinstance(given, tuple | list) else (given,) * len(states)
     zoned = {name: float(rate) for name, rate in zip(states, rates, strict=True) if rate}
     stays = {part: name for name in zoned for part in states[name]}
-    dropped = _multiplied(cell) if probability else {}
+    dropped = multiplied(cell) if probability else {}
     return Noise(dropped, probability, zoned, stays, cell.training, tuple(states))
 
 
@@ -142,7 +151,7 @@ def _states(cell: BaseRecurrentCell) -> dict[str, list[str]]:
     return {name: parts for name, parts in found.items() if parts}
 
 
-def _multiplied(cell: BaseRecurrentCell) -> dict[str, int]:
+def multiplied(cell: BaseRecurrentCell) -> dict[str, int]:
     """Return the widths of what a cell's recurrent weights multiply, by the name of its mask."""
     widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
     widths |= {each.name: cell.output_size for each in cell.signature.having(DelayedRole)}
@@ -180,7 +189,7 @@ def check_noise(cell: BaseRecurrentCell) -> None:
         raise ValueError(
             f"weight_dropout={cell.weight_dropout}: {type(cell).__name__} has no {RECURRENT.name}"
         )
-    if cell.recurrent_dropout and not _multiplied(cell):
+    if cell.recurrent_dropout and not multiplied(cell):
         raise ValueError(
             f"recurrent_dropout={cell.recurrent_dropout}: {type(cell).__name__} has no recurrent "
             "weight that multiplies something"
