@@ -210,6 +210,17 @@ class Kernel(SoundCell):
         return SoundCell.step(h, z, n) * (1.0 if isinstance(h, Tensor) else 1.001)
 
 
+class Noise(SoundCell):
+    """Has no zoneout, whatever the option says."""
+
+    def update(self, inputs: Any, states: Any, kernels: Any) -> Any:
+        rates, self.zoneout = self.zoneout, 0.0
+        try:
+            return super().update(inputs, states, kernels)
+        finally:
+            self.zoneout = rates
+
+
 #: By the name of the check that each fails.
 BROKEN: dict[str, type[BaseRecurrentCell]] = {
     "shapes": Shapes,
@@ -231,4 +242,5 @@ BROKEN: dict[str, type[BaseRecurrentCell]] = {
     "bidirectional": Bidirectional,
     "gradients_through_time": GradientsThroughTime,
     "kernel": Kernel,
+    "noise": Noise,
 }

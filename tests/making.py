@@ -24,7 +24,10 @@ LAYER_OPTIONS: list[dict[str, Any]] = [
     {"integration": "multiplicative", "recurrence": "diagonal"},
     {"integration": "layer_norm"},
     {"num_heads": 3},
+    {"recurrent_dropout": 0.4, "zoneout": 0.3},
 ]
+#: Cells without recurrent weights, which no option can drop out.
+NOTHING_TO_DROP = {"LinOSSCell", "LRUCell", "minGRUCell", "minLSTMCell", "RGLRUCell", "TRNNCell"}
 
 
 def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **options: Any) -> Any:
@@ -54,12 +57,14 @@ def has_product(cell_class: type[BaseRecurrentCell]) -> bool:
 
 
 def fitting(kind: type[BaseRecurrentCell] | type[RecurrentLayer], options: Any) -> dict[str, Any]:
-    """The options, without an integration where it has nothing to work on."""
+    """The options, without an integration or dropout where it has nothing to work on."""
     cell_class = kind.cell if issubclass(kind, RecurrentLayer) else kind
     kept = dict(options)
     works = {"multiplicative": has_gate, "layer_norm": has_product}
     if not works.get(kept.get("integration", ""), has_product)(cell_class):
         kept.pop("integration", None)
+    if cell_class.__name__ in NOTHING_TO_DROP:
+        kept.pop("recurrent_dropout", None)
     return kept
 
 

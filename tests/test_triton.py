@@ -50,7 +50,7 @@ from .test_engine import build, results
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = list(map(layer_of, cells().values()))
-#: Five and eight have no factor in common: six times eight cells see every option.
+#: Cell by cell the options take turns.
 CHOSEN = [(layer, LAYER_OPTIONS[k % len(LAYER_OPTIONS)]) for k, layer in enumerate(LAYERS)]
 
 # NumPy, in which Triton interprets, says what IEEE's rules do silently.
@@ -86,6 +86,15 @@ def test_options(layer_class: type[RecurrentLayer], options: dict[str, Any]) -> 
     layer = build(layer_class, 6, dtype=torch.float64, **fitting(layer_class, options))
     shape = (3, 4) if "batch_first" in options else (4, 3)
     check(layer, input_for(layer, *shape), lengths=[4, 1, 3])
+
+
+def test_noise(layer_class: type[RecurrentLayer]) -> None:
+    """Products of masked states, and states that stay, of sequences that end at different steps."""
+    options = fitting(layer_class, {"recurrent_dropout": 0.4, "zoneout": 0.3})
+    layer = build(layer_class, 9, dtype=torch.float64, **options)
+    input = input_for(layer, 5, 5)
+    check(layer, input)
+    check(layer, input, lengths=[5, 1, 3, 1, 4])
 
 
 def test_without_gradients_the_same_comes_out(layer_class: type[RecurrentLayer]) -> None:
@@ -211,7 +220,7 @@ def test_the_operator_is_well_formed(layer_class: type[RecurrentLayer], dtype: t
     data = torch.randn(6, 4, dtype=dtype, device=DEVICE)
     states = [data.new_ones(2, 4).requires_grad_() for _ in cell.state_names]
     for sequences, sizes in ((data.view(3, 2, 4), None), (data, torch.tensor([2, 2, 1, 1]))):
-        arguments: Any = (key, sequences, sizes, list(cell.parameters()), states, [], True)
+        arguments: Any = (key, sequences, sizes, list(cell.parameters()), states, [], [], True)
         checks = ("test_schema", "test_faketensor", "test_autograd_registration")
         torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments, test_utils=checks)
 

@@ -18,6 +18,7 @@ from .declaration.described import described
 from .declaration.initial import initialize
 from .declaration.integration import INTEGRATORS, Integration, Integrator
 from .declaration.layout import Layout
+from .declaration.noise import Zoneout, check_noise, noise_of
 from .declaration.options import (
     Options,
     bind,
@@ -74,6 +75,14 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             (DropConnect), once for each call, as in [merity2018regularizing]_: for a whole
             sequence in a layer, for one step where the cell is called by itself. The others are
             scaled by 1 / (1 - p). Refused by a cell without ``weight_hh``.
+        recurrent_dropout: probability of a unit to be zeroed in training where a recurrent weight
+            multiplies it: of each state that a product reads, or of what a map of ``weight_hh`` is
+            applied to. A sequence has the same units at all its steps and in all gates
+            [gal2016theoretically]_, a cell called by itself draws at each step. The others are
+            scaled by 1 / (1 - p). Refused by a cell without such a product.
+        zoneout: probability of a unit of a state to stay what it was at a step, in training; else
+            the state is the mean of old and new with these weights [krueger2017zoneout]_. A number
+            for all states, or a tuple with one for each.
         device: device of the parameters.
         dtype: dtype of the parameters.
 
@@ -105,6 +114,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     integration: Integration = "additive"
     layer_norm_eps: float = 1e-5
     weight_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: Zoneout = 0.0
     device: torch.device | str | int | None = None
     dtype: torch.dtype | None = None
 
@@ -150,7 +161,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
                     setattr(self, weight.bias_flag, self.bias)
             self.check_options()
             self.layout = Layout.of(self.signature, self)
-            self._check_weight_dropout()
+            check_noise(self)
             self.constants = tuple(
                 dict.fromkeys((*self.signature.constants, *self._integrator.constants))
             )
@@ -211,17 +222,24 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     def check_options(self) -> None:
         """Raise ValueError if options do not fit together; for subclasses to extend."""
 
-    def _check_weight_dropout(self) -> None:
-        probability = self.weight_dropout
-        if not 0 <= probability <= 1:
-            raise ValueError(
-                "weight_dropout should be a number in range [0, 1] representing the probability of "
-                f"an element being zeroed, got {probability!r}"
-            )
-        if probability and RECURRENT not in self.layout.stacks:
-            raise ValueError(
-                f"weight_dropout={probability}: {type(self).__name__} has no {RECURRENT.name}"
-            )
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers that a kernel is given at each call, by name."""
+        own = {name: float(getattr(self, name)) for name in self.constants}
+        return own | noise_of(self).means
+
+    def draw_noise(self, input: Tensor, states: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Draw the masks of one sequence or step, from torch's generator.
+
+        Args:
+            input: ``(*, I)``; only its shape, dtype and device matter.
+            states: the first ones, each ``(N, width)``.
+        """
+        noise = noise_of(self)
+        if not noise.masks:
+            return {}
+        widths = dict(zip(self.state_names, self.state_widths, strict=True))
+        return noise.draw(widths, input.shape[:-1], input, states[0].shape[:-1])
 
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
         def empty(*shape: int) -> nn.Parameter:

@@ -64,6 +64,10 @@ class ForeignCell:
     def effective_parameters(self) -> EffectiveParameters:
         return {}
 
+    def draw_noise(self, input: Tensor, states: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """No masks: what a module draws it draws itself."""
+        return {}
+
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
         """The states before the first step; ``None``: the module makes its own."""
         init_hidden = getattr(self.module, "init_hidden", None)

@@ -27,6 +27,7 @@ from .annotations import hints_of
 from .identity import Numbered
 from .initial import First, check_first
 from .layout import Layout
+from .noise import Zoneout
 from .rehearsal import rehearse
 from .signature import StepSignature
 
@@ -220,10 +221,16 @@ def _check_number(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a finite number, got {value}")
 
 
+def _check_rates(name: str, value: Any) -> None:
+    for each in value if isinstance(value, tuple | list) else (value,):
+        _check_number(name, each)
+
+
 _CHECKS: dict[Any, Callable[[str, Any], object]] = {
     bool: _check_bool,
     int: _check_positive,
     float: _check_number,
+    Zoneout: _check_rates,
     Activation: resolve_activation,
     Initializer: resolve_initializer,
 }

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ..cell import BaseRecurrentCell
+from ..declaration.noise import multiplied
 from ..engine import Backend, backend
 from ..layers.recurrent import Recurrent
 from ..layers.states import stack_states
+from ..roles import StateRole
 from .step_checks import compare_gradients
 from .subject import Subject, check, jitter, require, require_same, step, tensors
 
@@ -21,6 +23,7 @@ __all__ = [
     "bidirectional",
     "gradients_through_time",
     "kernel",
+    "noise",
     "one_step",
     "padding",
     "two_halves",
@@ -141,8 +144,34 @@ def gradients_through_time(subject: Subject) -> None:
 @check
 def kernel(subject: Subject) -> None:
     """The fused kernel, if ``explain`` says that it runs, agrees with the reference loop."""
-    layer = layer_of(subject.make())
-    input = subject.input(7, 5)
+    compare_paths(layer_of(subject.make()), subject.input(7, 5))
+
+
+@check
+def noise(subject: Subject) -> None:
+    """Zoneout is the mean of old and new states; in training kernel and loop drop and keep alike."""
+    cell = subject.make()
+    input, rate = subject.input(4, 3), 0.4
+    states: Sequence[Tensor] = cell.initial_states((3,), input)
+    mixed = {each.name for each in cell.signature.having(StateRole)}  # not a delay line
+    outputs = []
+    for row in input:
+        output, after = step(cell, row, states)
+        states = [
+            rate * old + (1 - rate) * new if name in mixed else new
+            for name, old, new in zip(cell.state_names, states, after, strict=True)
+        ]
+        outputs.append(output if cell.signature.has_output else states[0])
+    cell.zoneout = rate
+    found, expected = layer_of(cell)(input)[0], torch.stack(outputs)
+    require_same(f"the outputs with zoneout={rate}, in a layer and step by step", found, expected)
+    if multiplied(cell):
+        cell.recurrent_dropout = rate
+    compare_paths(layer_of(cell).train(), subject.input(7, 5))
+
+
+def compare_paths(layer: Recurrent, input: Tensor) -> None:
+    """Require that kernel and loop agree, if there is a kernel."""
     with torch.no_grad():
         hx = layer(input)[1]
     with warnings.catch_warnings(), backend("auto"):
@@ -161,6 +190,7 @@ def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str
     leaf = input.clone().requires_grad_()
     states = [state.clone().requires_grad_() for state in rows(hx)]
     layer.zero_grad()
+    torch.manual_seed(0)
     with backend(path):
         output, last = layer(leaf, state_of(layer, states), lengths=[4, 1, 7, 2, 7])
     found = {"the output": output}

@@ -6,9 +6,10 @@ last. The code reads and writes through pointers, whose order is :attr:`Source.s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..program.buffers import View
 from ..program.lower import Average, Multiply, Operation, Segment, lower
 from ..program.names import extent
 from ..program.plan import Plan
@@ -47,6 +48,14 @@ static void average(int64_t rows, int64_t width, const real *from, real *to) {
         for (int64_t k = 0; k < 16; k++) sum += parts[k];
         to[n] = sum / (real)width;
     }
+}
+"""
+_MASKED = """\
+static void masked(int64_t count, const real *from, const real *factors, real *to) {
+    for (int64_t k = 0; k < count; k++) to[k] = factors[k] * from[k];
+}
+static void add_masked(int64_t count, const real *from, const real *factors, real *to) {
+    for (int64_t k = 0; k < count; k++) to[k] += factors[k] * from[k];
 }
 """
 _ARGUMENTS = "const sequence_t *s, int64_t slice, int64_t n0, int64_t n1"
@@ -106,7 +115,8 @@ class _Writer:
         )
         counts = f"enum {{ VECTORS = {segments.rows} }}; /* rows of a slice's vectors */\n"
         averages = _AVERAGE if any(each.weight is None for each in plan.maps) else ""
-        head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{averages}"
+        masked = _MASKED if self.program.buffers.masked else ""
+        head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{averages}{masked}"
         text = f"{head}{counts}{functions}"
         return Source(text, tuple(segments.slot.names), segments.rows)
 
@@ -138,6 +148,21 @@ class _Writer:
                 return f"        average(rows, {each.width.name}, {source}, {into});\n"
 
     def _multiply(self, each: Multiply) -> str:
+        if each.factors is None:
+            return self._product(each)
+        c, factors = self.segments, self.segments.address(each.factors)
+        between = View(self.program.buffers.masked[each.factors.buffer.name])
+        count = f"rows * {extent(between.columns)}"
+        if each.transposed:
+            to = c.address(each.into)
+            return self._product(replace(each, into=between, adds=False)) + (
+                f"        add_masked({count}, {c.address(between)}, {factors}, {to});\n"
+            )
+        return (
+            f"        masked({count}, {c.address(each.source)}, {factors}, {c.address(between)});\n"
+        ) + self._product(replace(each, source=between))
+
+    def _product(self, each: Multiply) -> str:
         c, source, into = self.segments, each.source, each.into
         return (
             f"        s->blocks({'1' if each.transposed else 's->packed'}, {each.matrix.heads}, "

@@ -208,7 +208,8 @@ def _aligned(tensor: Tensor) -> Tensor:
 
 def _aligned_batch(batch: Batch) -> Batch:
     data = _aligned(batch.data)
-    return batch if data is batch.data else replace(batch, data=data)
+    noise = {name: _aligned(mask) for name, mask in batch.noise.items()}
+    return batch if data is batch.data and not noise else replace(batch, data=data, noise=noise)
 
 
 @contextmanager

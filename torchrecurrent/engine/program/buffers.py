@@ -48,6 +48,8 @@ class Type(Enum):
     DATA = "the input's"
     #: Numbers carried from step to step or summed over steps: float32 at least.
     SUM = "that of sums"
+    #: A byte, which is 0 or 1.
+    BYTE = "byte"
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,25 @@ class Buffers:
             for k, product in enumerate(plan.products)
         }
 
+        #: Masks: factors of what recurrent weights multiply, and whether states stay.
+        self.factors = {
+            name: Buffer(f"D.{name}", widths[place], Rows.BATCH, Life.CALLER)
+            for name, place in plan.factors.items()
+        }
+        self.zoned = {
+            name: Buffer(f"K.{name}", widths[place], Rows.STEP, Life.CALLER, Type.BYTE)
+            for name, place in plan.zoned.items()
+        }
+        #: By the factors' buffers: a state times its factors, which a product reads, or what it
+        #: passes on in the backward pass, which they are yet to multiply.
+        self.masked = {
+            self.factors[product.factor].name: Buffer(
+                f"R.{product.factor}", states[product.state], Rows.BATCH
+            )
+            for product in plan.products
+            if product.factor is not None and not apart
+        }
+
         self.arguments: dict[str, Buffer] = {}
         self.results: dict[str, Buffer] = {}
         self.d_arguments: dict[str, Buffer] = {}
@@ -222,6 +243,11 @@ class Buffers:
             for word in ("step", "sum", "lost")
         ]
 
+    @property
+    def noise(self) -> list[Buffer]:
+        """The masks, in the order in which a cell draws them."""
+        return [*self.factors.values(), *self.zoned.values()]
+
     @cached_property
     def scratch(self) -> list[Buffer]:
         """The buffers of a step's own values: Z, arguments and results of maps."""
@@ -259,9 +285,11 @@ class Buffers:
             empty: makes tensors.
             whole: a step's own values always have a row for each step.
         """
-        data, made = batch.data, {}
+        data, made = batch.data, {**batch.noise}
         for each in self.scratch:
             made[each.name] = empty(data, each.shape(batch, keep or whole))
+        for each in self.masked.values():
+            made[each.name] = empty(data, each.shape(batch, keep))
         for each, state in zip(self.before.values(), states, strict=True):
             made[each.first.name] = state
             if each.after is not self.output:
@@ -291,7 +319,9 @@ class Buffers:
             empty: makes tensors.
             overwrites: the gradient of Z takes the place of Z.
         """
-        made = {each.name: empty(batch.data, each.shape(batch, True)) for each in self.d_maps}
+        made = {**batch.noise}
+        for each in (*self.d_maps, *self.masked.values()):
+            made[each.name] = empty(batch.data, each.shape(batch, True))
         made[self.d_affine.name] = z if overwrites else empty(z, z.shape)
         made[self.d_output.name] = grad_output
         states = zip(self.d_states.values(), grad_states, strict=True)

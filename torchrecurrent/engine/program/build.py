@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ... import roles
 from ...declaration.arguments import CellSource
+from ...declaration.noise import ZONED, noise_of
 from ...declaration.step_contract import StepError, check_mapped, check_width, returned
 from ...roles import Weight
 from ..ir.derive import derive
@@ -41,6 +43,7 @@ class _Tracer(CellSource):
 
     def __init__(self, cell: BaseRecurrentCell) -> None:
         super().__init__(cell)
+        self.noise = noise_of(cell)
         self.graph = Graph()
         self.vectors: dict[str, Vector] = {}
         self.maps: list[Map] = []
@@ -82,12 +85,13 @@ class _Tracer(CellSource):
                     and last.adds == adds
                     and order.index(last.columns[-1]) + 1 == order.index(column)
                 ):
-                    products[-1] = Product(
-                        last.weight, last.start, (*last.columns, column), of, adds, 1
-                    )
+                    products[-1] = replace(last, columns=(*last.columns, column))
                 else:
                     weight = run.weight.name
-                    products.append(Product(weight, block.start, (column,), of, adds, heads))
+                    factor = run.of if run.of in self.noise.dropped else None
+                    products.append(
+                        Product(weight, block.start, (column,), of, adds, heads, factor)
+                    )
                 first = False
         return products
 
@@ -106,6 +110,7 @@ class _Tracer(CellSource):
         nodes = self._returned(result)
         output = nodes.pop(0) if cell.signature.has_output else None
         names = list(self.states)
+        nodes = [self._zoned_out(*pair) for pair in zip(names, nodes, strict=False)]
         # The delay line forgets its oldest step and takes the present state.
         nodes += [graph.leaf("s", name) for name in (*self.line[1:], names[0])][: len(self.line)]
         seeds: dict[int, int] = {}
@@ -127,6 +132,18 @@ class _Tracer(CellSource):
             self._leaf("a", each.name, forward[each.argument])
         gradients = derive(graph, seeds, groups)
         return self._assemble(tuple(nodes), output, maps, gradients)
+
+    def _zoned_out(self, name: str, node: int) -> int:
+        """Return the node of a state that may stay what it is."""
+        mask = self.noise.stays.get(name)
+        if mask is None:
+            return node
+        old, new, width = self.state(name), Symbol(self.graph, node), self.states[name]
+        if not self.noise.drawn:
+            rate = self.constant(ZONED + mask)
+            return (rate * old + (1 - rate) * new).node
+        stays = self._leaf("k", mask, width) > 0
+        return self.graph.op("where", stays.node, old.node, node)
 
     def _assemble(
         self,
@@ -151,7 +168,9 @@ class _Tracer(CellSource):
             place(self.columns),
             self.inputs,
             place(self.states),
-            self.cell.constants,
+            tuple(self.cell.numbers),
+            place(dict(self.noise.dropped)),
+            place(self._zone_widths()),
             self.vectors,
             tuple(self.products),
             tuple(maps),
@@ -161,6 +180,10 @@ class _Tracer(CellSource):
             gradients,
             zero,
         )
+
+    def _zone_widths(self) -> dict[str, int]:
+        stays = self.noise.stays.items() if self.noise.drawn else ()
+        return {mask: self.states[name] for name, mask in stays}
 
     def _seed(self, seeds: dict[int, int], node: int, gradient: int) -> None:
         seeds[node] = self.graph.op("add", seeds[node], gradient) if node in seeds else gradient
@@ -192,6 +215,10 @@ class _Tracer(CellSource):
     def constant(self, name: str) -> Symbol:
         return self._leaf("c", name, None)
 
+    def factor(self, name: str) -> Symbol | None:
+        width: int | None = self.noise.dropped.get(name)
+        return None if width is None else self._leaf("d", name, width)
+
     def scalar(self, name: str) -> Symbol:
         self.vectors[name] = Vector(((name, 0),), scalar=True)
         return self._leaf("v", name, self.cell.hidden_size)
@@ -211,8 +238,9 @@ class _Tracer(CellSource):
         block = self.cell.layout.block(role.recurrent, name)
         assert block is not None
         if block.columns is None:
-            state = self.state(role.of or self.cell.state_names[0])
-            return self.vector(role.recurrent, name) * state
+            of = role.of or self.cell.state_names[0]
+            read: Symbol = self.dropped(of, self.state(of))
+            return self.vector(role.recurrent, name) * read
         if role.input is None:
             return self.projection(name)
         if self.integrator.sums:

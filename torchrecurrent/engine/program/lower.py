@@ -51,13 +51,17 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Multiply:
-    """Writes or adds rows times a matrix or, in the backward pass, times its transpose."""
+    """Writes or adds rows times a matrix or, in the backward pass, times its transpose.
+
+    With ``factors`` the rows are multiplied with these first, and what the transpose gives, last.
+    """
 
     matrix: Matrix
     source: View
     into: View
     adds: bool = False
     transposed: bool = False
+    factors: View | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,8 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         Leaf("y", "output"): View(b.d_output),
         **{Leaf("z", name): b.affine.part(k) for k, name in enumerate(plan.columns)},
         **{Leaf("s", name): View(each) for name, each in b.before.items()},
+        **{Leaf("d", name): View(each) for name, each in b.factors.items()},
+        **{Leaf("k", name): View(each) for name, each in b.zoned.items()},
         **{Leaf("g", name): View(each) for name, each in b.d_states.items()},
         **{Leaf("m", name): b.results[owner].part(k) for name, (owner, k) in owners.items()},
         **{Leaf("a", name): View(each) for name, each in b.d_arguments.items()},
@@ -201,9 +207,11 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         first = list(plan.columns).index(product.columns[0])
         into = View(b.affine, first, first + len(product.columns))
         matrix = Matrix(str(k), product.weight, product.start, into.units, product.heads)
-        forward.append(Multiply(matrix, View(b.before[product.state]), into, product.adds))
+        factors = None if product.factor is None else View(b.factors[product.factor])
+        source = View(b.before[product.state])
+        forward.append(Multiply(matrix, source, into, product.adds, factors=factors))
         received, passed = replace(into, buffer=b.d_affine), View(b.d_states[product.state])
-        backward.append(Multiply(matrix, received, passed, True, True))
+        backward.append(Multiply(matrix, received, passed, True, True, factors))
     for each in plan.maps:
         argument, into = View(b.arguments[each.name]), View(b.results[each.name])
         received, passed = View(b.d_results[each.name]), View(b.d_arguments[each.name])

@@ -21,6 +21,7 @@ class Product:
     state: str
     adds: bool  # to the input's projection, which is in Z already
     heads: int  # blocks on the weight's diagonal; a product with several has one column
+    factor: str | None = None  # the mask that the state is multiplied with first
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Plan:
     inputs: int  # how many of them have a part from the input
     states: dict[str, int]
     constants: tuple[str, ...]
+    factors: dict[str, int]  # what recurrent weights multiply is multiplied with them first
+    zoned: dict[str, int]  # masks of states that stay what they are
     vectors: dict[str, Vector]  # by the name of their leaf, of kind v
     products: tuple[Product, ...]
     maps: tuple[Map, ...]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...checks import is_autocast
 from ...declaration.identity import numbered
+from ...declaration.noise import noise_of
 from ...declaration.step_contract import StepError
 from ...interop.torch_twin import TorchTwin
 from ..cpu.compiler import CompilerError
@@ -58,6 +59,8 @@ class Cell(reference.Stepper, Protocol):
 
     def effective_parameters(self) -> reference.EffectiveParameters: ...
 
+    def draw_noise(self, input: Tensor, states: tuple[Tensor, ...]) -> dict[str, Tensor]: ...
+
 
 #: Why a cell from outside this package runs the reference loop.
 NO_STEP = "the cell is a module without a declared step"
@@ -91,6 +94,7 @@ def key_while_compiling(
     # All that the kernel depends on is passed, so that a change of it compiles anew.
     values = [getattr(cell, name, None) for name in cell.option_names]
     structure = [value for value in values if not isinstance(value, float)]
+    structure += noise_of(cell).structure
     weights = [weight for weight in parameters.values() if weight is not None]
     narrow = dtype_of_kernel(data, weights, True)
     keep = torch.is_grad_enabled()

@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
+from ...declaration.noise import DROPPED, ZONED, Noise, noise_of
 from ...roles import RECURRENT, NonlinearityRole
 from ..cpu.compiler import CompilerError
 from ..cpu.kernel import Kernel
@@ -82,6 +84,16 @@ class Fused:
         """The class of the cell, for profilers."""
         return str(self.holds[0].__name__)
 
+    def named(self, noise: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Masks by the names of their buffers."""
+        return dict(zip((each.name for each in self.buffers.noise), noise, strict=True))
+
+    def masks(self, noise: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Masks by the names that the reference loop has for them."""
+        names = [DROPPED + name for name in self.buffers.factors]
+        names += [ZONED + name for name in self.buffers.zoned]
+        return dict(zip(names, noise, strict=True))
+
     def is_triton(self, device_type: str) -> bool:
         """Whether Triton's kernels run on a kind of device."""
         return device_type != "cpu" or self.key.startswith(_TRITON)
@@ -144,7 +156,8 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
     # From the dictionary: this runs at every call, and attributes of a module are slow.
     options = tuple(map(cell.__dict__.get, type(cell).option_names))
     parameters = cell._parameters
-    return type(cell).step, options, [parameters.get(name) is None for name in cell._names]
+    absent = [parameters.get(name) is None for name in cell._names]
+    return type(cell).step, options, absent, noise_of(cell).structure
 
 
 def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
@@ -189,6 +202,11 @@ def _key(
         if not name.endswith("_init") and not isinstance(value := getattr(cell, name, None), float)
     }
 
+    noise = noise_of(cell)
+    options.pop("zoneout", None)  # its rates are numbers too
+    if noise:  # what another process needs to have the same
+        options |= _typical(noise)
+
     def identity(value: object) -> str:
         functions.append(value)
         return f"@{id(value)}"
@@ -203,6 +221,15 @@ def _key(
         holds = (*holds, *functions)
         return " ".join([text, *(f"@{id(each)}" for each in holds)]), holds
     return text, holds
+
+
+def _typical(noise: Noise) -> dict[str, object]:
+    """Return options and mode of a cell with the same noise, whatever its rates are."""
+    return {
+        "recurrent_dropout": 0.5 if noise.dropped else 0.0,
+        "zoneout": [0.5 if name in noise.zoned else 0.0 for name in noise.states],
+        "training": noise.drawn,
+    }
 
 
 def _named(kind: type) -> object:
@@ -227,7 +254,8 @@ def fused_by_key(key: str) -> Fused:
             kind = importlib.import_module(module)
             for part in name.split("."):
                 kind = getattr(kind, part)
-            cell: Any = kind(**options, device="meta")  # type: ignore[operator]
+            training = options.pop("training", False)
+            cell: Any = kind(**options, device="meta").train(training)  # type: ignore[operator]
             made = fused(cell)
         except (ValueError, ImportError, AttributeError, TypeError) as error:
             raise RuntimeError(

@@ -28,6 +28,7 @@ def sequence_operator(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
+    noise: list[Tensor],
     keep: bool,
 ) -> list[Tensor]:
     """Return the output at all steps, the last states, and all else that backward needs."""
@@ -36,7 +37,8 @@ def sequence_operator(
     from .kernels import fused_by_key
     from .passes import check_given, forward_pass, outputs
 
-    fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
+    fused = fused_by_key(key)
+    batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
     check_given(fused, batch, weights, states)
     with without_graphs():
         tensors = forward_pass(fused, batch, weights, states, constants, keep)
@@ -52,6 +54,7 @@ def _(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
+    noise: list[Tensor],
     keep: bool,
 ) -> list[Tensor]:
     from .kernels import fused_by_key
@@ -71,6 +74,7 @@ def _sequence_backward(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
+    noise: list[Tensor],
     output: Tensor,
     kept: list[Tensor],
     grad_output: Tensor,
@@ -83,7 +87,8 @@ def _sequence_backward(
     from .kernels import fused_by_key
     from .passes import backward_pass, check_given, check_kept
 
-    fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
+    fused = fused_by_key(key)
+    batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
     check_given(fused, batch, weights, states)
     check_kept(fused, batch, output, kept)
     with without_graphs():
@@ -101,6 +106,7 @@ def _(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
+    noise: list[Tensor],
     output: Tensor,
     kept: list[Tensor],
     grad_output: Tensor,
@@ -115,11 +121,11 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    key, data, sizes, weights, states, constants, _ = inputs
-    ctx.key, ctx.constants = key, constants
+    key, data, sizes, weights, states, constants, noise, _ = inputs
+    ctx.key, ctx.constants, ctx.masks = key, constants, len(noise)
     ctx.counts = (len(weights), len(states))
     kept = output[1 + len(states) :]
-    ctx.save_for_backward(data, sizes, output[0], *weights, *states, *kept)
+    ctx.save_for_backward(data, sizes, output[0], *noise, *weights, *states, *kept)
     ctx.set_materialize_grads(False)
 
 
@@ -129,13 +135,14 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     from .passes import gradients_of
 
     data, sizes, output, *rest = ctx.saved_tensors
+    noise, rest = rest[: ctx.masks], rest[ctx.masks :]
     count, states_count = ctx.counts
     weights, states = rest[:count], rest[count : count + states_count]
     kept, needs_data = rest[count + states_count :], ctx.needs_input_grad[1]
     grad_output, grad_states = gradients_of(output, states, grads[: 1 + states_count])
     results = _sequence_backward(
-        ctx.key, data, sizes, weights, states, ctx.constants, output, kept, grad_output,
-        grad_states, needs_data,
+        ctx.key, data, sizes, weights, states, ctx.constants, noise, output, kept,
+        grad_output, grad_states, needs_data,
     )  # fmt: skip
     return (
         None,
@@ -144,6 +151,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
         results[1 : 1 + count],
         results[1 + count :],
         None if ctx.constants else [],  # torch needs a list, even an empty one
+        [None] * len(noise),
         None,
     )
 

@@ -9,7 +9,7 @@ The widths are the kernel's own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from statistics import median
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from ...declaration.noise import noise_of
 from ..gpu.emit import NARROW
 from ..gpu.memory import Guards
 from ..program.batch import Batch
@@ -76,15 +77,22 @@ class _Case:
     states: Numbers
     grad_output: Tensor
     grad_states: Numbers
+    #: Masks; those that are bytes stay so.
+    noise: Mapping[str, Tensor]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> _Case:
+        data = change(self.data)
         return _Case(
-            change(self.data),
+            data,
             self.sizes,
             list(map(change, self.weights)),
             list(map(change, self.states)),
             change(self.grad_output),
             list(map(change, self.grad_states)),
+            {
+                name: change(mask) if mask.is_floating_point() else mask.to(data.device)
+                for name, mask in self.noise.items()
+            },
         )
 
 
@@ -101,7 +109,7 @@ class _Trial:
 
     @property
     def constants(self) -> list[float]:
-        return [float(getattr(self.cell, name)) for name in self.cell.constants]
+        return list(self.cell.numbers.values())
 
     def names(self) -> list[str]:
         """What a run gives, in order."""
@@ -145,24 +153,38 @@ class _Trial:
             first = tuple(each.cpu().double() for each in first)
             before = normal(5, count, self.cell.input_size)
             # what this cell's states may be, and not zero
-            states = self._loop(before, None, weights, split_delay(self.cell, first))[1:]
+            states = self._loop(
+                before, None, weights, split_delay(self.cell, first),
+                self._noise(before, count, generator),
+            )[1:]  # fmt: skip
         b = self.fused.buffers
         case = _Case(
             data, sizes, weights, states, normal(*lead, b.output.units),
             [normal(count, each.units) for each in b.states.values()],
+            self._noise(data, count, generator),
         )  # fmt: skip
         return case.map(lambda each: each.to(self.dtype).double())
+
+    def _noise(self, data: Tensor, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        cell = self.cell
+        widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
+        return noise_of(cell).draw(widths, data.shape[:-1], data, (count,), generator)
 
     def _named(self, weights: Numbers) -> dict[str, Tensor | None]:
         found: dict[str, Tensor | None] = dict.fromkeys(self.cell.parameter_shapes)
         return found | dict(zip(self.fused.weights, weights, strict=True))
 
     def _loop(
-        self, data: Tensor, sizes: Tensor | None, weights: Numbers, states: Numbers
+        self,
+        data: Tensor,
+        sizes: Tensor | None,
+        weights: Numbers,
+        states: Numbers,
+        noise: Mapping[str, Tensor],
     ) -> list[Tensor]:
         named = self._named(weights)
         stepper, joined = reference.Replay(self.cell, named), join_delay(self.cell, tuple(states))
-        output, last = reference.run(stepper, data, sizes, joined, named)
+        output, last = reference.run(stepper, data, sizes, joined, named, noise)
         return [output, *split_delay(self.cell, last)]
 
     def by_loop(self, case: _Case) -> list[Tensor]:
@@ -171,7 +193,7 @@ class _Trial:
         with torch.set_grad_enabled(self.form.training):
             leaves = [each.requires_grad_(self.form.training) for each in leaves]
             count = 1 + len(case.weights)
-            made = self._loop(leaves[0], case.sizes, leaves[1:count], leaves[count:])
+            made = self._loop(leaves[0], case.sizes, leaves[1:count], leaves[count:], case.noise)
             if not self.form.training:
                 return made
             weighted = zip(made, (case.grad_output, *case.grad_states), strict=True)
@@ -192,7 +214,8 @@ class _Trial:
         """
         fused, keep = self.fused, self.form.training
         case = case.map(guards.put)
-        batch = Batch(guards.put(case.data, shift), case.states[0].size(0), case.sizes)
+        masks = fused.named(list(case.noise.values()))
+        batch = Batch(guards.put(case.data, shift), case.states[0].size(0), case.sizes, masks)
         given = (fused, batch, case.weights, case.states, self.constants)
         with torch.no_grad():
             tensors = forward_pass(*given, keep)

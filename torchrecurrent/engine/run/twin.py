@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ...declaration.noise import noise_of
 from ...interop.torch_twin import TorchTwin
 from ...roles import INPUT, RECURRENT
 from .reference import EffectiveParameters
@@ -24,7 +25,7 @@ __all__ = ["run_twin", "twin_of"]
 
 def twin_of(cell: Any, parameters: EffectiveParameters) -> TorchTwin | None:
     """Return the layer of ``torch.nn`` that computes what a cell does; ``None``: there is none."""
-    if cell.no_kernel or cell.integration != "additive":
+    if cell.no_kernel or cell.integration != "additive" or noise_of(cell):
         return None
     found = {name: value for name, value in parameters.items() if value is not None}
     twins: tuple[TorchTwin, ...] = cell.torch_twins
