@@ -26,8 +26,6 @@ LAYER_OPTIONS: list[dict[str, Any]] = [
     {"num_heads": 3},
     {"recurrent_dropout": 0.4, "zoneout": 0.3},
 ]
-#: Cells without recurrent weights, which no option can drop out.
-NOTHING_TO_DROP = {"LinOSSCell", "LRUCell", "minGRUCell", "minLSTMCell", "RGLRUCell", "TRNNCell"}
 
 
 def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **options: Any) -> Any:
@@ -56,6 +54,12 @@ def has_product(cell_class: type[BaseRecurrentCell]) -> bool:
     return any(cell_class.signature.having(ProductRole))
 
 
+def has_recurrent_weight(cell_class: type[BaseRecurrentCell]) -> bool:
+    """Whether a cell has something that recurrent dropout can drop."""
+    cell = make(cell_class)
+    return "weight_hh" in cell.state_dict() or bool(cell.layout.runs)
+
+
 def fitting(kind: type[BaseRecurrentCell] | type[RecurrentLayer], options: Any) -> dict[str, Any]:
     """The options, without an integration or dropout where it has nothing to work on."""
     cell_class = kind.cell if issubclass(kind, RecurrentLayer) else kind
@@ -63,7 +67,7 @@ def fitting(kind: type[BaseRecurrentCell] | type[RecurrentLayer], options: Any) 
     works = {"multiplicative": has_gate, "layer_norm": has_product}
     if not works.get(kept.get("integration", ""), has_product)(cell_class):
         kept.pop("integration", None)
-    if cell_class.__name__ in NOTHING_TO_DROP:
+    if not has_recurrent_weight(cell_class):
         kept.pop("recurrent_dropout", None)
     return kept
 

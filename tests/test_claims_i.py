@@ -187,7 +187,8 @@ def test_rwkv_is_a_weighted_average_that_no_key_overflows() -> None:
         cell.block("weight_ih", name).copy_(size * torch.eye(4))
     cell.get_parameter("weight_out").copy_(torch.eye(4))
     inputs = torch.tensor([-200.0, 150.0, 151.0, -100.0, 90.0]).view(5, 1, 1).expand(5, 1, 4)
-    hx, outputs = None, []
+    hx: Any = None
+    outputs = []
     for x in inputs:
         output, hx = cell(x, hx)
         outputs.append(2 * output[0])  # the gate r is half open

@@ -149,7 +149,7 @@ def kernel(subject: Subject) -> None:
 
 @check
 def noise(subject: Subject) -> None:
-    """Zoneout is the mean of old and new states; in training kernel and loop drop and keep alike."""
+    """Zoneout is the mean of old and new; in training kernel and loop drop and keep alike."""
     cell = subject.make()
     input, rate = subject.input(4, 3), 0.4
     states: Sequence[Tensor] = cell.initial_states((3,), input)
