@@ -64,6 +64,9 @@ class CellSource(ABC):
     def constant(self, name: str) -> Any: ...
 
     @abstractmethod
+    def gap(self, name: str) -> Any: ...
+
+    @abstractmethod
     def scalar(self, name: str) -> Any: ...
 
     @abstractmethod

@@ -172,6 +172,6 @@ class Segments:
             elif leaf is not None and leaf.kind != "c":
                 view = self.program.values[leaf]
                 leaves.append((node, self.address(view), self.stride(view.buffer)))
-                value = f"l{node}[{'0' if view.buffer.columns is ONE else 'j'}]"
+                value = f"l{node}[{'0' if view.is_number else 'j'}]"
             lines += line(self.plan, node, value)
         return leaves, lines

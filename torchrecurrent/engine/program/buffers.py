@@ -99,6 +99,11 @@ class View:
     stop: int | None = None
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is one number for a whole row."""
+        return self.buffer.parts[self.start : self.stop] == (ONE,)
+
+    @property
     def before(self) -> tuple[Width, ...]:
         """The parts to the left of it."""
         return self.buffer.parts[: self.start or 0]
@@ -137,8 +142,9 @@ class Buffers:
         columns = tuple(widths[place] for place in plan.columns.values())
         each_step = Rows.STEP if apart else Rows.KEPT
         output = widths[plan.output_width]
-        self.data = Buffer("X", INPUT, Rows.STEP, Life.CALLER)
-        self.d_data = Buffer("dX", INPUT, Rows.STEP, Life.CALLER)
+        given = (INPUT, ONE) if plan.gaps else INPUT
+        self.data = Buffer("X", given, Rows.STEP, Life.CALLER)
+        self.d_data = Buffer("dX", given, Rows.STEP, Life.CALLER)
         self.affine = Buffer("Z", columns, each_step, Life.BACKWARD)
         self.d_affine = Buffer("dZ", columns, each_step)
         self.d_output = Buffer("dY", output, Rows.STEP, Life.CALLER)
@@ -196,6 +202,12 @@ class Buffers:
             self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if narrow else each_step)
             self.d_arguments[name] = Buffer(f"dV.{name}", ONE if narrow else argument, Rows.BATCH)
 
+        #: What each unit passes on to the gradient of the time since the step before.
+        self.d_gaps = [
+            Buffer("dT", widths[plan.node_widths[node]], Rows.STEP if apart else Rows.BATCH)
+            for node in [plan.gradient("x", "gap")][: plan.gaps]
+        ]
+
         #: For each learned vector, the rows of parameters that it is the sum of.
         self.vectors = {
             name: [
@@ -227,6 +239,10 @@ class Buffers:
         """The buffers of a step's own values: Z, arguments and results of maps."""
         maps = zip(self.arguments.values(), self.results.values(), strict=True)
         return [self.affine, *(buffer for pair in maps for buffer in pair)]
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """Return the input's columns in rows of the data, or of its gradient."""
+        return rows[:, :-1] if len(self.data.parts) > 1 else rows
 
     @cached_property
     def d_maps(self) -> list[Buffer]:
@@ -291,7 +307,8 @@ class Buffers:
             empty: makes tensors.
             overwrites: the gradient of Z takes the place of Z.
         """
-        made = {each.name: empty(batch.data, each.shape(batch, True)) for each in self.d_maps}
+        parts = (*self.d_maps, *self.d_gaps)
+        made = {each.name: empty(batch.data, each.shape(batch, True)) for each in parts}
         made[self.d_affine.name] = z if overwrites else empty(z, z.shape)
         made[self.d_output.name] = grad_output
         states = zip(self.d_states.values(), grad_states, strict=True)

@@ -51,6 +51,8 @@ def weight_gradients(
                 _add_blocks(part[rows:], history[batch.previous_rows], each.matrix, grads, add)
         else:
             argument = tensors[buffer.name].flatten(0, -2)
+            if buffer is program.buffers.data:
+                argument = program.buffers.inputs(argument)
             _add_blocks(part, argument, each.matrix, grads, add)
     plan = program.plan
     for leaf in plan.learned:
