@@ -25,6 +25,7 @@ from ..program.batch import Batch
 from ..program.form import Form
 from . import reference
 from .autograd import join_delay, split_delay
+from .gaps import join_gaps
 from .kernels import Fused
 from .passes import backward_pass, forward_pass, outputs
 
@@ -148,6 +149,9 @@ class _Trial:
         with torch.no_grad():
             if far:
                 data = data * (_FAR / float(stepper.project(data)[0].square().mean().sqrt()))
+            if self.fused.plan.gaps:
+                gaps = torch.rand(lead, generator=generator, dtype=torch.float64) + 0.1
+                data = join_gaps(data, gaps)
             like = torch.zeros(1, dtype=torch.float64)
             first = self.cell.initial_states((count,), like)
             first = tuple(each.cpu().double() for each in first)
