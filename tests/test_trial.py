@@ -16,6 +16,7 @@ from torchrecurrent.engine.gpu.memory import Guards, fresh
 from torchrecurrent.engine.program.form import Form
 from torchrecurrent.engine.run import trial
 from torchrecurrent.engine.run.kernels import Fused, fused
+from torchrecurrent.engine.run.trial import Trial
 
 from .test_engine import build
 from .trying import (  # noqa: F401
@@ -109,7 +110,7 @@ def test_a_right_kernel_passes(
 def test_a_right_kernel_with_masks_and_times_passes(form: Form) -> None:
     layer = LEM(3, 5, recurrent_dropout=0.4, zoneout=0.3)
     given = kernel_of(layer, gaps=True)
-    assert trial.fault(*given, torch.float32, HERE, form) == ""
+    assert trial.fault(Trial(*given, torch.float32, HERE, form)) == ""
 
 
 def test_a_right_kernel_of_every_cell_passes(layer_class: type[RecurrentLayer]) -> None:
@@ -122,7 +123,7 @@ def test_a_right_kernel_of_every_cell_passes(layer_class: type[RecurrentLayer]) 
 class _InC:
     """The kernel for the CPU, as a trial sees it."""
 
-    tallest = 4
+    tallest, made_of = 4, dict[str, str]()
 
     def tried(self, form: Form, guards: Guards) -> AbstractContextManager[None]:
         return nullcontext()
@@ -135,7 +136,7 @@ def test_a_trial_asks_nothing_of_the_language(layer_class: type[RecurrentLayer])
     found = fused(cell)
     assert isinstance(found, Fused)
     for form in (TRAINING, RAGGED):
-        assert trial.fault(cell, found, _InC(), torch.float32, HERE, form) == ""
+        assert trial.fault(Trial(cell, found, _InC(), torch.float32, HERE, form)) == ""
 
 
 def test_guards_see_what_is_written_around_a_tensor() -> None:

@@ -74,9 +74,9 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[Form]:
     found: list[Form] = []
     real = trial.fault
 
-    def counted(*arguments: Any) -> str:
-        found.append(arguments[-1])
-        return real(*arguments)
+    def counted(tried: trial.Trial) -> str:
+        found.append(tried.form)
+        return real(tried)
 
     monkeypatch.setattr(trial, "fault", counted)
     return found

@@ -101,7 +101,7 @@ def kernel_of(
 
 
 def fault(layer: Any, form: Form, dtype: torch.dtype = torch.float32) -> str:
-    return trial.fault(*kernel_of(layer, dtype), dtype, HERE, form)
+    return trial.fault(trial.Trial(*kernel_of(layer, dtype), dtype, HERE, form))
 
 
 def x(layer: Any, steps: int = 6, count: int = 3) -> Tensor:
