@@ -240,7 +240,7 @@ def test_the_operator_is_well_formed(layer_class: type[RecurrentLayer], dtype: t
     data = torch.randn(6, 4, dtype=dtype, device=DEVICE)
     states = [data.new_ones(2, 4).requires_grad_() for _ in cell.state_names]
     for sequences, sizes in ((data.view(3, 2, 4), None), (data, torch.tensor([2, 2, 1, 1]))):
-        arguments: Any = (key, sequences, sizes, list(cell.parameters()), states, [], [], True)
+        arguments: Any = (key, sequences, sizes, list(cell.parameters()), states, [], True)
         checks = ("test_schema", "test_faketensor", "test_autograd_registration")
         torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments, test_utils=checks)
 
