@@ -256,7 +256,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             states: the first ones, each ``(N, width)``.
         """
         noise = noise_of(self)
-        if not noise.masks:
+        if not noise:
             return {}
         widths = dict(zip(self.state_names, self.state_widths, strict=True))
         return noise.draw(widths, input.shape[:-1], input, states[0].shape[:-1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -61,18 +61,18 @@ class Noise:
     def __bool__(self) -> bool:
         return bool(self.dropped or self.zoned)
 
-    @cached_property
+    @property
     def masks(self) -> tuple[str, ...]:
         """The names of the masks that are drawn for each sequence."""
         zoned = self.zoned if self.drawn else ()
         return (*(DROPPED + name for name in self.dropped), *(ZONED + name for name in zoned))
 
-    @cached_property
+    @property
     def means(self) -> dict[str, float]:
         """The rates where states take the expectation, by the names that kernels have for them."""
         return {} if self.drawn else {ZONED + name: rate for name, rate in self.zoned.items()}
 
-    @cached_property
+    @property
     def structure(self) -> tuple[object, ...]:
         """What a kernel depends on."""
         return self.masks, tuple(self.means)
