@@ -109,7 +109,7 @@ def test_parameters_that_change(change: Callable[[Any], None]) -> None:
     change(cell)
     found = call(cell)
     with backend("reference"):
-        assert_same(found, call(cell), 1e-6)
+        assert_same(found, call(cell), 1e-6)  # ten roundings of float32, at values up to 1
     assert not torch.equal(before[0], found[0].float()) or change is wider
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...checks import is_autocast
 from ..cpu.kernel import FEW_ROWS
+from .boundary import obstacle
 from .choice import current
 from .kernels import Fused, fused
-from .torch_private import are_plain, interception
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -29,13 +29,12 @@ __all__ = ["remember", "step_again"]
 class _Step:
     """What a step ran with."""
 
-    __slots__ = ("_dtype", "_found", "_input_size", "_run", "_shapes", "_weights", "_widths")
-
     def __init__(self, cell: BaseRecurrentCell, found: Fused, dtype: torch.dtype) -> None:
         self._found, self._dtype, self._run = found, dtype, found.one_step(dtype)
         self._input_size, self._widths = cell.input_size, cell.state_widths
         self._weights = [name for name in cell._names if cell._parameters[name] is not None]
         self._shapes = [cell.parameter_shapes[name] for name in self._weights]
+        self._names = ("the input", *cell.state_names, *self._weights)
 
     def again(
         self, cell: BaseRecurrentCell, input: Tensor, hx: Any
@@ -58,15 +57,14 @@ class _Step:
             if type(state) is not Tensor or state.shape != (rows, width):
                 return None
         for weight, shape in zip(weights, self._shapes, strict=True):
-            if type(weight) is not nn.Parameter or weight.shape != shape:
+            if weight is None or weight.shape != shape:
                 return None
         tensors = (input, *states, *weights)
         for tensor in tensors:
             if tensor.dtype is not dtype or not tensor.is_contiguous():
                 return None
         if (
-            not are_plain("cpu", tensors)
-            or interception()
+            obstacle("cpu", zip(self._names, tensors, strict=True))
             or is_autocast(input.device)
             or current() not in ("auto", "c")
             or cell.weight_dropout

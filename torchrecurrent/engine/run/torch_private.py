@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "are_plain",
     "constant_while_compiling",
     "driver_version",
     "interception",
@@ -109,18 +108,6 @@ def not_plain(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
         if keys != plain and (plain is None or (keys | plain) != plain):
             return f"{name} is no plain memory of the device {device_type!r} ({keys})"
     return ""
-
-
-def are_plain(device_type: str, tensors: Iterable[Tensor]) -> bool:
-    """Whether tensors that are no subclass have the keys of plain memory; see :func:`not_plain`."""
-    plain, keys_of = _PLAIN_KEYS.get(device_type), torch._C._dispatch_keys
-    if plain is None:
-        return False
-    for tensor in tensors:
-        keys = keys_of(tensor)
-        if keys != plain and (keys | plain) != plain:
-            return False
-    return True
 
 
 def profiling() -> bool:
