@@ -178,9 +178,15 @@ def test_a_stream_is_of_the_device_of_the_tensors(gpu: Gpu) -> None:
 def test_memory_is_bounded(gpu: Gpu) -> None:
     gpu.memory = 8 * 3 * 48 + 8  # an eighth of it has room for three
     graphs = Graphs()
-    for k in range(5):
-        for _ in range(3):
-            assert double(gpu, graphs, k, name=str(k)) == 2 * k
+
+    def calls() -> None:
+        for k in range(5):
+            for _ in range(3):
+                assert double(gpu, graphs, k, name=str(k)) == 2 * k
+
+    with pytest.warns(UserWarning, match="more than an eighth of the memory") as warned:
+        calls()
+    assert len(warned) == 1
     assert len(gpu.graphs) == 3
     gpu.events.clear()
     assert double(gpu, graphs, 5, name="0") == 10

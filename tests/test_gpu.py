@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from torchrecurrent import BR, GRU, LSTM, MGU, RNN, backend, coRNN, nBR
 from torchrecurrent.engine.disk import verdicts
+from torchrecurrent.engine.gpu.driver import driver_version
 
 from .making import assert_same
 
@@ -257,6 +258,10 @@ def test_streaming(kind: Any) -> None:
             output, state = layer.step(row, state)
             steps.append(output)
     near([torch.stack(steps)], [expected])
+
+
+def test_the_driver_has_a_version() -> None:
+    assert driver_version()
 
 
 def test_gradients_are_scaled_under_amp() -> None:

@@ -81,6 +81,7 @@ class _Room:
     #: By the handle of the caller's stream: where the graphs are captured that are replayed on it.
     streams: dict[int, torch.cuda.Stream] = field(default_factory=dict)
     bytes: int = 0
+    is_full: bool = False
 
 
 _rooms: dict[torch.device, _Room] = {}
@@ -237,12 +238,26 @@ def _reserve(current: torch.cuda.Stream, size: int) -> torch.cuda.Stream | None:
     with _lock:
         room = _rooms.setdefault(device, _Room())
         if room.bytes + size > _SHARE * torch.cuda.get_device_properties(device).total_memory:
+            _warn_of(room, device)
             return None
         stream = room.streams.get(current.cuda_stream) or _unused(current, room)
         if stream is not None:
             room.streams[current.cuda_stream] = stream
             room.bytes += size
         return stream
+
+
+def _warn_of(room: _Room, device: torch.device) -> None:
+    """Say once that loops run slower from now on."""
+    if not room.is_full:
+        room.is_full = True
+        warnings.warn(
+            f"torchrecurrent: the copies of its CUDA graphs take {room.bytes / 1e9:.1f} GB on "
+            f"{device}, and more than an eighth of the memory is not for them. Layers of further "
+            "shapes run without a graph, which takes ten times as long for some cells; inputs of "
+            "fewer shapes need fewer graphs",
+            stacklevel=2,
+        )
 
 
 def _unused(current: torch.cuda.Stream, room: _Room) -> torch.cuda.Stream | None:

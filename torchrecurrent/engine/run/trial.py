@@ -2,7 +2,7 @@
 
 Nothing here is a user's: parameters, inputs, first states and gradients are drawn, by generators of
 their own. They are few, since what a wrong kernel does shows at small sizes: thirteen steps, which
-are more than twice those whose loads run ahead, three sequences, and one more than a program has.
+are more than those whose loads run ahead, three sequences, and one more than a program has.
 The widths are the kernel's own.
 """
 

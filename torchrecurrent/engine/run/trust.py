@@ -24,10 +24,10 @@ from ..disk import verdicts
 from ..disk.directory import CacheError
 from ..disk.verdicts import Verdict
 from ..gpu.cuda_graphs import settings
+from ..gpu.driver import driver_version
 from ..program.form import Form
 from . import trial
 from .kernels import Fused
-from .torch_private import driver_version
 from .trial import Trial, Tried
 
 if TYPE_CHECKING:
