@@ -1,0 +1,32 @@
+"""Scientific claims of the papers of cells for irregular time steps, and some others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchrecurrent import CTLSTMCell
+
+from .making import assert_same, randomize
+
+F64 = torch.float64
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=F64)
+
+
+def uniform(*shape: int) -> Tensor:
+    return torch.rand(*shape, dtype=F64)
+
+
+@torch.no_grad()
+def test_a_ct_lstm_forgets_all_but_its_target_and_its_gate_between_events() -> None:
+    cell: Any = randomize(CTLSTMCell(3, 4, dtype=F64))
+    x, c, s, delta, o = normal(2, 3), normal(2, 4), normal(2, 4), 0.1 + uniform(2, 4), uniform(2, 4)
+    late = torch.full((2,), 1e3, dtype=F64)
+    expected = cell(x, (s, s, delta, o))
+    assert_same(cell(x, (c, s, delta, o), dt=late), expected)
+    assert_same(cell(x, (c, s, 0 * delta, o), dt=late), cell(x, (c, s, delta, o), dt=0 * late))
