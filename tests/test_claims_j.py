@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from torchrecurrent import CTLSTMCell
+from torchrecurrent import CTLSTMCell, LSTMCell, TimeAwareLSTMCell
 
 from .making import assert_same, randomize
 
@@ -30,3 +31,17 @@ def test_a_ct_lstm_forgets_all_but_its_target_and_its_gate_between_events() -> N
     expected = cell(x, (s, s, delta, o))
     assert_same(cell(x, (c, s, delta, o), dt=late), expected)
     assert_same(cell(x, (c, s, 0 * delta, o), dt=late), cell(x, (c, s, delta, o), dt=0 * late))
+
+
+@torch.no_grad()
+def test_a_time_aware_lstm_is_an_lstm_that_loses_what_is_short() -> None:
+    cell: Any = randomize(TimeAwareLSTMCell(3, 4, dtype=F64))
+    lstm: Any = LSTMCell(3, 4, dtype=F64)
+    lstm.load_state_dict({name: cell.state_dict()[name] for name in lstm.state_dict()})
+    x, h, c = normal(2, 3), normal(2, 4), normal(2, 4)
+    assert_same(cell(x, (h, c), dt=torch.zeros(2, dtype=F64)), lstm(x, (h, c)))
+    short = torch.tanh(c @ cell.get_parameter("weight_short").T + cell.get_parameter("bias_short"))
+    # after a time of e^k - e, a k-th of it is left
+    for k in (2.0, 5.0, 40.0):
+        dt = torch.full((2,), math.exp(k) - math.e, dtype=F64)
+        assert_same(cell(x, (h, c), dt=dt), lstm(x, (h, c - (1 - 1 / k) * short)))
