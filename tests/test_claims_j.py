@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchrecurrent import CTLSTMCell, LSTMCell, TimeAwareLSTMCell
+from torchrecurrent import (
+    CTLSTMCell,
+    GRUResetBeforeCell,
+    GRUwECell,
+    LSTMCell,
+    TimeAwareLSTMCell,
+)
 
 from .making import assert_same, randomize
 
@@ -45,3 +51,23 @@ def test_a_time_aware_lstm_is_an_lstm_that_loses_what_is_short() -> None:
     for k in (2.0, 5.0, 40.0):
         dt = torch.full((2,), math.exp(k) - math.e, dtype=F64)
         assert_same(cell(x, (h, c), dt=dt), lstm(x, (h, c - (1 - 1 / k) * short)))
+
+
+@torch.no_grad()
+def test_gruwe_decays_by_time_and_is_then_a_gru() -> None:
+    cell: Any = randomize(GRUwECell(3, 4, dtype=F64))
+    gru: Any = GRUResetBeforeCell(3, 4, dtype=F64)
+    for parameter in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        r_z_n = [cell.block(parameter, "n" if parameter.endswith("ih") else "V")]
+        r_z_n = [cell.get_parameter(parameter)[k : k + 4] for k in (4, 0)] + r_z_n
+        gru.get_parameter(parameter).copy_(torch.cat(r_z_n))
+        gru.block(parameter, "z").neg_()  # the gate of what is kept
+    x, h, w = normal(2, 3), normal(2, 4), cell.block("weight_decay", "w")
+    cell.block("weight_decay", "beta").zero_()
+    assert_same(cell(x, h, dt=torch.zeros(2, dtype=F64)), gru(x, h))
+    half = math.log(2) / w
+    kept = cell(x[:1].expand(4, 3), h[:1].expand(4, 4), dt=half.abs())
+    for unit in range(4):  # after its own half-life a unit is half of what it was, or all of it
+        left = torch.exp(-torch.relu(w * half[unit].abs()))
+        assert_same(left[unit], torch.tensor(0.5 if w[unit] > 0 else 1.0, dtype=F64))
+        assert_same(kept[unit], gru(x[:1], left * h[:1])[0])
