@@ -13,6 +13,7 @@ from torchrecurrent import (
     GRUResetBeforeCell,
     GRUwECell,
     LSTMCell,
+    ODELSTMCell,
     TimeAwareLSTMCell,
 )
 
@@ -71,3 +72,16 @@ def test_gruwe_decays_by_time_and_is_then_a_gru() -> None:
         left = torch.exp(-torch.relu(w * half[unit].abs()))
         assert_same(left[unit], torch.tensor(0.5 if w[unit] > 0 else 1.0, dtype=F64))
         assert_same(kept[unit], gru(x[:1], left * h[:1])[0])
+
+
+@torch.no_grad()
+def test_the_memory_of_an_ode_lstm_does_not_see_the_time() -> None:
+    cell: Any = randomize(ODELSTMCell(3, 4, dtype=F64))
+    lstm: Any = LSTMCell(3, 4, dtype=F64)
+    lstm.load_state_dict({name: cell.state_dict()[name] for name in lstm.state_dict()})
+    x, h, c = normal(2, 3), normal(2, 4), normal(2, 4)
+    expected = lstm(x, (h, c))
+    assert_same(cell(x, (h, c), dt=torch.zeros(2, dtype=F64)), expected)
+    new = cell(x, (h, c), dt=uniform(2))
+    assert_same(new[1], expected[1])
+    assert not torch.equal(new[0], expected[0])
