@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchrecurrent import (
     CTLSTMCell,
+    GRUODECell,
     GRUResetBeforeCell,
     GRUwECell,
     LSTMCell,
@@ -85,3 +86,13 @@ def test_the_memory_of_an_ode_lstm_does_not_see_the_time() -> None:
     new = cell(x, (h, c), dt=uniform(2))
     assert_same(new[1], expected[1])
     assert not torch.equal(new[0], expected[0])
+
+
+@torch.no_grad()
+def test_gru_ode_is_a_gru_at_a_time_of_one_and_keeps_its_bounds() -> None:
+    cell: Any = randomize(GRUODECell(3, 4, dtype=F64))
+    gru: Any = randomize(GRUResetBeforeCell(3, 4, recurrent_bias=False, dtype=F64))
+    gru.load_state_dict(cell.state_dict())
+    x, h = 10 * normal(50, 3), 2 * uniform(50, 4) - 1
+    assert_same(cell(x, h, dt=torch.ones(50, dtype=F64)), gru(x, h))
+    assert float(cell(x, h, dt=uniform(50)).abs().max()) <= 1
