@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchrecurrent import (
     CTLSTMCell,
+    ExpRNN,
     GRUODECell,
     GRUResetBeforeCell,
     GRUwECell,
@@ -96,3 +97,20 @@ def test_gru_ode_is_a_gru_at_a_time_of_one_and_keeps_its_bounds() -> None:
     x, h = 10 * normal(50, 3), 2 * uniform(50, 4) - 1
     assert_same(cell(x, h, dt=torch.ones(50, dtype=F64)), gru(x, h))
     assert float(cell(x, h, dt=uniform(50)).abs().max()) <= 1
+
+
+def test_exp_rnn_neither_shrinks_nor_stretches_states_and_gradients() -> None:
+    """Without input and threshold, as its nonlinearity then is the identity."""
+    layer: Any = randomize(ExpRNN(3, 6, dtype=F64))
+    cell = layer.cells[0]
+    with torch.no_grad():
+        cell.get_parameter("weight_threshold").zero_()
+    kernel = cell.recurrent_kernel()
+    assert_same(kernel @ kernel.T, torch.eye(6, dtype=F64))
+    assert_same(torch.linalg.det(kernel), torch.ones((), dtype=F64))
+    first = normal(1, 1, 6).requires_grad_()
+    output, _ = layer(torch.zeros(1000, 1, 3, dtype=F64), first)
+    weights = normal(6)
+    (grad,) = torch.autograd.grad((output[-1] * weights).sum(), first)
+    assert_same(output.norm(dim=-1), first.norm().expand(1000, 1), 1e-10)  # 1000 steps
+    assert_same(grad.norm(), weights.norm(), 1e-10)
