@@ -11,6 +11,8 @@ from torch import Tensor
 from torchrecurrent import (
     CTLSTMCell,
     ExpRNN,
+    ExpRNNCell,
+    GORUCell,
     GRUODECell,
     GRUResetBeforeCell,
     GRUwECell,
@@ -101,7 +103,7 @@ def test_gru_ode_is_a_gru_at_a_time_of_one_and_keeps_its_bounds() -> None:
 
 def test_exp_rnn_neither_shrinks_nor_stretches_states_and_gradients() -> None:
     """Without input and threshold, as its nonlinearity then is the identity."""
-    layer: Any = randomize(ExpRNN(3, 6, dtype=F64))
+    layer: Any = randomize(ExpRNN(3, 6, bias=False, dtype=F64))
     cell = layer.cells[0]
     with torch.no_grad():
         cell.get_parameter("weight_threshold").zero_()
@@ -114,3 +116,16 @@ def test_exp_rnn_neither_shrinks_nor_stretches_states_and_gradients() -> None:
     (grad,) = torch.autograd.grad((output[-1] * weights).sum(), first)
     assert_same(output.norm(dim=-1), first.norm().expand(1000, 1), 1e-10)  # 1000 steps
     assert_same(grad.norm(), weights.norm(), 1e-10)
+
+
+@torch.no_grad()
+def test_goru_with_an_open_reset_and_no_memory_is_an_exp_rnn() -> None:
+    cell: Any = randomize(GORUCell(3, 4, recurrent_bias=False, dtype=F64))
+    rnn: Any = ExpRNNCell(3, 4, dtype=F64)
+    for gate, value in (("r", 50.0), ("g", -50.0)):
+        cell.block("bias_ih", gate).fill_(value)
+    for parameter, ours in (("weight_ih", "c"), ("bias_ih", "c"), ("weight_hh", "m")):
+        rnn.get_parameter(parameter).copy_(cell.block(parameter, ours))
+    rnn.get_parameter("weight_threshold").copy_(cell.get_parameter("weight_threshold"))
+    x, h = normal(5, 3), normal(5, 4)
+    assert_same(cell(x, h), rnn(x, h))

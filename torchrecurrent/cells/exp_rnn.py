@@ -19,18 +19,16 @@ class ExpRNNCell(BaseRecurrentCell, citation="lezcano2019cheap", family="simple"
     r"""Exponential RNN, expRNN [lezcano2019cheap]_.
 
     Its recurrent kernel is a rotation, whatever it learns, and its nonlinearity, modReLU, shifts a
-    unit's modulus by a threshold b: gradients neither vanish nor explode. Use it to remember over
-    long sequences.
+    unit's modulus by a threshold b. Use it to remember over long sequences.
 
     .. math::
         n_t &= W x_t + b_n + U h_{t-1}, \qquad U = e^{A - A^\top} \\
         h_t &= \operatorname{sign} n_t \odot \mathrm{relu}(|n_t| + b)
 
-    A is what stands above the diagonal of the parameter ``weight_hh``.
+    where A is what ``weight_hh`` has above its diagonal.
 
-    Sources: the authors' repository Lezcano/expRNN, ``orthogonal.py`` and ``initialization.py``,
-    mode ``exprnn``. Its mode ``dtriv``, which moves the rotation that A begins from, is not
-    included, nor is the smaller learning rate of A; it has no bias of its input.
+    Sources: the authors' Lezcano/expRNN, ``orthogonal.py`` and ``initialization.py``, without the
+    mode ``dtriv`` and A's own learning rate; it has no bias of the input.
     """
 
     recurrent_bias: bool | None = False

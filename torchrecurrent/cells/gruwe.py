@@ -27,10 +27,8 @@ class GRUwECell(BaseRecurrentCell, citation="joshi2026still", family="GRU-like")
         n_t &= \tanh(W_n x_t + b_n + V (r_t \odot \tilde h_t) + d_V) \\
         h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot n_t
 
-    Sources: the paper's abstract, and Ladbaby/PyOmniTS, ``models/GRUwE.py``, a port that an author
-    has corrected; the authors' ankit204/GRUwE could not be read. There a unit's w is drawn for one
-    weight more, W has linear maps of the values and of a mask before it, and steps without any
-    value leave the state alone, as masked ones do here.
+    Sources: the paper's abstract, and Ladbaby/PyOmniTS, ``models/GRUwE.py``, a port, which embeds
+    values and a mask before W and draws w for H + 1 units. The authors' code could not be read.
     """
 
     dt: float = 1.0

@@ -28,9 +28,8 @@ class TimeAwareLSTMCell(BaseRecurrentCell, citation="baytas2017patient", family=
         c_t &= f_t \odot \tilde c_t + i_t \odot \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
         h_t &= o_t \odot \tanh c_t
 
-    Sources: the authors' repository illidanlab/T-LSTM, ``TLSTM.py``, whose initialisation this is.
-    Until 2018 it had a sigmoid for the tanh of s; ``T_LSTM_AE.py``, its autoencoder, still has. The
-    paper's text could not be read.
+    Sources: the authors' repository illidanlab/T-LSTM, ``TLSTM.py``; ``T_LSTM_AE.py`` has a sigmoid
+    for the tanh of s. The paper's text could not be read.
     """
 
     dt: float = 1.0
