@@ -18,6 +18,9 @@ from torchrecurrent import (
     GRUwECell,
     LSTMCell,
     ODELSTMCell,
+    PeepholeLSTMCell,
+    PhasedLSTMCell,
+    Recurrent,
     TimeAwareLSTMCell,
 )
 
@@ -129,3 +132,26 @@ def test_goru_with_an_open_reset_and_no_memory_is_an_exp_rnn() -> None:
     rnn.get_parameter("weight_threshold").copy_(cell.get_parameter("weight_threshold"))
     x, h = normal(5, 3), normal(5, 4)
     assert_same(cell(x, h), rnn(x, h))
+
+
+@torch.no_grad()
+def test_a_phased_lstm_is_open_once_a_period_and_else_keeps_its_state() -> None:
+    cell: Any = randomize(PhasedLSTMCell(3, 4, r=0.2, alpha=0.0, dtype=F64))
+    lstm: Any = PeepholeLSTMCell(3, 4, dtype=F64)
+    lstm.load_state_dict({name: cell.state_dict()[name] for name in lstm.state_dict()})
+    period, shift = cell.get_parameter("weight_period").exp(), cell.get_parameter("weight_shift")
+    x, h, c, no_time = normal(1, 3), normal(1, 4), normal(1, 4), torch.zeros(1, dtype=F64)
+    whole = lstm(x, (h, c))
+    for turn in (0, 3):
+        for phase, openness in ((0.0, 0.0), (0.05, 0.5), (0.1, 1.0), (0.15, 0.5), (0.2, 0.0)):
+            # away from the corners by what rounding may do
+            time = (shift + (turn + phase + 1e-13) * period).unsqueeze(0)
+            new = cell(x, (h, c, time), dt=no_time)
+            assert_same(new[0], torch.lerp(h, whole[0], openness), 1e-11)
+            assert_same(new[1], torch.lerp(c, whole[1], openness), 1e-11)
+        for phase in (0.21, 0.6, 0.99):
+            time = (shift + (turn + phase) * period).unsqueeze(0)
+            assert_same(cell(x, (h, c, time), dt=no_time), (h, c, time), 0)
+    dt = uniform(7, 1)
+    _, (_, _, time) = Recurrent(cell, 3, 4)(normal(7, 1, 3), dt=dt)
+    assert_same(time[0], dt.sum(0).expand(1, 4))
