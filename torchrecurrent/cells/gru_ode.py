@@ -12,8 +12,8 @@ __all__ = ["GRUODE", "GRUODECell"]
 class GRUODECell(BaseRecurrentCell, citation="debrouwer2019gru", family="ODE"):
     r"""GRU in continuous time, GRU-ODE [debrouwer2019gru]_, by a step of Euler's method.
 
-    Its equation is that of which a :class:`GRUResetBeforeCell` is a step of length 1. Between -1
-    and 1 the state stays there and changes slowly. Use it for processes with irregular samples.
+    The differential equation of which a :class:`GRUResetBeforeCell` is a step of length 1. A state
+    between -1 and 1 stays there. Use it for processes that are observed now and then.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1}) \quad\text{and so}\quad z_t \\
