@@ -25,7 +25,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     r"\tanh": torch.tanh,
     r"\sigma": torch.sigmoid,
     r"\exp": torch.exp,
-    r"\log": torch.log,
+    r"\log": lambda a: torch.as_tensor(a, dtype=torch.float64).log(),
     r"\cos": torch.cos,
     r"\sin": torch.sin,
     r"\log \sigma": torch.nn.functional.logsigmoid,

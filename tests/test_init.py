@@ -21,9 +21,11 @@ from torchrecurrent import (
     init,
 )
 from torchrecurrent.activations import ACTIVATIONS, resolve_activation
+from torchrecurrent.constraints import orthogonal
 from torchrecurrent.init import (
     INITIALIZERS,
     chrono,
+    henaff_,
     inverse_normal_,
     normal,
     phase,
@@ -163,6 +165,22 @@ def test_phases_and_the_decay_of_a_softplus() -> None:
     for values in (phases, (kept - 0.9**2) / (0.999**2 - 0.9**2)):
         # Kolmogorov-Smirnov, as above
         assert (values.sort().values - even).abs().max() < 1.95 / math.sqrt(n)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("heads", [1, 3])
+def test_henaff_rotates_pairs_of_units_by_angles_spread_evenly(heads: int) -> None:
+    kernel = henaff_(torch.empty(600, 600 // heads, dtype=torch.float64))
+    for block, rotation in zip(kernel.chunk(heads), orthogonal(kernel).chunk(heads), strict=True):
+        angles = block.diagonal(1)[::2]
+        assert torch.count_nonzero(block) == len(angles) == 300 // heads
+        # the mean square of U(-pi, pi), to 5 of its standard errors, pi^2 sqrt(4 / 45 n)
+        error = 5 * math.pi**2 * math.sqrt(4 / 45 / len(angles))
+        assert abs(float((angles**2).mean()) - math.pi**2 / 3) < error
+        pairs = torch.block_diag(
+            *(torch.tensor([[a.cos(), a.sin()], [-a.sin(), a.cos()]]) for a in angles)
+        )
+        torch.testing.assert_close(rotation, pairs.to(rotation), rtol=0, atol=1e-6)  # of float32
 
 
 def test_numbers_that_an_initialiser_refuses() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .made import Made
 
-__all__ = ["hippo", "phase", "reservoir", "ring", "softplus_ring"]
+__all__ = ["henaff_", "hippo", "phase", "reservoir", "ring", "softplus_ring"]
 
 
 def ring(r_min: float = 0.0, r_max: float = 1.0) -> Callable[[Tensor], Tensor]:
@@ -134,3 +134,16 @@ def _reservoir_(tensor: Tensor, radius: float, density: float) -> Tensor:
         weights *= torch.rand_like(weights) < density
         largest = float(torch.linalg.eigvals(weights).abs().max())
     return tensor.copy_(weights * (radius / largest))
+
+
+def henaff_(kernel: Tensor) -> Tensor:
+    r"""Fill a kernel whose exponential rotates pairs of units, each by its own angle.
+
+    The angles are drawn from :math:`U(-\pi, \pi)`, as in [lezcano2019cheap]_; they stand above the
+    diagonal, and all else is zero.
+    """
+    kernel.zero_()
+    if kernel.dim() > 1:
+        blocks = kernel.view(-1, kernel.size(1), kernel.size(1))
+        blocks.diagonal(1, 1, 2)[:, ::2].uniform_(-math.pi, math.pi)
+    return kernel

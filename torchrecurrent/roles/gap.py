@@ -18,5 +18,8 @@ class GapRole(ConstantRole):
     Where the caller gives none it is an option of the instance, as of a constant.
     """
 
+    def meanings(self, name: str) -> dict[str, str]:
+        return {name: "the time since the step before, where a call has none."}
+
     def value(self, source: Source, name: str) -> Any:
         return source.gap(name)
