@@ -8,10 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 Open = Callable[[str], BeautifulSoup]
 PAGE = Path(__file__).parents[1] / "_build" / "html" / "cells.html"
+
+
+def with_script(page: Path, script: str, folder: Path) -> str:
+    """The address of a copy of a page, written to ``folder``, that runs a script of the test's."""
+    copy = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    assert copy.head is not None
+    copy.head.insert(0, Tag(name="base", attrs={"href": page.as_uri()}))
+    added = Tag(name="script")
+    added.string = script
+    copy.head.append(added)
+    path = folder / page.name
+    path.write_text(str(copy), encoding="utf-8")
+    return path.as_uri()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from browser import Open
-from bs4 import BeautifulSoup, Tag
+from browser import Open, with_script
+from bs4 import BeautifulSoup
 from pybtex.database import parse_file  # type: ignore[import-untyped]
 
 import torchrecurrent
@@ -30,6 +30,16 @@ addEventListener("load", () => {
   input.value = "GRU";
   input.dispatchEvent(new Event("input"));
   document.body.dataset.query = location.search;
+});
+"""
+
+#: Whether the entry of the page is in the part of the side bar that can be seen.
+LOOKS = """
+addEventListener("load", () => {
+  const place = (name) => document.querySelector(name).getBoundingClientRect();
+  const [entry, list] = [place(".sidebar-tree li.current-page"), place(".sidebar-scroll")];
+  document.body.dataset.seen = list.top <= entry.top && entry.bottom <= list.bottom;
+  document.body.dataset.scrolled = document.querySelector(".sidebar-scroll").scrollTop;
 });
 """
 
@@ -99,20 +109,29 @@ def test_an_address_sorts_and_filters(
 
 
 def test_clicking_and_typing(open_page: Open, tmp_path: Path) -> None:
-    page = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser")
-    assert page.head is not None
-    page.head.insert(0, Tag(name="base", attrs={"href": PAGE.as_uri()}))
-    script = Tag(name="script")
-    script.string = CLICKS
-    page.head.append(script)
-    path = tmp_path / "clicked.html"
-    path.write_text(str(page), encoding="utf-8")
-    clicked = open_page(path.as_uri())
+    clicked = open_page(with_script(PAGE, CLICKS, tmp_path))
     expected = [row for row in written() if "gru" in " ".join(row).lower()]
     assert 3 < len(expected) < 20
     assert page_rows(clicked) == sorted(expected, key=lambda row: -int(row[1]))
     assert clicked.body is not None
     assert clicked.body["data-query"] == "?sort=-year&filter=GRU"
+
+
+@pytest.mark.parametrize(
+    ("path", "scrolls"),
+    [
+        ("choose.html", False),
+        ("cells/AntisymmetricRNNCell.html", False),
+        ("cells/WMCLSTMCell.html", True),
+    ],
+)
+def test_the_side_bar_shows_the_entry_of_the_page(
+    open_page: Open, tmp_path: Path, path: str, scrolls: bool
+) -> None:
+    page = open_page(with_script(SITE / path, LOOKS, tmp_path))
+    assert page.body is not None
+    assert page.body["data-seen"] == "true"
+    assert (float(str(page.body["data-scrolled"])) > 0) is scrolls
 
 
 @pytest.mark.parametrize("path", ["choose.html", "names.html", "cells/LSTMCell.html"])
