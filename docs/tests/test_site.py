@@ -117,6 +117,22 @@ def test_clicking_and_typing(open_page: Open, tmp_path: Path) -> None:
     assert clicked.body["data-query"] == "?sort=-year&filter=GRU"
 
 
+def test_the_first_page_shows_every_cell_in_its_family() -> None:
+    page = BeautifulSoup((SITE / "index.html").read_text("utf-8"), "html.parser")
+    assert len(page.select("ul.cards:not(.equations) > li")) == 4
+    shown = {}
+    for section in page.select("section section section:has(> ul.equations)"):
+        family = section["id"]
+        for card in section.select("ul.equations > li"):
+            link, picture = card.select_one("a"), card.select_one("img")
+            assert link is not None
+            assert picture is not None
+            assert str(picture["src"]).endswith(f"/{link.get_text()}Cell.svg")
+            shown[link.get_text()] = family
+    infos = map(cell_info, list_cells())
+    assert shown == {info.layer: info.family.lower() for info in infos}
+
+
 @pytest.mark.parametrize(
     ("path", "scrolls"),
     [
