@@ -28,6 +28,7 @@ extensions = [
     # docs/_ext:
     "cell_pages",
     "citations",
+    "search_terms",
     "signatures",
 ]
 exclude_patterns = ["_build", "_ext", "_templates", "tests"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cell_facts import Symbolic
 from cell_parts import cut, described
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from search_terms import search_terms
 from study_rows import study_rows
 from thumbnails import thumbnail
 
@@ -34,6 +35,7 @@ def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
         "equations": equations.latex(cell),
         "symbolic": Symbolic(cell),
         "variants": Symbolic.variants(cell),
+        "search_terms": search_terms(cell),
         "studied": study_rows(catalog.layer_of(cell)),
         **described(cell),
     }
