@@ -10,7 +10,7 @@ from torch import Tensor, sigmoid, tanh
 
 from torchrecurrent import BaseRecurrentCell
 from torchrecurrent.init import resolve_initializer
-from torchrecurrent.roles import Gate, State
+from torchrecurrent.roles import Gap, Gate, State
 
 from .making import tensors
 
@@ -221,6 +221,19 @@ class Noise(SoundCell):
             self.zoneout = rates
 
 
+class Gaps(SoundCell):
+    """Drops the time since the step before."""
+
+    dt: float = 1.0
+
+    @staticmethod
+    def step(h: State, z: Gate, n: Gate, dt: Gap) -> Tensor:  # type: ignore[override]
+        return h + dt * (SoundCell.step(h, z, n) - h)
+
+    def update(self, inputs: Any, states: Any, kernels: Any) -> Any:
+        return super().update(inputs[:1], states, kernels)
+
+
 #: By the name of the check that each fails.
 BROKEN: dict[str, type[BaseRecurrentCell]] = {
     "shapes": Shapes,
@@ -243,4 +256,5 @@ BROKEN: dict[str, type[BaseRecurrentCell]] = {
     "gradients_through_time": GradientsThroughTime,
     "kernel": Kernel,
     "noise": Noise,
+    "gaps": Gaps,
 }

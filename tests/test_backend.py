@@ -272,7 +272,7 @@ def test_the_operator_is_well_formed(kind: type[RecurrentLayer]) -> None:
     weights = list(cell.parameters())
     states = [torch.randn(2, 4, requires_grad=True) for _ in cell.state_names]
     for sequences, sizes in ((data.view(3, 2, 4), None), (data, torch.tensor([2, 2, 1, 1]))):
-        arguments: Any = (found.key, sequences, sizes, weights, states, [], [], True)
+        arguments: Any = (found.key, sequences, sizes, weights, states, [], True)
         torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments)
 
 

@@ -111,7 +111,7 @@ def test_a_key_of_no_cell_is_a_clear_error() -> None:
          "is another one here"),
     ):  # fmt: skip
         with pytest.raises(RuntimeError, match=text):
-            torch.ops.torchrecurrent.sequence(key, x, None, [], [h], [], [], False)
+            torch.ops.torchrecurrent.sequence(key, x, None, [], [h], [], False)
 
 
 def test_lengths_break_the_graph_and_are_right() -> None:

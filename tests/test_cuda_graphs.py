@@ -245,9 +245,7 @@ def test_the_operator_runs_without_graphs(monkeypatch: pytest.MonkeyPatch) -> No
     found = fused(cell)
     assert isinstance(found, Fused)
     states = [torch.zeros(2, 5) for _ in range(2)]
-    results = sequence_operator(
-        found.key, data, None, list(cell.parameters()), states, [], [], True
-    )
+    results = sequence_operator(found.key, data, None, list(cell.parameters()), states, [], True)
     results[0].sum().backward()
     assert seen == [False, False]
     layer(data)[0].sum().backward()

@@ -361,11 +361,11 @@ def test_the_operator_is_well_formed(options: dict[str, Any]) -> None:
     for sequences, sizes in ((data.view(3, 2, 4), None), (data, torch.tensor([2, 2, 1, 1]))):
         masks = list(cell.draw_noise(sequences, tuple(states)).values())
         weights = list(cell.parameters())
-        arguments: Any = (found.key, sequences, sizes, weights, states, [], masks, True)
+        arguments: Any = (found.key, sequences, sizes, weights, [*states, *masks], [], True)
         torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments)
         wrong = [mask[..., :3] for mask in masks]
         with pytest.raises(RuntimeError, match=r"mask [hc]: expected shape"):
-            torch.ops.torchrecurrent.sequence(*arguments[:6], wrong, False)
+            torch.ops.torchrecurrent.sequence(*arguments[:4], [*states, *wrong], [], False)
 
 
 def test_a_mode_has_its_own_kernel() -> None:

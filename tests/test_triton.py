@@ -32,6 +32,7 @@ from torchrecurrent import (
     IntersectionRNN,
     LightRU,
     LiGRU,
+    Recurrent,
     RecurrentLayer,
     ResLSTM,
     backend,
@@ -40,16 +41,19 @@ from torchrecurrent import (
     tauGRU,
 )
 from torchrecurrent.catalog.listing import cells, layer_of
+from torchrecurrent.engine import Backend
 from torchrecurrent.engine.gpu import load as triton_load
 from torchrecurrent.engine.run.dispatch import explain
 from torchrecurrent.engine.run.kernels import Fused, fused
 
-from .making import LAYER_OPTIONS, assert_same, fitting, input_for, make
+from .making import LAYER_OPTIONS, assert_same, fitting, gradients, input_for, make
 from .test_accuracy import LIMIT, nan_in_fresh_memory, ratios  # noqa: F401
 from .test_engine import build, results
+from .test_gaps import TIMED
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = list(map(layer_of, cells().values()))
+PATHS: list[Backend] = ["reference", "triton"]
 #: Cell by cell the options take turns.
 CHOSEN = [(layer, LAYER_OPTIONS[k % len(LAYER_OPTIONS)]) for k, layer in enumerate(LAYERS)]
 
@@ -95,6 +99,22 @@ def test_noise(layer_class: type[RecurrentLayer]) -> None:
     input = input_for(layer, 5, 5)
     check(layer, input)
     check(layer, input, lengths=[5, 1, 3, 1, 4])
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_times_between_steps(name: str) -> None:
+    layer = Recurrent(make(TIMED[name]), 3, 4).to(DEVICE)
+    input, dt = input_for(layer, 5, 3).to(DEVICE), torch.rand(5, 3, dtype=torch.float64) + 0.1
+    for lengths in (None, [5, 1, 3]):
+        found = []
+        for choice in PATHS:
+            layer.zero_grad()
+            leaves = [input.clone().requires_grad_(), dt.to(DEVICE).requires_grad_()]
+            with backend(choice):
+                output, state = layer(leaves[0], dt=leaves[1], lengths=lengths)
+            grads = gradients(layer, output, state)
+            found.append([output, state, *(leaf.grad for leaf in leaves), *grads.values()])
+        assert_same(found[0], found[1], 1e-11)
 
 
 def test_without_gradients_the_same_comes_out(layer_class: type[RecurrentLayer]) -> None:
@@ -220,7 +240,7 @@ def test_the_operator_is_well_formed(layer_class: type[RecurrentLayer], dtype: t
     data = torch.randn(6, 4, dtype=dtype, device=DEVICE)
     states = [data.new_ones(2, 4).requires_grad_() for _ in cell.state_names]
     for sequences, sizes in ((data.view(3, 2, 4), None), (data, torch.tensor([2, 2, 1, 1]))):
-        arguments: Any = (key, sequences, sizes, list(cell.parameters()), states, [], [], True)
+        arguments: Any = (key, sequences, sizes, list(cell.parameters()), states, [], True)
         checks = ("test_schema", "test_faketensor", "test_autograd_registration")
         torch.library.opcheck(torch.ops.torchrecurrent.sequence, arguments, test_utils=checks)
 

@@ -100,7 +100,7 @@ def test_a_tracer_asks_with_real_tensors() -> None:
     """What it is told it keeps, so that it should be the truth."""
     cell: Any = BR(3, 5, device=DEVICE).cells[0]
     with FakeTensorMode(), backend("triton"):
-        key = dispatch._constant_key(cell._number, torch.float32, torch.float32, HERE, True)
+        key = dispatch._constant_key(cell._number, torch.float32, torch.float32, HERE, True, False)
     assert key is not None
 
 

@@ -23,7 +23,8 @@ from torchrecurrent.engine.program.batch import Batch
 from torchrecurrent.engine.program.form import Form
 
 from .test_cuda_graphs import Gpu, Graph, gpu  # noqa: F401
-from .test_trust import cache, fault, forms_in, x  # noqa: F401
+from .test_trust import forms_in
+from .trying import cache, fault, x  # noqa: F401
 
 if not interpreted():
     pytest.skip("the GPU is a stand-in", allow_module_level=True)

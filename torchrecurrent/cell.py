@@ -13,7 +13,14 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from . import roles
-from .checks import check_cell_states, check_input, check_placement, check_width
+from .checks import (
+    check_cell_states,
+    check_gaps,
+    check_input,
+    check_not_negative,
+    check_placement,
+    check_width,
+)
 from .declaration.described import described
 from .declaration.initial import initialize
 from .declaration.integration import INTEGRATORS, Integration, Integrator
@@ -28,7 +35,7 @@ from .declaration.options import (
     positional,
 )
 from .declaration.signature import StepSignature
-from .engine import EffectiveParameters, project, run_sequence, run_step, update
+from .engine import EffectiveParameters, join_gaps, project, run_sequence, run_step, update
 from .init import Initializer
 from .interop.onnx_operator import OnnxOperator
 from .interop.own_code import OwnForward
@@ -39,7 +46,7 @@ from .published import CellNames
 from .roles import RECURRENT
 from .saved import LoadsPeers, adopt_constants, drop_buffers
 
-__all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "is_own"]
+__all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "check_takes_gaps", "is_own"]
 
 Recurrence = Literal["dense", "diagonal"]
 
@@ -86,10 +93,12 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         device: device of the parameters.
         dtype: dtype of the parameters.
 
-    Inputs: input, hx
+    Inputs: input, hx, dt
         - **input**: ``(N, I)``, or ``(I,)`` unbatched.
         - **hx**: the state, ``(N, H)`` or ``(H,)``, or a tuple of them for a cell with
           several states, where ``None`` stands for zeros. Default: zeros.
+        - **dt**: the time since the step before, ``(N,)`` or ``()``, for a cell with the role
+          ``Gap``. Default: the option that has this role.
 
     Outputs:
         The new state, shaped as ``hx``. A cell whose output is not its state returns
@@ -342,6 +351,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         input: Tensor,
         hx: Tensor | tuple[Tensor, ...] | None = None,
         *,
+        dt: Tensor | None = None,
         sequence: bool = False,
         batch_sizes: Tensor | None = None,
         lengths: Tensor | None = None,
@@ -351,6 +361,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         Args:
             input: ``(N, I)``, or ``(I,)`` unbatched.
             hx: the state before, or ``None`` for zeros.
+            dt: the time since the step before, ``(N,)`` or, unbatched, ``()``; with ``sequence``
+                of each step, shaped as the input but for its width.
             sequence: ``input`` is a whole sequence ``(T, N, I)``, as a layer passes it to each of
                 its cells; the result is ``(output, state)``, with the output ``(T, N, *)`` of all
                 steps and the state after the last.
@@ -361,7 +373,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
                 each padded sequence that count.
         """
         if is_symbolic(input):
-            return as_leaf(self, input, hx, sequence=sequence, batch_sizes=batch_sizes)
+            return as_leaf(self, input, hx, dt=dt, sequence=sequence, batch_sizes=batch_sizes)
         rows = self._check_input(input, sequence, batch_sizes)
         weight = next(iter(self._parameters.values()), None)  # faster than parameters()
         check_placement("input", input, weight)
@@ -370,6 +382,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         else:
             names, widths = self.state_names, self.state_widths
             states = check_cell_states(names, widths, input, rows, hx, weight)
+        if dt is not None:
+            input = self._with_gaps(input, dt, sequence, weight)
         watched = self.per_sample
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
@@ -392,6 +406,18 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         if batch_sizes is not None:
             return (int(batch_sizes[0]),)
         return tuple(input.shape[:-1][-1:])
+
+    def _with_gaps(
+        self, input: Tensor, dt: object, sequence: bool, weight: Tensor | None
+    ) -> Tensor:
+        """Return the input and the time since the step before as the engine takes them."""
+        check_takes_gaps(self)
+        each = "each step" if sequence else "each sequence"
+        check_gaps(dt, [(each, input.shape[:-1])], weight)
+        assert isinstance(dt, Tensor)
+        if not sequence:  # a layer has seen to the values of all steps
+            check_not_negative(dt)
+        return join_gaps(input, dt)
 
     def _run_watched(
         self,
@@ -447,6 +473,21 @@ def _overrides(kind: type[BaseRecurrentCell], name: str) -> bool:
 def is_own(module: nn.Module) -> TypeGuard[BaseRecurrentCell]:
     """Whether a cell takes whole sequences: it is one of ours and so is its ``forward``."""
     return isinstance(module, BaseRecurrentCell) and module.takes_sequences
+
+
+def check_takes_gaps(module: nn.Module) -> None:
+    """Raise TypeError unless the step of a cell has an argument for the time between steps."""
+    name = type(module).__name__
+    if not is_own(module) or module.signature.gap is None:
+        from .catalog.listing import cells  # here, since it imports this module
+
+        found = [each for each, kind in cells().items() if kind.signature.gap is not None]
+        raise TypeError(
+            f"dt: the step of {name} doesn't depend on the time since the step before; expected "
+            f"None, or one of {', '.join(found)}, or a cell of your own with the role Gap"
+        )
+    if _overrides(type(module), "project"):
+        raise TypeError(f"dt: {name} overrides project, which has no time between steps")
 
 
 def _state_tuple(names: Sequence[str]) -> Callable[..., Any]:

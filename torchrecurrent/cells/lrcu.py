@@ -7,7 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Function, Input, MapRole, State, VectorRole, Weight
+from ..roles import Function, Gap, Input, MapRole, State, VectorRole, Weight
 
 __all__ = ["LRCU", "LRCUCell"]
 
@@ -64,7 +64,7 @@ class LRCUCell(BaseRecurrentCell, citation="farsang2025scaling", family="ODE"):
         e: Neuron,
         kappa: Neuron,
         beta: Neuron,
-        dt: Constant,
+        dt: Gap,
     ) -> Tensor:
         s, r = sigmoid(gamma_x * (x - mu_x)), sigmoid(gamma * (h - mu))
         f = sigmoid(g + W(s) + w * r)

@@ -76,6 +76,9 @@ class CellSource(ABC):
         """Return the factor of a mask; ``None``: there is none."""
 
     @abstractmethod
+    def gap(self, name: str) -> Any: ...
+
+    @abstractmethod
     def scalar(self, name: str) -> Any: ...
 
     @abstractmethod

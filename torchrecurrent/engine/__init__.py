@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
     from .run.dispatch import NO_STEP, explain, kernel_source, no_kernel
+    from .run.gaps import join_gaps
     from .run.onnx import exporting_to_onnx
     from .run.reference import EffectiveParameters, project, update
 
@@ -27,6 +28,7 @@ _modules = {
     "Operation": "ir.operation",
     "compile_kernels": "run.ahead",
     "exporting_to_onnx": "run.onnx",
+    "join_gaps": "run.gaps",
     "prepare": "run.ahead",
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
@@ -46,6 +48,7 @@ __all__ = [
     "compile_kernels",
     "explain",
     "exporting_to_onnx",
+    "join_gaps",
     "kernel_source",
     "no_kernel",
     "prepare",

@@ -51,6 +51,7 @@ _CHECKS: tuple[Check, ...] = (
     layer_checks.gradients_through_time,
     layer_checks.kernel,
     layer_checks.noise,
+    layer_checks.gaps,
 )
 
 
@@ -71,7 +72,7 @@ def check_cell(cell: CellFactory, *, input_size: int | None = None, hidden_size:
 
     They run in evaluation mode, but for the masks that ``recurrent_dropout`` and ``zoneout`` draw.
 
-    All but the last two run the reference loop, so that their findings concern the cell; these
+    All but the last three run the reference loop, so that their findings concern the cell; these
     compare the fused kernel with the loop, if there is one. torch's random state is preserved.
 
     Args:

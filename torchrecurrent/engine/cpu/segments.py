@@ -183,6 +183,6 @@ class Segments:
                 view = self.program.values[leaf]
                 kind = _kind(view.buffer)
                 leaves.append((node, self.address(view), self.stride(view.buffer), kind))
-                value = f"l{node}[{'0' if view.buffer.columns is ONE else 'j'}]"
+                value = f"l{node}[{'0' if view.is_number else 'j'}]"
             lines += line(self.plan, node, value)
         return leaves, lines

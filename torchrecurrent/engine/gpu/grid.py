@@ -119,6 +119,7 @@ class Grid:
         """
         widths = {f"w{k}": width for k, width in enumerate(self._plan.widths)}
         data = tensors["X"]
+        input_size = data.size(-1) - self._plan.gaps
         for spec in self._source.kernels[name]:
             units = self._plan.widths[spec.place]
             tall, wide = tile(rows, units, warps * _lanes(data.element_size()))
@@ -127,14 +128,14 @@ class Grid:
             # In float64 constants are part of the compiled code.
             compiled = tuple(constants) if data.dtype == torch.float64 else ()
             ragged = isinstance(numbers[0], Tensor)
-            self._load((spec.name, data.size(-1), ragged, compiled, *options.items()), data)
+            self._load((spec.name, input_size, ragged, compiled, *options.items()), data)
             function: Any = load_text(self._source.text)[spec.name]
             function[(-(-rows // tall), -(-units // wide), chunks)](
                 *(tensors[slot] for slot in spec.slots),
                 *numbers,
                 *constants,
                 **widths,
-                I=data.size(-1),
+                I=input_size,
                 # As it was by default up to Triton 3.9: the errors were measured with it.
                 enable_fp_fusion=True,
                 **options,

@@ -108,7 +108,7 @@ class Function:
 
     def _address(self, view: View, row: str) -> str:
         columns, left = view.buffer.columns, extent(view.before)
-        at = f"({row}) * ({extent(columns)}) + ({left}) + {'0 * j' if columns is ONE else 'j'}"
+        at = f"({row}) * ({extent(columns)}) + ({left}) + {'0 * j' if view.is_number else 'j'}"
         return f"{self.slot(view.buffer.name)} + {at}"
 
     def vectors(self, nodes: Iterable[int]) -> list[str]:

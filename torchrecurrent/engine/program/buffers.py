@@ -101,6 +101,11 @@ class View:
     stop: int | None = None
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is one number for a whole row."""
+        return self.buffer.parts[self.start : self.stop] == (ONE,)
+
+    @property
     def before(self) -> tuple[Width, ...]:
         """The parts to the left of it."""
         return self.buffer.parts[: self.start or 0]
@@ -120,7 +125,9 @@ class View:
         if self.start is None and self.stop is None:
             return tensor
         left = sum(width.units for width in self.before)
-        return tensor[:, left : left + self.units]
+        stop = left + self.units
+        # From the other end where the input, whose width a buffer does not know, is to the left.
+        return tensor[:, left : stop if stop or left >= 0 else None]
 
 
 class Buffers:
@@ -139,8 +146,9 @@ class Buffers:
         columns = tuple(widths[place] for place in plan.columns.values())
         each_step = Rows.STEP if apart else Rows.KEPT
         output = widths[plan.output_width]
-        self.data = Buffer("X", INPUT, Rows.STEP, Life.CALLER)
-        self.d_data = Buffer("dX", INPUT, Rows.STEP, Life.CALLER)
+        given = (INPUT, ONE) if plan.gaps else INPUT
+        self.data = Buffer("X", given, Rows.STEP, Life.CALLER)
+        self.d_data = Buffer("dX", given, Rows.STEP, Life.CALLER)
         self.affine = Buffer("Z", columns, each_step, Life.BACKWARD)
         self.d_affine = Buffer("dZ", columns, each_step)
         self.d_output = Buffer("dY", output, Rows.STEP, Life.CALLER)
@@ -216,6 +224,12 @@ class Buffers:
             )
             self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if narrow else each_step)
             self.d_arguments[name] = Buffer(f"dV.{name}", ONE if narrow else argument, Rows.BATCH)
+
+        #: What each unit passes on to the gradient of the time since the step before.
+        self.d_gaps = [
+            Buffer("dT", widths[plan.node_widths[node]], Rows.STEP if apart else Rows.BATCH)
+            for node in [plan.gradient("x", "gap")][: plan.gaps]
+        ]
 
         #: For each learned vector, the rows of parameters that it is the sum of.
         self.vectors = {
@@ -320,7 +334,7 @@ class Buffers:
             overwrites: the gradient of Z takes the place of Z.
         """
         made = {**batch.noise}
-        for each in (*self.d_maps, *self.masked.values()):
+        for each in (*self.d_maps, *self.d_gaps, *self.masked.values()):
             made[each.name] = empty(batch.data, each.shape(batch, True))
         made[self.d_affine.name] = z if overwrites else empty(z, z.shape)
         made[self.d_output.name] = grad_output

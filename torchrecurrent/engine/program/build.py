@@ -28,22 +28,27 @@ __all__ = ["make_plan"]
 _LONGEST_DELAY = 32
 
 
-def make_plan(cell: BaseRecurrentCell) -> Plan:
+def make_plan(cell: BaseRecurrentCell, gaps: bool = False) -> Plan:
     """Trace the step of ``cell`` and derive its backward pass.
+
+    Args:
+        cell: whose step it is.
+        gaps: whether the time between steps is given, in the data's last column.
 
     Raises:
         UntraceableError: if the engine can't compile part of it; the message says which.
         StepError: if it breaks its declaration, as the reference would find.
     """
-    return _Tracer(cell).plan()
+    return _Tracer(cell, gaps).plan()
 
 
 class _Tracer(CellSource):
     """The values of a step's arguments as symbols, and the plan of the step."""
 
-    def __init__(self, cell: BaseRecurrentCell) -> None:
+    def __init__(self, cell: BaseRecurrentCell, gaps: bool) -> None:
         super().__init__(cell)
         self.noise = noise_of(cell)
+        self.gaps = gaps
         self.graph = Graph()
         self.vectors: dict[str, Vector] = {}
         self.maps: list[Map] = []
@@ -179,6 +184,7 @@ class _Tracer(CellSource):
             output,
             gradients,
             zero,
+            int(self.gaps),
         )
 
     def _zone_widths(self) -> dict[str, int]:
@@ -218,6 +224,9 @@ class _Tracer(CellSource):
     def factor(self, name: str) -> Symbol | None:
         width: int | None = self.noise.dropped.get(name)
         return None if width is None else self._leaf("d", name, width)
+
+    def gap(self, name: str) -> Symbol:
+        return self._leaf("x", "gap", None) if self.gaps else self.constant(name)
 
     def scalar(self, name: str) -> Symbol:
         self.vectors[name] = Vector(((name, 0),), scalar=True)

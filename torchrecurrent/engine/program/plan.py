@@ -99,6 +99,7 @@ class Plan:
     output: int | None  # node of an output that is no state
     gradients: dict[Leaf, int]
     zero: int  # node of the number 0
+    gaps: int  # how many columns of the data, after the input's, hold times between steps: 0 or 1
 
     @cached_property
     def learned(self) -> tuple[str, ...]:

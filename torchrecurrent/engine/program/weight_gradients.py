@@ -56,7 +56,7 @@ def weight_gradients(
                     later = later * factors[batch.sequence_rows[rows:]]
                 _add_blocks(part[rows:], later, each.matrix, grads, add)
         else:
-            argument = tensors[buffer.name].flatten(0, -2)
+            argument = each.source.of(tensors[buffer.name].flatten(0, -2))
             _add_blocks(part, argument, each.matrix, grads, add)
     plan = program.plan
     for leaf in plan.learned:

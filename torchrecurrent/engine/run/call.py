@@ -223,6 +223,6 @@ def _run_operator(
         tensor.requires_grad for tensor in (ready, *weights, *first)
     )
     masks = _masks(noise, ready.dtype)
-    output, *rest = sequence_operator(key, ready, sizes, weights, first, constants, masks, keep)
+    output, *rest = sequence_operator(key, ready, sizes, weights, [*first, *masks], constants, keep)
     last = join_delay(cell, tuple(rest[: len(first)]))
     return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)

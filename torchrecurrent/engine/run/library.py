@@ -7,10 +7,13 @@ Its implementation is imported when it runs, so that it is registered once the p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .kernels import Fused
 
 __all__ = ["sequence_operator"]
 
@@ -18,6 +21,12 @@ _SECOND_DERIVATIVE = (
     "a compiled or exported sequence has no second derivative; for create_graph=True call the "
     "layer itself, or trace it under torchrecurrent.backend('reference')"
 )
+
+
+def _parted(fused: Fused, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the first states, and the masks behind them."""
+    count = len(fused.buffers.first)
+    return states[:count], states[count:]
 
 
 @torch.library.custom_op("torchrecurrent::sequence", mutates_args=())
@@ -28,16 +37,20 @@ def sequence_operator(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
-    noise: list[Tensor],
     keep: bool,
 ) -> list[Tensor]:
-    """Return the output at all steps, the last states, and all else that backward needs."""
+    """Return the output at all steps, the last states, and all else that backward needs.
+
+    ``states`` has the first ones and then the masks that were drawn: an ahead-of-time program of
+    torch has no lists that may be empty.
+    """
     from ..gpu.cuda_graphs import without_graphs
     from ..program.batch import Batch
     from .kernels import fused_by_key
     from .passes import check_given, forward_pass, outputs
 
     fused = fused_by_key(key)
+    states, noise = _parted(fused, states)
     batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
     check_given(fused, batch, weights, states)
     with without_graphs():
@@ -54,12 +67,12 @@ def _(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
-    noise: list[Tensor],
     keep: bool,
 ) -> list[Tensor]:
     from .kernels import fused_by_key
 
     buffers = fused_by_key(key).buffers
+    states, _ = _parted(fused_by_key(key), states)
     output = data.new_empty((*data.shape[:-1], buffers.output.units))
     rows = data.numel() // data.size(-1)
     kept = [data.new_empty((rows, each.units)) for each in buffers.kept] if keep else []
@@ -74,7 +87,6 @@ def _sequence_backward(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
-    noise: list[Tensor],
     output: Tensor,
     kept: list[Tensor],
     grad_output: Tensor,
@@ -88,6 +100,7 @@ def _sequence_backward(
     from .passes import backward_pass, check_given, check_kept
 
     fused = fused_by_key(key)
+    states, noise = _parted(fused, states)
     batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
     check_given(fused, batch, weights, states)
     check_kept(fused, batch, output, kept)
@@ -106,7 +119,6 @@ def _(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
-    noise: list[Tensor],
     output: Tensor,
     kept: list[Tensor],
     grad_output: Tensor,
@@ -117,15 +129,18 @@ def _(
 
     gives_data = needs_data or fused_by_key(key).plan.raw_gradient
     grad_data = torch.empty_like(data) if gives_data else data.new_empty(())
+    states, _ = _parted(fused_by_key(key), states)
     return [grad_data, *(torch.empty_like(each) for each in (*weights, *states))]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    key, data, sizes, weights, states, constants, noise, _ = inputs
-    ctx.key, ctx.constants, ctx.masks = key, constants, len(noise)
-    ctx.counts = (len(weights), len(states))
-    kept = output[1 + len(states) :]
-    ctx.save_for_backward(data, sizes, output[0], *noise, *weights, *states, *kept)
+    from .kernels import fused_by_key
+
+    key, data, sizes, weights, states, constants, _ = inputs
+    ctx.key, ctx.constants = key, constants
+    ctx.counts = (len(weights), len(states), len(fused_by_key(key).buffers.first))
+    kept = output[1 + ctx.counts[2] :]
+    ctx.save_for_backward(data, sizes, output[0], *weights, *states, *kept)
     ctx.set_materialize_grads(False)
 
 
@@ -135,23 +150,23 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     from .passes import gradients_of
 
     data, sizes, output, *rest = ctx.saved_tensors
-    noise, rest = rest[: ctx.masks], rest[ctx.masks :]
-    count, states_count = ctx.counts
-    weights, states = rest[:count], rest[count : count + states_count]
-    kept, needs_data = rest[count + states_count :], ctx.needs_input_grad[1]
-    grad_output, grad_states = gradients_of(output, states, grads[: 1 + states_count])
+    count, given, states_count = ctx.counts
+    weights, states = rest[:count], rest[count : count + given]
+    kept, needs_data = rest[count + given :], ctx.needs_input_grad[1]
+    grad_output, grad_states = gradients_of(
+        output, states[:states_count], grads[: 1 + states_count]
+    )
     results = _sequence_backward(
-        ctx.key, data, sizes, weights, states, ctx.constants, noise, output, kept,
-        grad_output, grad_states, needs_data,
+        ctx.key, data, sizes, weights, states, ctx.constants, output, kept, grad_output,
+        grad_states, needs_data,
     )  # fmt: skip
     return (
         None,
         results[0] if needs_data else None,
         None,
         results[1 : 1 + count],
-        results[1 + count :],
+        [*results[1 + count :], *[None] * (given - states_count)],
         None if ctx.constants else [],  # torch needs a list, even an empty one
-        [None] * len(noise),
         None,
     )
 

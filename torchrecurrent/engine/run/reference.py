@@ -30,6 +30,7 @@ from ...declaration.step_contract import (
 )
 from ...normalization import average
 from ...roles import INPUT, Weight
+from .gaps import part_gaps
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -137,11 +138,15 @@ def _by_step(
 def project(
     cell: BaseRecurrentCell, input: Tensor, parameters: EffectiveParameters
 ) -> tuple[Tensor, ...]:
-    """Return the affine projection of ``input``, and ``input`` itself if the step needs it."""
+    """Return the affine projection of ``input``, and ``input`` itself if the step needs it.
+
+    The time since the step before comes last, where it is given.
+    """
     blocks, layout = cell.layout.projected, cell.layout
+    input, gaps = part_gaps(cell, input)
     if not blocks:
-        return (input,)
-    raw = (input,) if any(cell.signature.having(roles.InputRole)) or layout.identities else ()
+        return (input, *gaps)
+    raw = (input,) if _reads_input(cell) else ()
     weight, bias = parameters[INPUT.name], parameters.get("bias_ih")
     assert weight is not None
     if len(blocks) < len(layout.blocks(INPUT)):
@@ -149,7 +154,12 @@ def project(
         weight, bias = weight[:rows], None if bias is None else bias[:rows]
     if not INTEGRATORS[cell.integration].sums or INPUT in layout.named_biases:
         bias = None  # added later, by the integration or by the step
-    return (functional.linear(input, weight, bias), *raw)
+    return (functional.linear(input, weight, bias), *raw, *gaps)
+
+
+def _reads_input(cell: BaseRecurrentCell) -> bool:
+    """Whether a step needs the input itself besides its projection."""
+    return bool(cell.layout.identities) or any(cell.signature.having(roles.InputRole))
 
 
 def update(
@@ -236,6 +246,11 @@ class _Tensors(CellSource):
         parameters: EffectiveParameters,
     ) -> None:
         super().__init__(cell)
+        self._gap: Tensor | None = None
+        if cell.signature.gap is not None:
+            count = 1 + (bool(cell.layout.projected) and _reads_input(cell))
+            if len(inputs) > count:
+                *inputs, self._gap = inputs
         self._input, self._parameters = inputs[-1], parameters
         self._states = dict(zip(cell.state_names, states, strict=True))
         for argument in cell.signature.having(roles.DelayedRole):  # the oldest step of the line
@@ -269,6 +284,9 @@ class _Tensors(CellSource):
 
     def factor(self, name: str) -> Tensor | None:
         return self._parameters.get(DROPPED + name)
+
+    def gap(self, name: str) -> Any:
+        return self.option(name) if self._gap is None else self._gap
 
     def scalar(self, name: str) -> Tensor | None:
         return self._parameters[name]

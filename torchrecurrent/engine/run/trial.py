@@ -25,13 +25,14 @@ from ..program.batch import Batch
 from ..program.form import Form
 from . import reference
 from .autograd import join_delay, split_delay
+from .gaps import join_gaps
 from .kernels import Fused
 from .passes import backward_pass, forward_pass, outputs
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["Tried", "fault"]
+__all__ = ["Trial", "Tried", "fault"]
 
 STEPS, FEW = 13, 3
 #: Kernels may be so many times as far from float64 as the loop, as tests/test_accuracy.py asks.
@@ -63,6 +64,10 @@ class Tried(Protocol):
 
     @property
     def tallest(self) -> int: ...
+
+    #: All that decides what it computes, but for the device and torch.
+    @property
+    def made_of(self) -> Mapping[str, str]: ...
 
     def tried(self, form: Form, guards: Guards) -> AbstractContextManager[None]: ...
 
@@ -97,7 +102,7 @@ class _Case:
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """One kernel, in one form, on one device."""
 
     cell: BaseRecurrentCell
@@ -148,6 +153,9 @@ class _Trial:
         with torch.no_grad():
             if far:
                 data = data * (_FAR / float(stepper.project(data)[0].square().mean().sqrt()))
+            if self.fused.plan.gaps:
+                gaps = torch.rand(lead, generator=generator, dtype=torch.float64) + 0.1
+                data = join_gaps(data, gaps)
             like = torch.zeros(1, dtype=torch.float64)
             first = self.cell.initial_states((count,), like)
             first = tuple(each.cpu().double() for each in first)
@@ -245,19 +253,12 @@ class _Trial:
         return [_ratio(*four) for four in zip(ours, loop, truth, allowed, strict=True)]
 
 
-def fault(
-    cell: BaseRecurrentCell,
-    found: Fused,
-    kernel: Tried,
-    dtype: torch.dtype,
-    device: torch.device,
-    form: Form,
-) -> str:
+def fault(trial: Trial) -> str:
     """Return what is wrong with a kernel in one form, on one device; empty if nothing is.
 
     The thread should have no modes of torch: :mod:`.trust` makes one.
     """
-    trial, guards = _Trial(cell, found, kernel, dtype, device, form), Guards()
+    kernel, form, guards = trial.kernel, trial.form, Guards()
     with kernel.tried(form, guards):
         for number, (count, far, shift) in enumerate(_calls(kernel, form)):
             guards.value = torch.nan if count == FEW else _NUMBER
@@ -280,7 +281,7 @@ def _calls(kernel: Tried, form: Form) -> Iterator[tuple[int, bool, int]]:
 
 
 def _difference(
-    trial: _Trial, guards: Guards, number: int, count: int, far: bool, shift: int
+    trial: Trial, guards: Guards, number: int, count: int, far: bool, shift: int
 ) -> str:
     """Return which result of a call is too far from float64; empty if none is."""
     draws: list[list[float]] = []
