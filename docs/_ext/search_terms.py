@@ -20,6 +20,7 @@ from torchrecurrent.catalog import listing
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 __all__ = ["search_terms"]
 
@@ -91,6 +92,12 @@ class SearchTerms(SphinxDirective):
         return [addnodes.index(entries=entries)]
 
 
+def _written_again(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Name the cells' pages: Sphinx forgets the entries of those that a build does not write."""
+    return [page for page in env.all_docs if page.startswith("cells/")]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("search-terms", SearchTerms)
+    app.connect("env-updated", _written_again)
     return {"parallel_read_safe": True}

@@ -2,9 +2,9 @@
 Reinforcement learning: remember the way
 ========================================
 
-A T-maze: where a lamp is lit at the first step of an episode, the way is left, else right. Then comes
-a corridor, and at its end the agent turns: it must remember the lamp. Episodes may break off, and
-nothing that is seen tells so; ``resets`` keeps the memory of one out of the next.
+A T-maze: where a lamp is lit at the first step of an episode, the way is left, else right. Then
+comes a corridor, and at its end the agent turns: it must remember the lamp. Episodes may break off,
+and nothing that is seen tells so; ``resets`` keeps the memory of one out of the next.
 """
 
 # %%
@@ -22,7 +22,7 @@ LEFT, RIGHT, AHEAD = range(3)
 
 
 class Mazes:
-    """What is seen is ``(N, 3)``: the lamp at an episode's first step, the end of the corridor, noise."""
+    """Seen is ``(N, 3)``: the lamp at an episode's first step, the corridor's end, noise."""
 
     def __init__(self, count: int) -> None:
         self.lamp = torch.zeros(count)
@@ -94,7 +94,9 @@ def learn(*, with_resets: bool, updates: int = 200) -> list[float]:
                 rollout.append((seen, begins, action, reward, ends))
                 begins = ends
             _, value, _ = agent(mazes.see()[None], state, begins[None] if with_resets else None)
-        seen, began, action, reward, ends = (torch.stack(each) for each in zip(*rollout, strict=True))
+        seen, began, action, reward, ends = (
+            torch.stack(each) for each in zip(*rollout, strict=True)
+        )
 
         returns, following = torch.empty(STEPS, MAZES), value[0]
         for t in reversed(range(STEPS)):

@@ -11,7 +11,8 @@ follow from it.
 #
 # .. math::
 #    w_t &= \sigma(W_w x_t + U_w h_{t-1} + b_w) \\
-#    h_t &= \sigma(r + 4) \odot (1 - w_t) \odot h_{t-1} + w_t \odot \tanh(W_n x_t + U_n h_{t-1} + b_n)
+#    n_t &= \tanh(W_n x_t + U_n h_{t-1} + b_n) \\
+#    h_t &= \sigma(r + 4) \odot (1 - w_t) \odot h_{t-1} + w_t \odot n_t
 #
 # In Python they are one function. Each argument's annotation says what it is: a state, a gate with
 # kernels for the input and for the state, a number for each unit.
@@ -61,7 +62,8 @@ print(layer.explain(torch.randn(50, 32, 2)))
 # What the rates do: how much of a state is left when nothing is written, unit by unit.
 
 with torch.no_grad():
-    rate = sigmoid(layer.cells[0].weight_vh + 4).flatten().sort().values[::9]
+    rates = dict(layer.named_parameters())["cells.0.weight_vh"]
+    rate = sigmoid(rates + 4).flatten().sort().values[::9]
     left = rate ** torch.arange(200)[:, None]
 
 figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
@@ -86,7 +88,8 @@ def seconds(length: int, path: Literal["reference", "c"]) -> float:
 
 lengths = [10, 30, 100, 300]
 figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
-for path, name in (("reference", "loop over the step"), ("c", "kernel")):
+paths: dict[Literal["reference", "c"], str] = {"reference": "loop over step", "c": "kernel"}
+for path, name in paths.items():
     axis.loglog(lengths, [1000 * seconds(each, path) for each in lengths], "o-", label=name)
 axis.set(xlabel="T, time steps", ylabel="training step, ms")
 axis.legend()
