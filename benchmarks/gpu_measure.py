@@ -17,7 +17,17 @@ from torchrecurrent import backend
 from torchrecurrent.engine.program.plan import Plan
 from torchrecurrent.engine.run.kernels import Fused, fused
 
-__all__ = ["Ceilings", "Shape", "ceilings", "floors", "interleave", "kernels_alone", "rows"]
+__all__ = [
+    "OURS",
+    "Ceilings",
+    "Shape",
+    "ceilings",
+    "floors",
+    "interleave",
+    "kernels_alone",
+    "rows",
+    "run_once",
+]
 
 #: T, N, I, H.
 Shape = tuple[int, int, int, int]
@@ -115,6 +125,16 @@ def _pair(name: str, module: nn.Module, x: Tensor, path: Any) -> dict[str, Call]
             module(x)[0].sum().backward()
 
     return {f"{name} forward": forward, f"{name} train": train}
+
+
+def run_once(name: str, shape: Shape, dtype: torch.dtype) -> None:
+    """Run one of our layers, both ways, so that its kernels are compiled."""
+    steps, batch, width, hidden = shape
+    layer = OURS[name](width, hidden, device="cuda", dtype=dtype)
+    x = torch.randn(steps, batch, width, device="cuda").to(dtype)
+    for call in _pair(name, layer, x, "triton").values():
+        call()
+    torch.cuda.synchronize()
 
 
 def _flashrnn(shape: Shape, dtype: torch.dtype) -> dict[str, Call]:

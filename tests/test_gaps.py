@@ -14,6 +14,8 @@ from torchrecurrent import LEM, LEMCell, Recurrent, backend
 from torchrecurrent.catalog.listing import cells
 from torchrecurrent.cell import BaseRecurrentCell
 from torchrecurrent.engine import Backend
+from torchrecurrent.engine.run import dispatch
+from torchrecurrent.engine.run.kernels import fused
 
 from .making import assert_same, gradients, make, states_for, tensors
 
@@ -126,6 +128,25 @@ def test_backwards_a_step_has_the_time_to_the_one_after_it() -> None:
     assert_same(layer(x, dt=dt)[0][..., 4:], expected)
     expected = backwards(x.flip(0), dt=dt[0])[0].flip(0)
     assert_same(layer(x, dt=dt[0])[0][..., 4:], expected)
+
+
+def test_cells_further_up_a_stack_are_asked_at_their_own_width(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A narrower one is not taken to be given times by the input's last column."""
+    seen: list[bool] = []
+
+    def counted(cell: BaseRecurrentCell, gaps: bool = False) -> Any:
+        seen.append(gaps)
+        return fused(cell, gaps)
+
+    monkeypatch.setattr(dispatch, "fused", counted)
+    layer = LEM(5, 4, num_layers=2, dtype=F64)
+    x = torch.randn(T, N, 5, dtype=F64)
+    layer.explain(x)
+    assert seen == [False, False]
+    layer.explain(x, dt=times(T, N))
+    assert seen[2:] == [True, True]
 
 
 def test_layouts() -> None:

@@ -239,8 +239,10 @@ def test_opacus_has_the_gradients_of_each_sample(
         ({}, {"resets": torch.ones(N, T, dtype=torch.bool)}, "the pieces of a sequence would be"),
         ({}, {"mask": torch.ones(N, T, dtype=torch.bool)}, "the pieces of a sequence would be"),
         ({"weight_dropout": 0.5}, {}, "weight_dropout: all samples share a mask"),
+        ({"recurrent_dropout": 0.5}, {}, "recurrent_dropout: no masks are drawn sample by sample"),
+        ({"zoneout": 0.5}, {}, "zoneout: no masks are drawn sample by sample"),
     ],
-    ids=["resets", "mask", "weight_dropout"],
+    ids=["resets", "mask", "weight_dropout", "recurrent_dropout", "zoneout"],
 )
 def test_opacus_gets_no_wrong_gradients(
     options: dict[str, Any], call: dict[str, Any], message: str

@@ -25,11 +25,8 @@ from torchrecurrent.engine.run import trial, trust
 
 from .trying import (  # noqa: F401
     FORWARD,
-    HERE,
     TRAINING,
-    Mutation,
     cache,
-    fault,
     kernel_of,
     launches,
     plant,

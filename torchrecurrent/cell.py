@@ -35,7 +35,15 @@ from .declaration.options import (
     positional,
 )
 from .declaration.signature import StepSignature
-from .engine import EffectiveParameters, join_gaps, project, run_sequence, run_step, update
+from .engine import (
+    EffectiveParameters,
+    join_gaps,
+    project,
+    run_sequence,
+    run_step,
+    step_again,
+    update,
+)
 from .init import Initializer
 from .interop.onnx_operator import OnnxOperator
 from .interop.own_code import OwnForward
@@ -148,6 +156,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
+        cls.uses_its_parameters = not (
+            _overrides(cls, "effective_parameters") or _overrides(cls, "recurrent_kernel")
+        )
         if "step" in vars(cls):  # another one than that which an inherited declaration is for
             cls.onnx_operator = vars(cls).get("onnx_operator")
             cls.torch_twins = vars(cls).get("torch_twins", ())
@@ -245,7 +256,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             states: the first ones, each ``(N, width)``.
         """
         noise = noise_of(self)
-        if not noise.masks:
+        if not noise:
             return {}
         widths = dict(zip(self.state_names, self.state_widths, strict=True))
         return noise.draw(widths, input.shape[:-1], input, states[0].shape[:-1])
@@ -374,6 +385,10 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         """
         if is_symbolic(input):
             return as_leaf(self, input, hx, dt=dt, sequence=sequence, batch_sizes=batch_sizes)
+        if not sequence and dt is None and not torch.compiler.is_compiling():
+            again = step_again(self, input, hx)
+            if again is not None:
+                return self._result(*again)
         rows = self._check_input(input, sequence, batch_sizes)
         weight = next(iter(self._parameters.values()), None)  # faster than parameters()
         check_placement("input", input, weight)
@@ -393,6 +408,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             output, states = run_step(self, input, states)
         if sequence:
             return output, states[0] if len(states) == 1 else self.state_tuple(*states)
+        return self._result(output, states)
+
+    def _result(self, output: Tensor, states: tuple[Tensor, ...]) -> Any:
         state = _unwrapped(states)
         return (output, state) if self.signature.has_output else state
 

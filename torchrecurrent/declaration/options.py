@@ -100,6 +100,8 @@ class Options(Numbered):
     takes_sequences: ClassVar[bool] = True
     #: Why no kernel can run the cell, whatever its step is; empty if one may.
     no_kernel: ClassVar[str] = ""
+    #: Whether its effective parameters are its parameters, but for dropout.
+    uses_its_parameters: ClassVar[bool] = True
     #: What is owed to opacus, where it watches the cell.
     per_sample: PerSample | None = None
     _names: tuple[str, ...]

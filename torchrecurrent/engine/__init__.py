@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .ir.operation import Operation
     from .ir.operations import FUNCTIONS
     from .program.kind import recurrence_of
+    from .run.again import step_again
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
@@ -33,6 +34,7 @@ _modules = {
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
+    "step_again": "run.again",
     **dict.fromkeys(("NO_STEP", "explain", "kernel_source", "no_kernel"), "run.dispatch"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
     **dict.fromkeys(("EffectiveParameters", "project", "update"), "run.reference"),
@@ -56,6 +58,7 @@ __all__ = [
     "recurrence_of",
     "run_sequence",
     "run_step",
+    "step_again",
     "update",
 ]
 

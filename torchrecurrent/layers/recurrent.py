@@ -346,14 +346,20 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         data, cells = steps.data, self._steppers()
         if dt is not None:
             data = join_gaps(data, self._gaps(dt, input, marks, steps).rows(cells[0], False))
+        read_by, more = [data] * len(cells), data.size(-1) - self.input_size
+        for k, cell in enumerate(self.cells):  # further up, inputs of the cells' own widths
+            if k >= self.num_directions and is_own(cell):
+                read_by[k] = data.new_zeros((*data.shape[:-1], cell.input_size + more))
         given = self._first_states(hx, cells, steps, batch_size)
         states = [
             self._begin(k, cell, steps, each)
             for k, (cell, each) in enumerate(zip(cells, given, strict=True))
         ]
         return "\n".join(
-            f"cells.{k} ({type(cell).__name__}): {explain(stepper, data, state, steps.sizes)}"
-            for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
+            f"cells.{k} ({type(cell).__name__}): {explain(stepper, each, state, steps.sizes)}"
+            for k, (cell, stepper, each, state) in enumerate(
+                zip(self.cells, cells, read_by, states, strict=True)
+            )
         )
 
     def kernel_source(self, dtype: torch.dtype = torch.float32, device: str = "cpu") -> str:

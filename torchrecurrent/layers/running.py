@@ -104,8 +104,8 @@ class Running(InitialStates):
         what = (
             ("mask, resets: the pieces of a sequence would be samples", isinstance(steps, Pieces)),
             ("weight_dropout: all samples share a mask", cell.weight_dropout),
-            ("recurrent_dropout", cell.recurrent_dropout),
-            ("zoneout", cell.zoneout),
+            ("recurrent_dropout: no masks are drawn sample by sample", cell.recurrent_dropout),
+            ("zoneout: no masks are drawn sample by sample", cell.zoneout),
         )
         for reason, holds in what:
             if holds:

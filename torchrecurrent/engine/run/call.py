@@ -12,6 +12,7 @@ from ...checks import is_autocast
 from ...interop.torch_twin import TorchTwin
 from ..cpu.kernel import REALS
 from . import onnx, reference
+from .again import remember
 from .autograd import join_delay, sequence, split_delay
 from .boundary import check_parameters
 from .dispatch import Cell, choose, dtype_of_kernel, key_while_compiling
@@ -108,6 +109,7 @@ def _step_fused(
                 list(cell.numbers.values()),
             )
             if made is not None:
+                remember(cell, found, dtype)
                 return made
     output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, parameters, noise)
     return output[0], states

@@ -168,7 +168,8 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
     options = tuple(map(cell.__dict__.get, type(cell).option_names))
     parameters = cell._parameters
     absent = [parameters.get(name) is None for name in cell._names]
-    return type(cell).step, options, absent, noise_of(cell).structure
+    noise = noise_of(cell)
+    return type(cell).step, options, absent, noise.structure if noise else ()
 
 
 def _make(cell: BaseRecurrentCell, outside: Outside, gaps: bool) -> Fused | str:

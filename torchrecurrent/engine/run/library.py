@@ -71,8 +71,8 @@ def _(
 ) -> list[Tensor]:
     from .kernels import fused_by_key
 
-    buffers = fused_by_key(key).buffers
-    states, _ = _parted(fused_by_key(key), states)
+    fused = fused_by_key(key)
+    buffers, (states, _) = fused.buffers, _parted(fused, states)
     output = data.new_empty((*data.shape[:-1], buffers.output.units))
     rows = data.numel() // data.size(-1)
     kept = [data.new_empty((rows, each.units)) for each in buffers.kept] if keep else []
@@ -127,9 +127,9 @@ def _(
 ) -> list[Tensor]:
     from .kernels import fused_by_key
 
-    gives_data = needs_data or fused_by_key(key).plan.raw_gradient
+    fused = fused_by_key(key)
+    gives_data, (states, _) = needs_data or fused.plan.raw_gradient, _parted(fused, states)
     grad_data = torch.empty_like(data) if gives_data else data.new_empty(())
-    states, _ = _parted(fused_by_key(key), states)
     return [grad_data, *(torch.empty_like(each) for each in (*weights, *states))]
 
 
