@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const entry = document.querySelector(".sidebar-tree li.current-page");
+  const entry = document.querySelector(".sidebar-tree li.current-page > a"); // without the list below it
   const list = document.querySelector(".sidebar-scroll");
   if (!entry || !list) return;
   const [inner, outer] = [entry.getBoundingClientRect(), list.getBoundingClientRect()];

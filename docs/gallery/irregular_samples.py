@@ -4,7 +4,7 @@ Irregular samples
 
 A wave is measured at times that are anything but regular: is it fast or slow? The values alone say
 little; the time since the sample before makes them a wave again. Three ways to hand it over: not at
-all, as one more input, and as the time step of a cell that follows a differential equation.
+all, as one more input, and as ``dt``, the time step of a cell that follows a differential equation.
 """
 
 # %%
@@ -40,7 +40,8 @@ for axis, label in zip(axes, (0, 1), strict=True):
 axes[1].set_xlabel("time")
 
 # %%
-# A GRU of the values, a GRU of values and gaps, and two layers with ``dt``.
+# A GRU of the values, a GRU of values and gaps, and two of the layers that take ``dt``;
+# :doc:`/layer` names them all.
 
 
 class Classifier(nn.Module):
@@ -92,6 +93,6 @@ axis.legend(loc="lower right")
 plt.show()
 
 # %%
-# The time has to be there, but ``dt`` is no promise: of the two cells that take it one is ahead of
-# the GRU that reads the gaps, and the other behind. This is one seed of one task; try both ways on
+# The time has to be there, but ``dt`` is no promise: of these two cells one is ahead of the GRU that
+# reads the gaps, and the other behind. This is one seed of one task; try both ways on
 # yours.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from browser import Open, with_script
+from browser import Open, served, with_script
 from bs4 import BeautifulSoup
 from pybtex.database import parse_file  # type: ignore[import-untyped]
 
@@ -37,9 +38,27 @@ addEventListener("load", () => {
 LOOKS = """
 addEventListener("load", () => {
   const place = (name) => document.querySelector(name).getBoundingClientRect();
-  const [entry, list] = [place(".sidebar-tree li.current-page"), place(".sidebar-scroll")];
+  const [entry, list] = [place(".sidebar-tree li.current-page > a"), place(".sidebar-scroll")];
   document.body.dataset.seen = list.top <= entry.top && entry.bottom <= list.bottom;
   document.body.dataset.scrolled = document.querySelector(".sidebar-scroll").scrollTop;
+});
+"""
+
+
+#: The pages that are wider than a window; each is loaded in a frame as wide as that.
+MEASURES = """
+addEventListener("load", async () => {
+  const frame = document.querySelector("iframe");
+  const wide = [];
+  for (const path of JSON.parse(document.body.dataset.paths)) {
+    await new Promise((done) => {
+      frame.onload = done;
+      frame.src = `dev/${path}`;
+    });
+    const { scrollWidth, clientWidth } = frame.contentDocument.documentElement;
+    if (scrollWidth > clientWidth) wide.push(`${path}: ${scrollWidth} of ${clientWidth}`);
+  }
+  document.body.dataset.wide = JSON.stringify(wide);
 });
 """
 
@@ -136,6 +155,7 @@ def test_the_first_page_shows_every_cell_in_its_family() -> None:
 @pytest.mark.parametrize(
     ("path", "scrolls"),
     [
+        ("cells.html", False),
         ("choose.html", False),
         ("cells/AntisymmetricRNNCell.html", False),
         ("cells/WMCLSTMCell.html", True),
@@ -148,6 +168,25 @@ def test_the_side_bar_shows_the_entry_of_the_page(
     assert page.body is not None
     assert page.body["data-seen"] == "true"
     assert (float(str(page.body["data-scrolled"])) > 0) is scrolls
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1280])  # a telephone, and what furo lays out apart
+def test_no_page_is_wider_than_the_window(open_page: Open, tmp_path: Path, width: int) -> None:
+    """Wide tables and equations scroll by themselves. Of the cells' pages the longest is loaded."""
+    files = [path for path in SITE.rglob("*.html") if not {"cells", "_modules"} & {*path.parts}]
+    files.append(max(SITE.glob("cells/*.html"), key=lambda path: path.stat().st_size))
+    paths = [path.relative_to(SITE).as_posix() for path in files]
+    (tmp_path / "dev").symlink_to(SITE)
+    (tmp_path / "versions.json").write_text('["dev"]')
+    (tmp_path / "measure.html").write_text(
+        f"<body data-paths='{json.dumps(paths)}'>"
+        f"<iframe style='width: {width}px; height: 800px; border: 0'></iframe>"
+        f"<script>{MEASURES}</script>"
+    )
+    with served(tmp_path) as root:
+        page = open_page(f"{root}/measure.html")
+    assert page.body is not None
+    assert json.loads(str(page.body["data-wide"])) == []
 
 
 @pytest.mark.parametrize("path", ["choose.html", "names.html", "cells/LSTMCell.html"])
