@@ -93,6 +93,5 @@ axis.legend(loc="lower right")
 plt.show()
 
 # %%
-# The time has to be there, but ``dt`` is no promise: of these two cells one is ahead of the GRU that
-# reads the gaps, and the other behind. This is one seed of one task; try both ways on
-# yours.
+# The time has to be there, but ``dt`` is no promise: one of these two cells is ahead of the GRU
+# that reads the gaps, and the other behind. This is one seed of one task; try both ways on yours.
