@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
@@ -63,6 +64,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarnin
 
 def check(layer: Any, input: Tensor, **call: Any) -> None:
     layer, input = layer.to(DEVICE), input.to(DEVICE)
+    if "hx" in call:
+        call["hx"] = tree_map(lambda state: state.to(DEVICE), call["hx"])
     expected = results(layer, input, "reference", **dict(call))
     found = results(layer, input, "triton", **dict(call))
     assert all(each.isfinite().all() for each in found)

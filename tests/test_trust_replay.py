@@ -39,8 +39,11 @@ def _everything_is_on_the_gpu(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None
     class Recorded(cuda_graphs._Captured):
         """What it runs is recorded as one launch."""
 
-        def __init__(self, tensors: Any, read: Any, run: Any, stream: Any) -> None:
-            super().__init__(tensors, read, lambda known: gpu.launch(lambda: run(known)), stream)
+        def __init__(self, graph: Any, tensors: Any, read: Any, run: Any, *streams: Any) -> None:
+            def launch(known: Any) -> None:
+                gpu.launch(lambda: run(known))
+
+            super().__init__(graph, tensors, read, launch, *streams)
 
     def replays(batch: Batch) -> bool:
         return cuda_graphs._allowed.get() and batch.sizes is None and batch.steps >= 8
