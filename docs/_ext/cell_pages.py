@@ -68,7 +68,7 @@ def write_pages(app: Sphinx) -> None:
             stale.unlink()
     for name, text in written.items():
         _write(folder / name, text)
-    for name in ("families", "gallery", "table"):
+    for name in ("families", "gallery", "speed", "table"):
         text = templates.get_template(f"{name}.txt.jinja").render(
             cells=cells, families=catalog.FAMILIES, size=_SIZE
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
@@ -239,6 +240,14 @@ def test_links_within_the_site_lead_somewhere() -> None:
             if not target.exists() or (anchor and known and unquote(anchor) not in known):
                 broken.append(f"{path.relative_to(SITE.resolve())}: {link}")
     assert not broken
+
+
+def test_the_table_of_speeds_has_every_cell_or_says_that_it_was_not_timed() -> None:
+    page = BeautifulSoup((SITE / "speed.html").read_text("utf-8"), "html.parser")
+    timed = [link.get_text() for link in page.select("table.speeds td:first-child a")]
+    found = re.search(r"Not timed yet: (.*)\.", page.get_text())
+    left = found[1].split(", ") if found else []
+    assert sorted(timed + left) == sorted(cell_info(name).layer for name in list_cells())
 
 
 def test_pages_are_small_enough_to_load() -> None:
