@@ -84,7 +84,7 @@ def ceilings(repeats: int = 20) -> Ceilings:
     target = torch.empty_like(source)
     time = interleave({"copy": lambda: target.copy_(source)}, repeats)["copy"]
     rates = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
         size = 8192
         a, b = (torch.randn(size, size, device="cuda").to(dtype) for _ in range(2))
         product = interleave({"mm": lambda a=a, b=b: a @ b}, repeats)["mm"]  # type: ignore[misc]
@@ -92,8 +92,14 @@ def ceilings(repeats: int = 20) -> Ceilings:
     return Ceilings(2 * source.numel() * 4 / time * 1000, rates)
 
 
-def rows(shape: Shape, dtype: torch.dtype) -> tuple[dict[str, Call], list[str]]:
-    """Return the calls to time, forward and training, and the names of the slow ones."""
+def rows(shape: Shape, dtype: torch.dtype, loops: bool = True) -> tuple[dict[str, Call], list[str]]:
+    """Return the calls to time, forward and training, and the names of the slow ones.
+
+    Args:
+        shape: of the input, and the number of units.
+        dtype: of all tensors.
+        loops: whether our cells also run by the eager loop, which is what is slow.
+    """
     steps, batch, width, hidden = shape
     x = torch.randn(steps, batch, width, device="cuda").to(dtype)
     calls: dict[str, Call] = {}
@@ -105,7 +111,7 @@ def rows(shape: Shape, dtype: torch.dtype) -> tuple[dict[str, Call], list[str]]:
         modules[name] = make(width, hidden, device="cuda", dtype=dtype)
     for name, module in modules.items():
         calls |= _pair(name, module, x, "triton" if name in OURS else "auto")
-        if name in OURS:
+        if name in OURS and loops:
             pair = _pair(f"{name}, eager loop", module, x, "reference")
             calls |= pair
             slow += pair

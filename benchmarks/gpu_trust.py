@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_trust", description=__doc__)
     parser.add_argument("--jobs", type=int, default=4, help="processes (default: 4)")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=["float32", "bfloat16"])
+    parser.add_argument("--cells", nargs="+", metavar="NAME", help="some cells only")
     parser.add_argument("--out", type=Path, default=Path("build/gpu_trust.json"))
     chosen = parser.parse_args(arguments)
     if not torch.cuda.is_available():
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     passed, failed = 0, 0
     for dtype in chosen.dtypes:
         task = partial(doubts, DTYPES[dtype], torch.device("cuda"))
-        for name, found in spread(task, list(cells()), chosen.jobs):
+        for name, found in spread(task, chosen.cells or list(cells()), chosen.jobs):
             each = {"all": found} if isinstance(found, str) else found
             wrong = {form: reason for form, reason in each.items() if reason}
             passed, failed = passed + len(each) - len(wrong), failed + len(wrong)
