@@ -23,6 +23,6 @@ def test_the_source_of_every_page_is_a_file_of_the_repository() -> None:
 
 def test_a_page_of_a_cell_leads_to_its_mathematics() -> None:
     assert source_of("cells/LEMCell", ".rst") == "torchrecurrent/cells/lem.py"
-    assert source_of("worked_examples/own_cell", ".rst") == "docs/gallery/own_cell.py"
+    assert source_of("worked_examples/from_equations", ".rst") == "docs/gallery/from_equations.py"
     assert source_of("worked_examples/index", ".rst") == "docs/gallery/GALLERY_HEADER.rst"
     assert source_of("choose", ".rst") == "docs/choose.rst"
