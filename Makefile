@@ -90,7 +90,7 @@ smoke: $(VENV)/studies ## run the demo and the examples for a few steps
 	for each in examples/*.py; do echo $$each && $(BIN)/python $$each --steps 3 || exit 1; done
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) build docs/_build docs/cells .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build docs/_build docs/cells docs/worked_examples .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

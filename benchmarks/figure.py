@@ -31,6 +31,7 @@ COLOURS = {
     "torch.compile": "#CC79A7",
 }
 PEER = "#E69F00"
+_TEXT = 9  # points
 LABELS = {
     "ours": "this package",
     "torch": "torch.nn",
@@ -44,17 +45,30 @@ def draw(shapes: Sequence[AtShape], path: Path) -> list[Path]:
 
     Args:
         shapes: one for each panel.
-        path: where to; the suffix is replaced by ``.png`` and ``.svg``.
+        path: where to; the suffix is replaced by ``.png`` and ``.svg``, and by ``-narrow.svg`` for
+            the same with its panels in one column, which can be read on a telephone.
 
     Returns:
         The files written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files = {path.with_suffix(suffix): 2 for suffix in (".png", ".svg")}
+    files[path.with_name(f"{path.stem}-narrow.svg")] = 1
+    for file, columns in files.items():
+        # Text as text and a fixed salt: the same numbers give the same SVG.
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "torchrecurrent"}):
+            _figure(shapes, min(columns, len(shapes))).savefig(
+                file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None
+            )
+    return list(files)
+
+
+def _figure(shapes: Sequence[AtShape], columns: int) -> Figure:
     names = list(dict.fromkeys(row.name for each in shapes for row in each.rows))
     names = [name for name in names if name not in ("nn.LSTM", FLOOR)]
-    columns = min(2, len(shapes))
     lines = -(-len(shapes) // columns)
     figure = Figure(
-        figsize=(2.2 + 4.6 * columns, 1.2 + (0.9 + 0.22 * len(names)) * lines),
+        figsize=(1.7 + 3 * columns, 1.2 + (0.9 + 0.22 * len(names)) * lines),
         layout="constrained",
     )
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
@@ -63,25 +77,15 @@ def draw(shapes: Sequence[AtShape], path: Path) -> list[Path]:
         _draw_panel(axis, found, names)
     for axis in axes[len(shapes) :]:
         axis.set_axis_off()
-    for axis in grid[-1]:
-        axis.set_xlabel("training time over nn.LSTM's (left of 1: faster)")
+    figure.supxlabel("training time over nn.LSTM's (left of 1: faster)", fontsize=_TEXT)
     sources = dict.fromkeys(row.source for each in shapes for row in each.rows)
     handles = [Patch(color=COLOURS[key], label=LABELS[key]) for key in COLOURS if key in sources]
     if any(row.source not in COLOURS and row.name != FLOOR for each in shapes for row in each.rows):
         handles.append(Patch(color=PEER, label="published before (0.2.5, brc, ur-lstm-torch)"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=2, fontsize=8, frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = []
-    for suffix in (".png", ".svg"):
-        # Text as text and a fixed salt: the same numbers give the same SVG.
-        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "torchrecurrent"}):
-            figure.savefig(
-                path.with_suffix(suffix),
-                dpi=150,
-                metadata={"Date": None} if suffix == ".svg" else None,
-            )
-        written.append(path.with_suffix(suffix))
-    return written
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=columns, fontsize=_TEXT, frameon=False
+    )
+    return figure
 
 
 def _draw_panel(axis: Axes, found: AtShape, names: Sequence[str]) -> None:
@@ -89,7 +93,7 @@ def _draw_panel(axis: Axes, found: AtShape, names: Sequence[str]) -> None:
     for place, name in enumerate(names):
         ratio = found.ratio(name, "nn.LSTM", "train")
         if ratio is None:
-            axis.text(1.05, place, "not timed", color="0.5", va="center", fontsize=7)
+            axis.text(1.05, place, "not timed", color="0.5", va="center", fontsize=_TEXT)
             continue
         # From 1, not from the end of the axis, which is not a measurement.
         axis.barh(place, ratio - 1, left=1, height=0.72, color=COLOURS.get(sources[name], PEER))
@@ -100,7 +104,7 @@ def _draw_panel(axis: Axes, found: AtShape, names: Sequence[str]) -> None:
             textcoords="offset points",
             ha="right" if ratio < 1 else "left",
             va="center",
-            fontsize=7,
+            fontsize=_TEXT,
             bbox={"color": "white", "alpha": 0.8, "pad": 0.3},  # over a line that it crosses
         )
     axis.axvline(1, color="0.2", linestyle="--", linewidth=1)
@@ -111,13 +115,13 @@ def _draw_panel(axis: Axes, found: AtShape, names: Sequence[str]) -> None:
         axis.axvline(floor, color="#009E73", linestyle="--", linewidth=1)
         _name_line(axis, floor, FLOOR, "#009E73", -1.8, left=floor <= 1)
     axis.set_xscale("log")
-    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_yticks(range(len(names)), names, fontsize=_TEXT)
     axis.set_ylim(len(names) - 0.4, -2.3)  # the first row on top, and room for the lines' names
     axis.margins(x=0.12)
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.tick_params(axis="x", labelsize=8, labelbottom=True)
+    axis.tick_params(axis="x", labelsize=_TEXT, labelbottom=True)
     axis.tick_params(axis="y", length=0)
     axis.grid(alpha=0.25, axis="x")
     axis.set_axisbelow(True)
@@ -134,7 +138,7 @@ def _name_line(axis: Axes, x: float, name: str, colour: str, height: float, *, l
         ha="right" if left else "left",
         va="center",
         color=colour,
-        fontsize=7,
+        fontsize=_TEXT,
     )
 
 

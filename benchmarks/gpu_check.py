@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -13,6 +15,8 @@ from torchrecurrent import backend
 from torchrecurrent.catalog.listing import cells
 from torchrecurrent.engine import Backend, run_sequence
 
+from .pool import spread
+
 __all__ = ["LIMIT", "SHAPE", "all_cells", "ratio"]
 
 #: T, N, I, H: no multiple of a tile, and long enough for a CUDA graph.
@@ -22,15 +26,25 @@ LIMIT, DRAWS = 3.0, 9
 CALLS = 3  # of which the second is captured and the third replayed
 
 
-def all_cells(dtype: torch.dtype, device: torch.device) -> dict[str, float]:
-    """Return for each cell the largest error of a result or gradient, over the loop's."""
-    found = {}
-    for name, cell in cells().items():
-        draws = [ratio(cell, dtype, device, 0)]
-        if draws[0] > LIMIT:
-            draws += [ratio(cell, dtype, device, seed) for seed in range(1, DRAWS)]
-        found[name] = median(draws)
-    return found
+def all_cells(
+    dtype: torch.dtype, device: torch.device, jobs: int = 1
+) -> Iterator[tuple[str, float | str]]:
+    """Yield each cell's name and its largest error of a result or gradient, over the loop's.
+
+    Args:
+        dtype: of all tensors.
+        device: the GPU.
+        jobs: how many processes compile and check cells side by side.
+    """
+    yield from spread(partial(_of_cell, dtype, device), list(cells()), jobs)
+
+
+def _of_cell(dtype: torch.dtype, device: torch.device, name: str) -> float:
+    cell = cells()[name]
+    draws = [ratio(cell, dtype, device, 0)]
+    if draws[0] > LIMIT:
+        draws += [ratio(cell, dtype, device, seed) for seed in range(1, DRAWS)]
+    return median(draws)
 
 
 def ratio(

@@ -17,7 +17,17 @@ from torchrecurrent import backend
 from torchrecurrent.engine.program.plan import Plan
 from torchrecurrent.engine.run.kernels import Fused, fused
 
-__all__ = ["Ceilings", "Shape", "ceilings", "floors", "interleave", "kernels_alone", "rows"]
+__all__ = [
+    "OURS",
+    "Ceilings",
+    "Shape",
+    "ceilings",
+    "floors",
+    "interleave",
+    "kernels_alone",
+    "rows",
+    "run_once",
+]
 
 #: T, N, I, H.
 Shape = tuple[int, int, int, int]
@@ -74,7 +84,7 @@ def ceilings(repeats: int = 20) -> Ceilings:
     target = torch.empty_like(source)
     time = interleave({"copy": lambda: target.copy_(source)}, repeats)["copy"]
     rates = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
         size = 8192
         a, b = (torch.randn(size, size, device="cuda").to(dtype) for _ in range(2))
         product = interleave({"mm": lambda a=a, b=b: a @ b}, repeats)["mm"]  # type: ignore[misc]
@@ -82,8 +92,14 @@ def ceilings(repeats: int = 20) -> Ceilings:
     return Ceilings(2 * source.numel() * 4 / time * 1000, rates)
 
 
-def rows(shape: Shape, dtype: torch.dtype) -> tuple[dict[str, Call], list[str]]:
-    """Return the calls to time, forward and training, and the names of the slow ones."""
+def rows(shape: Shape, dtype: torch.dtype, loops: bool = True) -> tuple[dict[str, Call], list[str]]:
+    """Return the calls to time, forward and training, and the names of the slow ones.
+
+    Args:
+        shape: of the input, and the number of units.
+        dtype: of all tensors.
+        loops: whether our cells also run by the eager loop, which is what is slow.
+    """
     steps, batch, width, hidden = shape
     x = torch.randn(steps, batch, width, device="cuda").to(dtype)
     calls: dict[str, Call] = {}
@@ -95,7 +111,7 @@ def rows(shape: Shape, dtype: torch.dtype) -> tuple[dict[str, Call], list[str]]:
         modules[name] = make(width, hidden, device="cuda", dtype=dtype)
     for name, module in modules.items():
         calls |= _pair(name, module, x, "triton" if name in OURS else "auto")
-        if name in OURS:
+        if name in OURS and loops:
             pair = _pair(f"{name}, eager loop", module, x, "reference")
             calls |= pair
             slow += pair
@@ -115,6 +131,16 @@ def _pair(name: str, module: nn.Module, x: Tensor, path: Any) -> dict[str, Call]
             module(x)[0].sum().backward()
 
     return {f"{name} forward": forward, f"{name} train": train}
+
+
+def run_once(name: str, shape: Shape, dtype: torch.dtype) -> None:
+    """Run one of our layers, both ways, so that its kernels are compiled."""
+    steps, batch, width, hidden = shape
+    layer = OURS[name](width, hidden, device="cuda", dtype=dtype)
+    x = torch.randn(steps, batch, width, device="cuda").to(dtype)
+    for call in _pair(name, layer, x, "triton").values():
+        call()
+    torch.cuda.synchronize()
 
 
 def _flashrnn(shape: Shape, dtype: torch.dtype) -> dict[str, Call]:

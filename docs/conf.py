@@ -24,13 +24,18 @@ extensions = [
     "sphinx.ext.viewcode",
     "myst_parser",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
     "sphinxcontrib.bibtex",
     # docs/_ext:
     "cell_pages",
     "citations",
+    "repository",
+    "search_terms",
     "signatures",
 ]
-exclude_patterns = ["_build", "_ext", "_templates", "tests"]
+exclude_patterns = ["_build", "_ext", "_templates", "gallery", "tests"]
+# What sphinx-gallery writes beside a page: the program and the notebook, for download.
+exclude_patterns += ["worked_examples/*.py", "worked_examples/*.ipynb"]
 
 # API -------------------------------------------------------------------------------
 
@@ -64,6 +69,21 @@ doctest_global_setup = "import torch"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "worked_examples",
+    "filename_pattern": r"\.py$",  # all are run
+    "within_subsection_order": "ExampleTitleSortKey",
+    "capture_repr": (),  # only what is printed
+    "image_scrapers": ("gallery_figures.svg",),
+    "reset_modules": ("matplotlib", "gallery_figures.one_thread"),
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+    "min_reported_time": 1e9,  # not a property of the example
+}
+
 # Pages -----------------------------------------------------------------------------
 
 
@@ -80,6 +100,8 @@ html_favicon = "_static/favicon.svg"
 html_title = f"torchrecurrent {release}"
 html_static_path = ["_static", str(_mathjax())]
 html_css_files = ["custom.css"]
-html_js_files = [(name, {"defer": "defer"}) for name in ("cells.js", "versions.js")]
+html_js_files = [
+    (name, {"defer": "defer"}) for name in ("cells.js", "navigation.js", "versions.js")
+]
 html_copy_source = False
 mathjax_path = _mathjax().name

@@ -10,7 +10,7 @@ from torch import Tensor, sigmoid, tanh
 
 from torchrecurrent import BaseRecurrentCell
 from torchrecurrent.init import resolve_initializer
-from torchrecurrent.roles import Gate, State
+from torchrecurrent.roles import Gap, Gate, State
 
 from .making import tensors
 
@@ -210,6 +210,30 @@ class Kernel(SoundCell):
         return SoundCell.step(h, z, n) * (1.0 if isinstance(h, Tensor) else 1.001)
 
 
+class Noise(SoundCell):
+    """Has no zoneout, whatever the option says."""
+
+    def update(self, inputs: Any, states: Any, kernels: Any) -> Any:
+        rates, self.zoneout = self.zoneout, 0.0
+        try:
+            return super().update(inputs, states, kernels)
+        finally:
+            self.zoneout = rates
+
+
+class Gaps(SoundCell):
+    """Drops the time since the step before."""
+
+    dt: float = 1.0
+
+    @staticmethod
+    def step(h: State, z: Gate, n: Gate, dt: Gap) -> Tensor:  # type: ignore[override]
+        return h + dt * (SoundCell.step(h, z, n) - h)
+
+    def update(self, inputs: Any, states: Any, kernels: Any) -> Any:
+        return super().update(inputs[:1], states, kernels)
+
+
 #: By the name of the check that each fails.
 BROKEN: dict[str, type[BaseRecurrentCell]] = {
     "shapes": Shapes,
@@ -231,4 +255,6 @@ BROKEN: dict[str, type[BaseRecurrentCell]] = {
     "bidirectional": Bidirectional,
     "gradients_through_time": GradientsThroughTime,
     "kernel": Kernel,
+    "noise": Noise,
+    "gaps": Gaps,
 }

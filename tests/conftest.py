@@ -10,6 +10,7 @@ import torch
 # Before anyone imports Triton, which reads it then: without a GPU its kernels run in Python.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+    collect_ignore = ["test_gpu.py"]
 # With a GPU, what torch.use_deterministic_algorithms asks for.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 

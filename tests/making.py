@@ -24,6 +24,7 @@ LAYER_OPTIONS: list[dict[str, Any]] = [
     {"integration": "multiplicative", "recurrence": "diagonal"},
     {"integration": "layer_norm"},
     {"num_heads": 3},
+    {"recurrent_dropout": 0.4, "zoneout": 0.3},
 ]
 
 
@@ -53,13 +54,21 @@ def has_product(cell_class: type[BaseRecurrentCell]) -> bool:
     return any(cell_class.signature.having(ProductRole))
 
 
+def has_recurrent_weight(cell_class: type[BaseRecurrentCell]) -> bool:
+    """Whether a cell has something that recurrent dropout can drop."""
+    cell = make(cell_class)
+    return "weight_hh" in cell.state_dict() or bool(cell.layout.runs)
+
+
 def fitting(kind: type[BaseRecurrentCell] | type[RecurrentLayer], options: Any) -> dict[str, Any]:
-    """The options, without an integration where it has nothing to work on."""
+    """The options, without an integration or dropout where it has nothing to work on."""
     cell_class = kind.cell if issubclass(kind, RecurrentLayer) else kind
     kept = dict(options)
     works = {"multiplicative": has_gate, "layer_norm": has_product}
     if not works.get(kept.get("integration", ""), has_product)(cell_class):
         kept.pop("integration", None)
+    if not has_recurrent_weight(cell_class):
+        kept.pop("recurrent_dropout", None)
     return kept
 
 

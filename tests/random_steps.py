@@ -56,7 +56,15 @@ class Writer:
         step = [*self.statements, f"return {', '.join(each.text for each in returned)}"]
         self.body += ["@staticmethod", f"def step({listed}) -> {annotation}:"]
         self.body += [f"    {line}" for line in step]
+        self._noise(states)
         return self.body
+
+    def _noise(self, states: list[tuple[str, str]]) -> None:
+        """Options that change no step; drawn last, so that the steps do not depend on them."""
+        if self.chance(0.3):
+            self.options["zoneout"] = tuple(self.rng.choice([0.0, 0.3]) for _ in states)
+        if self.chance(0.3) and any("RECURRENT, " in role for _, role in self.arguments):
+            self.options["recurrent_dropout"] = 0.3
 
     def _in_order(self, states: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The arguments shuffled; states among themselves, and maps of the input, keep order."""

@@ -218,7 +218,7 @@ def test_a_command_that_is_wrong(words: list[str], status: int, said: str, capsy
 
 
 def test_the_command(capsys: Capture) -> None:
-    words = ["compile", "*ligru*", "intersectionrnn", "BR", "--dtype", "float32", "float64"]
+    words = ["compile", "ligru*", "intersectionrnn", "BR", "--dtype", "float32", "float64"]
     assert main([*words, "--set", "recurrence=diagonal"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     cells = ["LiGRUCell", "IntersectionRNNCell", "BRCell"]

@@ -105,7 +105,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
 
 
 def stream_of(device: int, handle: int) -> Any:
-    return SimpleNamespace(device=torch.device("cuda", device), cuda_stream=handle)
+    where = torch.device("cuda", device)
+    return SimpleNamespace(device=where, cuda_stream=handle, wait_stream=lambda other: None)
 
 
 def batch(steps: int = 8, sizes: Tensor | None = None, device: int = 0) -> Any:
@@ -139,16 +140,29 @@ def test_the_second_call_is_captured_and_later_ones_replayed(gpu: Gpu) -> None:
     assert gpu.events == ["run", "run", "run", "replay", "replay", "replay"]
 
 
-def test_each_graph_has_a_stream_of_its_own(gpu: Gpu) -> None:
-    gpu.current = stream_of(0, 103)  # one of those that torch gives out
+def test_graphs_share_a_stream_if_they_are_replayed_on_one(gpu: Gpu) -> None:
+    """However many there are; and none is destroyed for another."""
     graphs = [Graphs(), Graphs()]
-    for k in range(40):
-        for _ in range(3):
-            assert double(gpu, graphs[k % 2], k, name=str(k)) == 2 * k
+    for current in (103, 7, 0):  # the first is one of those that torch gives out
+        gpu.current = stream_of(0, current)
+        for k in range(40):
+            for _ in range(3):
+                assert double(gpu, graphs[k % 2], k, name=str(k)) == 2 * k
     used = [graph.stream.cuda_stream for graph in gpu.graphs]
-    assert len(used) == len(set(used)) == STREAMS - 1
-    assert 103 not in used
-    assert len(cuda_graphs._kept) == len(used)  # none was destroyed for another
+    assert len(used) == len(cuda_graphs._kept) == 3 * 40
+    assert [len(set(used[k : k + 40])) for k in (0, 40, 80)] == [1, 1, 1]
+    assert len(set(used)) == 3
+    assert not set(used) & {103, 7, 0}
+
+
+def test_callers_streams_without_end_get_no_graphs(gpu: Gpu) -> None:
+    for current in range(200, 200 + 2 * STREAMS):
+        gpu.current = stream_of(0, current)
+        graphs = Graphs()
+        for _ in range(3):
+            assert double(gpu, graphs, 1) == 2
+    used = [graph.stream.cuda_stream for graph in gpu.graphs]
+    assert len(used) == len(set(used)) == STREAMS
 
 
 def test_a_stream_is_of_the_device_of_the_tensors(gpu: Gpu) -> None:
@@ -164,9 +178,15 @@ def test_a_stream_is_of_the_device_of_the_tensors(gpu: Gpu) -> None:
 def test_memory_is_bounded(gpu: Gpu) -> None:
     gpu.memory = 8 * 3 * 48 + 8  # an eighth of it has room for three
     graphs = Graphs()
-    for k in range(5):
-        for _ in range(3):
-            assert double(gpu, graphs, k, name=str(k)) == 2 * k
+
+    def calls() -> None:
+        for k in range(5):
+            for _ in range(3):
+                assert double(gpu, graphs, k, name=str(k)) == 2 * k
+
+    with pytest.warns(UserWarning, match="more than an eighth of the memory") as warned:
+        calls()
+    assert len(warned) == 1
     assert len(gpu.graphs) == 3
     gpu.events.clear()
     assert double(gpu, graphs, 5, name="0") == 10
@@ -226,6 +246,7 @@ def test_a_capture_that_fails_is_tried_once(gpu: Gpu) -> None:
     with pytest.warns(UserWarning, match="without a CUDA graph: RuntimeError: operation not"):
         assert double(gpu, graphs, 2) == 4
     assert double(gpu, graphs, 3) == 6
+    assert gpu.graphs == cuda_graphs._kept  # to destroy it would free what others refer to
     assert len(gpu.graphs) == 1
     assert cuda_graphs._rooms[torch.device("cuda", 0)].bytes == 0
 

@@ -158,7 +158,12 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
             case roles.MapRole(weight=stack) as role:
                 for each in role.names(name):
                     try:
-                        values[symbol(each)] = linear(block_of(cell, stack.name, each))
+                        value = block_of(cell, stack.name, each)
+                        if stack == roles.RECURRENT:  # it need not be the parameter itself
+                            block = cell.layout.block(stack, each)
+                            kernel = cell.effective_parameters()[stack.name]
+                            value = kernel[block.start : block.stop]
+                        values[symbol(each)] = linear(value)
                     except KeyError:  # a map of width 0 is the identity
                         values[symbol(each)] = lambda value: value
                     if stack.bias in cell.state_dict():

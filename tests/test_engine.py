@@ -44,13 +44,14 @@ def build(layer_class: type[RecurrentLayer], width: int, **options: Any) -> Any:
 
 
 def results(layer: Any, input: Tensor, path: Backend, **call: Any) -> list[Tensor]:
-    """Output, states, and the gradients of input, first states and parameters."""
+    """Output, states, and the gradients of input, first states and parameters, for one seed."""
     leaf = input.clone().requires_grad_()
     hx = call.pop("hx", None)
     leaves = [] if hx is None else [state.clone().requires_grad_() for state in tensors(hx)]
     given = None if hx is None else leaves[0] if isinstance(hx, Tensor) else tuple(leaves)
     layer.zero_grad()
-    with backend(path):
+    with backend(path), torch.random.fork_rng():
+        torch.manual_seed(5)
         found = list(tensors(layer(leaf, given, **call)))
     generator = torch.Generator().manual_seed(5)
     weighted = [

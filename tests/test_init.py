@@ -21,9 +21,11 @@ from torchrecurrent import (
     init,
 )
 from torchrecurrent.activations import ACTIVATIONS, resolve_activation
+from torchrecurrent.constraints import orthogonal
 from torchrecurrent.init import (
     INITIALIZERS,
     chrono,
+    henaff_,
     inverse_normal_,
     normal,
     phase,
@@ -91,6 +93,7 @@ def test_initialisers_with_numbers_are_values() -> None:
         "softplus_ring(0.5, 0.75)",
         "uniform(-1, 2)",
         "variance_scaling(0.5, 'uniform')",
+        "variance_scaling(0.5, 'normal', 'fan_out')",
     )
     for text in texts:
         one = eval(text, vars(init))
@@ -116,6 +119,8 @@ def draw(initializer: Any, *shape: int) -> Tensor:
         (variance_scaling(0.5), (2000, 5), 0.1),
         (variance_scaling(0.5, "uniform"), (2000, 5), 0.1),
         (variance_scaling(0.5, "uniform"), (10000,), 0.5),
+        (variance_scaling(0.5, mode="fan_out"), (2000, 5), 0.00025),
+        (variance_scaling(0.5, "uniform", "fan_out"), (10000,), 5e-5),
         (INITIALIZERS["lecun_normal"], (2000, 5), 0.2),
         (INITIALIZERS["lecun_uniform"], (10000,), 1.0),
         (inverse_normal_, (2000, 5), 0.04),
@@ -162,11 +167,29 @@ def test_phases_and_the_decay_of_a_softplus() -> None:
         assert (values.sort().values - even).abs().max() < 1.95 / math.sqrt(n)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("heads", [1, 3])
+def test_henaff_rotates_pairs_of_units_by_angles_spread_evenly(heads: int) -> None:
+    kernel = henaff_(torch.empty(600, 600 // heads, dtype=torch.float64))
+    for block, rotation in zip(kernel.chunk(heads), orthogonal(kernel).chunk(heads), strict=True):
+        angles = block.diagonal(1)[::2]
+        assert torch.count_nonzero(block) == len(angles) == 300 // heads
+        # the mean square of U(-pi, pi), to 5 of its standard errors, pi^2 sqrt(4 / 45 n)
+        error = 5 * math.pi**2 * math.sqrt(4 / 45 / len(angles))
+        assert abs(float((angles**2).mean()) - math.pi**2 / 3) < error
+        pairs = torch.block_diag(
+            *(torch.tensor([[a.cos(), a.sin()], [-a.sin(), a.cos()]]) for a in angles)
+        )
+        torch.testing.assert_close(rotation, pairs.to(rotation), rtol=0, atol=1e-6)  # of float32
+
+
 def test_numbers_that_an_initialiser_refuses() -> None:
     with pytest.raises(ValueError, match="variance_scaling: scale should be positive, got 0"):
         variance_scaling(0)
     with pytest.raises(ValueError, match=r"distribution should be one of .* got 'flat'"):
         variance_scaling(1.0, "flat")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"variance_scaling: mode should be one of .* 'fan_avg'"):
+        variance_scaling(1.0, mode="fan_avg")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"chrono: gate should be one of .* got 'output'"):
         chrono(10, "output")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="softplus_ring: expected 0 <= r_min < r_max <= 1"):

@@ -52,14 +52,14 @@ def test_the_same_by_either_tracer(cell_class: type[BaseRecurrentCell]) -> None:
     leaves = [data, *states, *cell.parameters()]
     kernel = Fused("second", made.plan, call.input_size, made.shapes, (cell_class,), True)
     weights = [each.contiguous() for each in made.compute(tensors_of(cell)).values()]
-    ours = results(*sequence(kernel, cell, data, None, weights, list(states), []), leaves)
+    ours = results(*sequence(kernel, cell, data, None, weights, list(states), [], []), leaves)
 
     declared, named = fused(cell), cell.effective_parameters()
     assert isinstance(declared, Fused)
     weights = [named[name] for name in declared.weights]
     constants = [float(getattr(cell, name)) for name in cell.constants]
     first = list(split_delay(cell, tuple(states)))
-    output, last = sequence(declared, cell, data, None, weights, first, constants)
+    output, last = sequence(declared, cell, data, None, weights, first, constants, [])
     theirs = results(output, join_delay(cell, last), leaves)
     for a, b in zip(ours, theirs, strict=True):
         # float64; sums are in another order, over a few steps of a cell that may be steep

@@ -109,7 +109,7 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
     """A step that finds its first and last products in each other's place.
 
     Not the first two: where a step multiplies them, it does not mind. Where it takes all its
-    products itself, the results of the last map, in the opposite order.
+    products itself, the results of the last map, in the opposite order, or the negative of one.
     """
     step = cell.step
 
@@ -123,7 +123,7 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
     def mutant(*arguments: Any) -> Any:
         shuffled = list(arguments)
         if callable(applied := shuffled[places[-1]]):
-            shuffled[places[-1]] = lambda value: Parts(*reversed(list(applied(value))))
+            shuffled[places[-1]] = lambda value: opposite(applied(value))
         elif len(places) > 1:
             first, last = places[0], places[-1]
             shuffled[first], shuffled[last] = shuffled[last], shuffled[first]
@@ -132,6 +132,11 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
         return step(*shuffled)
 
     return mutant
+
+
+def opposite(results: Any) -> Any:
+    """The results of a map in the opposite order, or the negative of one."""
+    return Parts(*reversed(list(results))) if isinstance(results, Parts) else -results
 
 
 @pytest.mark.parametrize(

@@ -52,3 +52,10 @@ def test_it_counts_and_names_the_cells() -> None:
 def test_the_changelog_counts_them_too() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert re.findall(r"(\d+) cells", changelog)[0] == str(len(cells()))
+
+
+def test_the_first_page_of_the_documentation_counts_them_too() -> None:
+    index = (ROOT / "docs" / "index.rst").read_text("utf-8")
+    counts = re.findall(r"(\d+) recurrent cells", index)
+    assert counts == 2 * [str(len(cells()))]
+    assert re.findall(r"\| \*\*Cells\*\* \| (\d+) from", README) == counts[:1]

@@ -133,6 +133,7 @@ def test_the_claims_keep_what_contradicts_them(adding: Path) -> None:
     text = write_report(adding)
     assert "## Claims of the sources" in text
     found = {row["claim"]: row for row in rows(adding / "claims.csv")}
+    assert all(text.count(f"- **{claim}** ({row['source']})") == 1 for claim, row in found.items())
     by_words = {
         words: row for claim, row in found.items() for words in [claim.split(" comes to ")[0]]
     }

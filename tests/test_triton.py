@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 pytest.importorskip("triton", reason="there is no Triton for this platform")
 
@@ -32,6 +33,7 @@ from torchrecurrent import (
     IntersectionRNN,
     LightRU,
     LiGRU,
+    Recurrent,
     RecurrentLayer,
     ResLSTM,
     backend,
@@ -40,17 +42,20 @@ from torchrecurrent import (
     tauGRU,
 )
 from torchrecurrent.catalog.listing import cells, layer_of
+from torchrecurrent.engine import Backend
 from torchrecurrent.engine.gpu import load as triton_load
 from torchrecurrent.engine.run.dispatch import explain
 from torchrecurrent.engine.run.kernels import Fused, fused
 
-from .making import LAYER_OPTIONS, assert_same, fitting, input_for, make
+from .making import LAYER_OPTIONS, assert_same, fitting, gradients, input_for, make
 from .test_accuracy import LIMIT, nan_in_fresh_memory, ratios  # noqa: F401
 from .test_engine import build, results
+from .test_gaps import TIMED
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYERS = list(map(layer_of, cells().values()))
-#: Five and eight have no factor in common: six times eight cells see every option.
+PATHS: list[Backend] = ["reference", "triton"]
+#: Cell by cell the options take turns.
 CHOSEN = [(layer, LAYER_OPTIONS[k % len(LAYER_OPTIONS)]) for k, layer in enumerate(LAYERS)]
 
 # NumPy, in which Triton interprets, says what IEEE's rules do silently.
@@ -59,6 +64,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarnin
 
 def check(layer: Any, input: Tensor, **call: Any) -> None:
     layer, input = layer.to(DEVICE), input.to(DEVICE)
+    if "hx" in call:
+        call["hx"] = tree_map(lambda state: state.to(DEVICE), call["hx"])
     expected = results(layer, input, "reference", **dict(call))
     found = results(layer, input, "triton", **dict(call))
     assert all(each.isfinite().all() for each in found)
@@ -86,6 +93,32 @@ def test_options(layer_class: type[RecurrentLayer], options: dict[str, Any]) -> 
     layer = build(layer_class, 6, dtype=torch.float64, **fitting(layer_class, options))
     shape = (3, 4) if "batch_first" in options else (4, 3)
     check(layer, input_for(layer, *shape), lengths=[4, 1, 3])
+
+
+def test_noise(layer_class: type[RecurrentLayer]) -> None:
+    """Products of masked states, and states that stay, of sequences that end at different steps."""
+    options = fitting(layer_class, {"recurrent_dropout": 0.4, "zoneout": 0.3})
+    layer = build(layer_class, 9, dtype=torch.float64, **options)
+    input = input_for(layer, 5, 5)
+    check(layer, input)
+    check(layer, input, lengths=[5, 1, 3, 1, 4])
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_times_between_steps(name: str) -> None:
+    layer = Recurrent(make(TIMED[name]), 3, 4).to(DEVICE)
+    input, dt = input_for(layer, 5, 3).to(DEVICE), torch.rand(5, 3, dtype=torch.float64) + 0.1
+    for lengths in (None, [5, 1, 3]):
+        found = []
+        for choice in PATHS:
+            layer.zero_grad()
+            leaves = [input.clone().requires_grad_(), dt.to(DEVICE).requires_grad_()]
+            with backend(choice):
+                output, state = layer(leaves[0], dt=leaves[1], lengths=lengths)
+            grads = gradients(layer, output, state)
+            found.append([output, state, *(leaf.grad for leaf in leaves), *grads.values()])
+        # thousands of roundings of float64: gradients of weights are sums over all steps
+        assert_same(found[0], found[1], 1e-11)
 
 
 def test_without_gradients_the_same_comes_out(layer_class: type[RecurrentLayer]) -> None:

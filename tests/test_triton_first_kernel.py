@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import triton
 
 from torchrecurrent import BR, backend
 from torchrecurrent.engine.gpu import load as triton_load
+from torchrecurrent.engine.gpu.driver import driver_version
 from torchrecurrent.engine.gpu.load import refusal
 from torchrecurrent.engine.run import dispatch
 
@@ -100,7 +102,7 @@ def test_a_tracer_asks_with_real_tensors() -> None:
     """What it is told it keeps, so that it should be the truth."""
     cell: Any = BR(3, 5, device=DEVICE).cells[0]
     with FakeTensorMode(), backend("triton"):
-        key = dispatch._constant_key(cell._number, torch.float32, torch.float32, HERE, True)
+        key = dispatch._constant_key(cell._number, torch.float32, torch.float32, HERE, True, False)
     assert key is not None
 
 
@@ -132,3 +134,20 @@ def test_versions_that_miscompile_are_refused(
 
 def test_the_pinned_version_is_one_of_them() -> None:
     assert triton_load._missing() == "", triton.__version__
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_version_of_the_driver(works: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(buffer: Any, size: Any) -> int:
+        buffer.value = b"580.159.04"
+        return 0 if works else 999
+
+    library = SimpleNamespace(
+        nvmlInit_v2=lambda: 0, nvmlShutdown=lambda: 0, nvmlSystemGetDriverVersion=version
+    )
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    driver_version.cache_clear()
+    try:
+        assert driver_version() == ("580.159.04" if works else "")
+    finally:
+        driver_version.cache_clear()

@@ -23,7 +23,8 @@ from torchrecurrent.engine.program.batch import Batch
 from torchrecurrent.engine.program.form import Form
 
 from .test_cuda_graphs import Gpu, Graph, gpu  # noqa: F401
-from .test_trust import cache, fault, forms_in, x  # noqa: F401
+from .test_trust import forms_in
+from .trying import cache, fault, x  # noqa: F401
 
 if not interpreted():
     pytest.skip("the GPU is a stand-in", allow_module_level=True)
@@ -38,8 +39,11 @@ def _everything_is_on_the_gpu(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None
     class Recorded(cuda_graphs._Captured):
         """What it runs is recorded as one launch."""
 
-        def __init__(self, tensors: Any, read: Any, run: Any, stream: Any) -> None:
-            super().__init__(tensors, read, lambda known: gpu.launch(lambda: run(known)), stream)
+        def __init__(self, graph: Any, tensors: Any, read: Any, run: Any, *streams: Any) -> None:
+            def launch(known: Any) -> None:
+                gpu.launch(lambda: run(known))
+
+            super().__init__(graph, tensors, read, launch, *streams)
 
     def replays(batch: Batch) -> bool:
         return cuda_graphs._allowed.get() and batch.sizes is None and batch.steps >= 8

@@ -13,11 +13,19 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from . import roles
-from .checks import check_cell_states, check_input, check_placement, check_width
+from .checks import (
+    check_cell_states,
+    check_gaps,
+    check_input,
+    check_not_negative,
+    check_placement,
+    check_width,
+)
 from .declaration.described import described
 from .declaration.initial import initialize
 from .declaration.integration import INTEGRATORS, Integration, Integrator
 from .declaration.layout import Layout
+from .declaration.noise import Zoneout, check_noise, noise_of
 from .declaration.options import (
     Options,
     bind,
@@ -27,7 +35,15 @@ from .declaration.options import (
     positional,
 )
 from .declaration.signature import StepSignature
-from .engine import EffectiveParameters, project, run_sequence, run_step, update
+from .engine import (
+    EffectiveParameters,
+    join_gaps,
+    project,
+    run_sequence,
+    run_step,
+    step_again,
+    update,
+)
 from .init import Initializer
 from .interop.onnx_operator import OnnxOperator
 from .interop.own_code import OwnForward
@@ -38,7 +54,7 @@ from .published import CellNames
 from .roles import RECURRENT
 from .saved import LoadsPeers, adopt_constants, drop_buffers
 
-__all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "is_own"]
+__all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "check_takes_gaps", "is_own"]
 
 Recurrence = Literal["dense", "diagonal"]
 
@@ -74,13 +90,23 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             (DropConnect), once for each call, as in [merity2018regularizing]_: for a whole
             sequence in a layer, for one step where the cell is called by itself. The others are
             scaled by 1 / (1 - p). Refused by a cell without ``weight_hh``.
+        recurrent_dropout: probability of a unit to be zeroed in training where a recurrent weight
+            multiplies it: of each state that a product reads, or of what a map of ``weight_hh`` is
+            applied to. A sequence has the same units at all its steps and in all gates
+            [gal2016theoretically]_, a cell called by itself draws at each step. The others are
+            scaled by 1 / (1 - p). Refused by a cell without such a product.
+        zoneout: probability of a unit of a state to stay what it was at a step, in training; else
+            the state is the mean of old and new with these weights [krueger2017zoneout]_. A number
+            for all states, or a tuple with one for each.
         device: device of the parameters.
         dtype: dtype of the parameters.
 
-    Inputs: input, hx
+    Inputs: input, hx, dt
         - **input**: ``(N, I)``, or ``(I,)`` unbatched.
         - **hx**: the state, ``(N, H)`` or ``(H,)``, or a tuple of them for a cell with
           several states, where ``None`` stands for zeros. Default: zeros.
+        - **dt**: the time since the step before, ``(N,)`` or ``()``, for a cell with the role
+          ``Gap``. Default: the option that has this role.
 
     Outputs:
         The new state, shaped as ``hx``. A cell whose output is not its state returns
@@ -105,6 +131,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     integration: Integration = "additive"
     layer_norm_eps: float = 1e-5
     weight_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: Zoneout = 0.0
     device: torch.device | str | int | None = None
     dtype: torch.dtype | None = None
 
@@ -128,6 +156,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
+        cls.uses_its_parameters = not (
+            _overrides(cls, "effective_parameters") or _overrides(cls, "recurrent_kernel")
+        )
         if "step" in vars(cls):  # another one than that which an inherited declaration is for
             cls.onnx_operator = vars(cls).get("onnx_operator")
             cls.torch_twins = vars(cls).get("torch_twins", ())
@@ -150,7 +181,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
                     setattr(self, weight.bias_flag, self.bias)
             self.check_options()
             self.layout = Layout.of(self.signature, self)
-            self._check_weight_dropout()
+            check_noise(self)
             self.constants = tuple(
                 dict.fromkeys((*self.signature.constants, *self._integrator.constants))
             )
@@ -211,17 +242,24 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     def check_options(self) -> None:
         """Raise ValueError if options do not fit together; for subclasses to extend."""
 
-    def _check_weight_dropout(self) -> None:
-        probability = self.weight_dropout
-        if not 0 <= probability <= 1:
-            raise ValueError(
-                "weight_dropout should be a number in range [0, 1] representing the probability of "
-                f"an element being zeroed, got {probability!r}"
-            )
-        if probability and RECURRENT not in self.layout.stacks:
-            raise ValueError(
-                f"weight_dropout={probability}: {type(self).__name__} has no {RECURRENT.name}"
-            )
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers that a kernel is given at each call, by name."""
+        own = {name: float(getattr(self, name)) for name in self.constants}
+        return own | noise_of(self).means
+
+    def draw_noise(self, input: Tensor, states: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Draw the masks of one sequence or step, from torch's generator.
+
+        Args:
+            input: ``(*, I)``; only its shape, dtype and device matter.
+            states: the first ones, each ``(N, width)``.
+        """
+        noise = noise_of(self)
+        if not noise:
+            return {}
+        widths = dict(zip(self.state_names, self.state_widths, strict=True))
+        return noise.draw(widths, input.shape[:-1], input, states[0].shape[:-1])
 
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
         def empty(*shape: int) -> nn.Parameter:
@@ -324,6 +362,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         input: Tensor,
         hx: Tensor | tuple[Tensor, ...] | None = None,
         *,
+        dt: Tensor | None = None,
         sequence: bool = False,
         batch_sizes: Tensor | None = None,
         lengths: Tensor | None = None,
@@ -333,6 +372,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         Args:
             input: ``(N, I)``, or ``(I,)`` unbatched.
             hx: the state before, or ``None`` for zeros.
+            dt: the time since the step before, ``(N,)`` or, unbatched, ``()``; with ``sequence``
+                of each step, shaped as the input but for its width.
             sequence: ``input`` is a whole sequence ``(T, N, I)``, as a layer passes it to each of
                 its cells; the result is ``(output, state)``, with the output ``(T, N, *)`` of all
                 steps and the state after the last.
@@ -343,7 +384,11 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
                 each padded sequence that count.
         """
         if is_symbolic(input):
-            return as_leaf(self, input, hx, sequence=sequence, batch_sizes=batch_sizes)
+            return as_leaf(self, input, hx, dt=dt, sequence=sequence, batch_sizes=batch_sizes)
+        if not sequence and dt is None and not torch.compiler.is_compiling():
+            again = step_again(self, input, hx)
+            if again is not None:
+                return self._result(*again)
         rows = self._check_input(input, sequence, batch_sizes)
         weight = next(iter(self._parameters.values()), None)  # faster than parameters()
         check_placement("input", input, weight)
@@ -352,6 +397,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         else:
             names, widths = self.state_names, self.state_widths
             states = check_cell_states(names, widths, input, rows, hx, weight)
+        if dt is not None:
+            input = self._with_gaps(input, dt, sequence, weight)
         watched = self.per_sample
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
@@ -361,6 +408,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             output, states = run_step(self, input, states)
         if sequence:
             return output, states[0] if len(states) == 1 else self.state_tuple(*states)
+        return self._result(output, states)
+
+    def _result(self, output: Tensor, states: tuple[Tensor, ...]) -> Any:
         state = _unwrapped(states)
         return (output, state) if self.signature.has_output else state
 
@@ -374,6 +424,18 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         if batch_sizes is not None:
             return (int(batch_sizes[0]),)
         return tuple(input.shape[:-1][-1:])
+
+    def _with_gaps(
+        self, input: Tensor, dt: object, sequence: bool, weight: Tensor | None
+    ) -> Tensor:
+        """Return the input and the time since the step before as the engine takes them."""
+        check_takes_gaps(self)
+        each = "each step" if sequence else "each sequence"
+        check_gaps(dt, [(each, input.shape[:-1])], weight)
+        assert isinstance(dt, Tensor)
+        if not sequence:  # a layer has seen to the values of all steps
+            check_not_negative(dt)
+        return join_gaps(input, dt)
 
     def _run_watched(
         self,
@@ -429,6 +491,21 @@ def _overrides(kind: type[BaseRecurrentCell], name: str) -> bool:
 def is_own(module: nn.Module) -> TypeGuard[BaseRecurrentCell]:
     """Whether a cell takes whole sequences: it is one of ours and so is its ``forward``."""
     return isinstance(module, BaseRecurrentCell) and module.takes_sequences
+
+
+def check_takes_gaps(module: nn.Module) -> None:
+    """Raise TypeError unless the step of a cell has an argument for the time between steps."""
+    name = type(module).__name__
+    if not is_own(module) or module.signature.gap is None:
+        from .catalog.listing import cells  # here, since it imports this module
+
+        found = [each for each, kind in cells().items() if kind.signature.gap is not None]
+        raise TypeError(
+            f"dt: the step of {name} doesn't depend on the time since the step before; expected "
+            f"None, or one of {', '.join(found)}, or a cell of your own with the role Gap"
+        )
+    if _overrides(type(module), "project"):
+        raise TypeError(f"dt: {name} overrides project, which has no time between steps")
 
 
 def _state_tuple(names: Sequence[str]) -> Callable[..., Any]:

@@ -12,7 +12,9 @@ from torch.overrides import is_tensor_like
 
 __all__ = [
     "check_cell_states",
+    "check_gaps",
     "check_input",
+    "check_not_negative",
     "check_placement",
     "check_state_kind",
     "check_width",
@@ -174,3 +176,42 @@ def check_cell_states(
             f"{label}: Input batch size {rows[0]} doesn't match hidden batch size {state.size(0)}"
         )
     return tuple(states)
+
+
+def check_gaps(
+    dt: object, shapes: Sequence[tuple[str, Sequence[int]]], like: Tensor | None
+) -> None:
+    """Check the time since the step before, but for its values.
+
+    Args:
+        dt: what was given.
+        shapes: what there may be a number for, and the shape that it has then.
+        like: a weight, whose dtype and device it has to share.
+
+    Raises:
+        TypeError: it is no tensor.
+        ValueError: a wrong shape, dtype or device.
+    """
+    if not isinstance(dt, Tensor):
+        raise TypeError(f"dt should be a Tensor, got: {type(dt).__name__}")
+    if all(dt.shape != shape for _, shape in shapes):
+        wanted = ", or ".join(f"{tuple(shape)}, a number for {each}" for each, shape in shapes)
+        raise ValueError(f"dt: expected shape {wanted}, got {tuple(dt.shape)}")
+    check_placement("dt", dt, like)
+
+
+def check_not_negative(dt: Tensor) -> None:
+    """Raise ValueError if a time is negative or not finite.
+
+    That is seen where their values are at hand: on the CPU, and not while the call is traced.
+    """
+    hidden = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    if hidden or dt.device.type != "cpu" or not dt.numel():
+        return
+    low, high = dt.detach().aminmax()
+    try:
+        least, most = float(low), float(high)
+    except RuntimeError:  # a transformation such as torch.func.vmap, or a fake tensor
+        return
+    if not (least >= 0 and most < float("inf")):  # NaN is neither
+        raise ValueError(f"dt: expected finite numbers from 0, got some from {least} to {most}")

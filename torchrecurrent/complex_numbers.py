@@ -18,7 +18,7 @@ __all__ = ["Complex", "ComplexMap", "polar"]
 
 @dataclass(frozen=True, eq=False)
 class Complex:
-    """A complex number or a vector of them, with sums and products, also with real numbers."""
+    """A complex number or a vector of them; sums, products and quotients also with real ones."""
 
     real: Any
     imag: Any
@@ -39,6 +39,8 @@ class Complex:
             return other.__rsub__(one)
         if isinstance(other, Complex) and function in (Tensor.mul, Tensor.__mul__):
             return other.__rmul__(one)
+        if isinstance(other, Complex) and function in (Tensor.div, Tensor.__truediv__):
+            return other.__rtruediv__(one)
         return NotImplemented
 
     def __add__(self, other: Any) -> Complex:
@@ -67,6 +69,15 @@ class Complex:
 
     def __rmul__(self, other: Any) -> Complex:
         return Complex(other * self.real, other * self.imag)
+
+    def __truediv__(self, other: Any) -> Complex:
+        if isinstance(other, Complex):
+            square = other.real * other.real + other.imag * other.imag
+            return self * Complex(other.real / square, -other.imag / square)
+        return Complex(self.real / other, self.imag / other)
+
+    def __rtruediv__(self, other: Any) -> Complex:
+        return Complex(other, 0.0) / self
 
     def __neg__(self) -> Complex:
         return Complex(-self.real, -self.imag)

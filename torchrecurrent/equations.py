@@ -15,7 +15,7 @@ from types import MappingProxyType, ModuleType
 from . import roles
 from .catalog.formula import without_values
 from .cell import BaseRecurrentCell
-from .complex_numbers import polar
+from .complex_numbers import Complex, polar
 from .declaration.integration import INTEGRATORS
 from .engine import FUNCTIONS
 from .roles import INPUT, RECURRENT
@@ -185,7 +185,7 @@ class _Walk:
             case ast.Name(id=name) if name in self.terms:
                 return self.terms[name]
             case ast.Constant(value=int() | float() as value):
-                return Term(f"{value:g}", scalar=True)
+                return Term(_number(value), scalar=True)
             case ast.UnaryOp(op=operator, operand=operand):
                 return self._operation(node, OPERATORS.get(type(operator)), [operand])
             case ast.BinOp(left=left, op=operator, right=right):
@@ -198,9 +198,10 @@ class _Walk:
                 return self._call(node, name, [self._expression(each) for each in arguments])
             case ast.Call(func=function, args=arguments, keywords=keywords):
                 named = {each.arg: each.value for each in keywords if each.arg}
-                if (found := self._resolved(function)) is polar:
+                if (found := self._resolved(function)) in (Complex, polar):
                     texts = [self._expression(each).text for each in arguments]
-                    return Term(rf"\mathrm{{polar}}({', '.join(texts)})")
+                    name = "polar" if found is polar else "complex"
+                    return Term(rf"\mathrm{{{name}}}({', '.join(texts)})")
                 if found is not None:
                     return self._operation(node, torch_name(found), arguments, named)
                 if isinstance(function, ast.Attribute):
@@ -260,3 +261,12 @@ class _Walk:
 
     def _unknown(self, node: ast.AST) -> TypeError:
         return TypeError(f"{self.cell.__name__}.step: no rule prints {ast.unparse(node)!r}")
+
+
+def _number(value: float) -> str:
+    """Print a number; one that is very large or small by a power of ten."""
+    mantissa, _, exponent = f"{value:g}".partition("e")
+    if not exponent:
+        return mantissa
+    factor = "" if mantissa == "1" else rf"{mantissa} \cdot "
+    return f"{factor}10^{{{int(exponent)}}}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
@@ -40,7 +41,9 @@ class ForeignCell:
     """
 
     #: Numbers that a kernel is passed at each call: a module has none.
-    constants: tuple[str, ...] = ()
+    numbers: Mapping[str, float] = MappingProxyType({})
+    #: What noise a module has it draws itself.
+    recurrent_dropout, zoneout, training = 0.0, 0.0, False
 
     def __init__(self, module: nn.Module, hidden_size: int) -> None:
         self.module = module
@@ -113,6 +116,10 @@ class ForeignCell:
         if states is not None or self.no_kernel:
             return states
         return self.initial_states((rows,), like)
+
+    def draw_noise(self, input: Tensor, states: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """No masks: what a module draws it draws itself."""
+        return {}
 
     def initial_states(self, shape: Sequence[int], like: Tensor) -> tuple[Tensor, ...] | None:
         """The states before the first step; ``None``: the module makes its own."""

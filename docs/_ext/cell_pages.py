@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from cell_facts import Symbolic
 from cell_parts import cut, described
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from search_terms import search_terms
 from study_rows import study_rows
+from thumbnails import thumbnail
 
 from torchrecurrent import BaseRecurrentCell, cell_info, cite, equations
 from torchrecurrent.catalog import listing as catalog
@@ -33,6 +35,7 @@ def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
         "equations": equations.latex(cell),
         "symbolic": Symbolic(cell),
         "variants": Symbolic.variants(cell),
+        "search_terms": search_terms(cell),
         "studied": study_rows(catalog.layer_of(cell)),
         **described(cell),
     }
@@ -57,13 +60,15 @@ def write_pages(app: Sphinx) -> None:
     )
     templates.filters["underline"] = lambda text, mark="=": f"{text}\n{mark * len(text)}"
     cells = [_facts(cell) for cell in catalog.cells().values()]
-    pages = {f"{cell['info'].name}.rst": cell for cell in cells}
-    for stale in folder.glob("*.rst"):
-        if stale.name not in pages:
+    page = templates.get_template("cell.rst.jinja")
+    written = {f"{cell['info'].name}.rst": page.render(cell) for cell in cells}
+    written |= {f"{cell['info'].name}.svg": thumbnail(cell["equations"]) for cell in cells}
+    for stale in (*folder.glob("*.rst"), *folder.glob("*.svg")):
+        if stale.name not in written:
             stale.unlink()
-    for name, cell in pages.items():
-        _write(folder / name, templates.get_template("cell.rst.jinja").render(cell))
-    for name in ("families", "table"):
+    for name, text in written.items():
+        _write(folder / name, text)
+    for name in ("families", "gallery", "speed", "table"):
         text = templates.get_template(f"{name}.txt.jinja").render(
             cells=cells, families=catalog.FAMILIES, size=_SIZE
         )

@@ -82,9 +82,11 @@ def _speeds() -> dict[str, list[str]]:
 
 
 def speed(layer: str) -> list[str] | None:
-    """Return the ratios to nn.LSTM at both shapes; ``None`` if the cell was not timed."""
-    row = _speeds().get(layer)
-    return None if row is None else [row[1], row[4]]
+    """Return what was measured; ``None`` if the cell was not timed.
+
+    At each of two shapes: milliseconds, relative to nn.LSTM, and to the cell in 0.2.5 or "".
+    """
+    return _speeds().get(layer)
 
 
 def cut(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:

@@ -4,14 +4,50 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 Open = Callable[[str], BeautifulSoup]
 PAGE = Path(__file__).parents[1] / "_build" / "html" / "cells.html"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server of a folder's files."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def with_script(page: Path, script: str, folder: Path) -> str:
+    """The address of a copy of a page, written to ``folder``, that runs a script of the test's."""
+    copy = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    assert copy.head is not None
+    copy.head.insert(0, Tag(name="base", attrs={"href": page.as_uri()}))
+    added = Tag(name="script")
+    added.string = script
+    copy.head.append(added)
+    path = folder / page.name
+    path.write_text(str(copy), encoding="utf-8")
+    return path.as_uri()
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +78,8 @@ def open_page(tmp_path_factory: pytest.TempPathFactory) -> Open:
             timeout=300,
             check=True,
         )
-        assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        assert not complaints, complaints
         return BeautifulSoup(done.stdout, "html.parser")
 
     return load

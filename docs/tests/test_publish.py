@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from runpy import run_path
-from threading import Thread
 
 import pytest
-from browser import Open
+from browser import Open, served
 from packaging.version import InvalidVersion
 
 DOCS = Path(__file__).parents[1]
 BUILT = DOCS / "_build" / "html"
 publish: Callable[[Path, Path, str], None] = run_path(str(DOCS / "publish.py"))["publish"]
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -69,21 +61,16 @@ def test_what_is_refused_changes_nothing(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
+def address(tmp_path: Path) -> Iterator[str]:
     for version in ("1.0", "1.1"):
         publish(tmp_path, BUILT, version)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(tmp_path) as address:
+        yield address
 
 
 @pytest.mark.parametrize("page", ["cells.html", "cells/BRCell.html"])
-def test_a_page_lists_the_versions(page: str, served: str, open_page: Open) -> None:
-    select = open_page(f"{served}/1.0/{page}").select_one("select.versions")
+def test_a_page_lists_the_versions(page: str, address: str, open_page: Open) -> None:
+    select = open_page(f"{address}/1.0/{page}").select_one("select.versions")
     assert select is not None
     assert [option.get_text() for option in select.select("option")] == ["stable", "1.1", "1.0"]
     chosen = select.select_one("option[selected]")

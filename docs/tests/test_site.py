@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from browser import Open
-from bs4 import BeautifulSoup, Tag
+from browser import Open, served, with_script
+from bs4 import BeautifulSoup
 from pybtex.database import parse_file  # type: ignore[import-untyped]
 
 import torchrecurrent
@@ -30,6 +32,34 @@ addEventListener("load", () => {
   input.value = "GRU";
   input.dispatchEvent(new Event("input"));
   document.body.dataset.query = location.search;
+});
+"""
+
+#: Whether the entry of the page is in the part of the side bar that can be seen.
+LOOKS = """
+addEventListener("load", () => {
+  const place = (name) => document.querySelector(name).getBoundingClientRect();
+  const [entry, list] = [place(".sidebar-tree li.current-page > a"), place(".sidebar-scroll")];
+  document.body.dataset.seen = list.top <= entry.top && entry.bottom <= list.bottom;
+  document.body.dataset.scrolled = document.querySelector(".sidebar-scroll").scrollTop;
+});
+"""
+
+
+#: The pages that are wider than a window; each is loaded in a frame as wide as that.
+MEASURES = """
+addEventListener("load", async () => {
+  const frame = document.querySelector("iframe");
+  const wide = [];
+  for (const path of JSON.parse(document.body.dataset.paths)) {
+    await new Promise((done) => {
+      frame.onload = done;
+      frame.src = `dev/${path}`;
+    });
+    const { scrollWidth, clientWidth } = frame.contentDocument.documentElement;
+    if (scrollWidth > clientWidth) wide.push(`${path}: ${scrollWidth} of ${clientWidth}`);
+  }
+  document.body.dataset.wide = JSON.stringify(wide);
 });
 """
 
@@ -99,20 +129,65 @@ def test_an_address_sorts_and_filters(
 
 
 def test_clicking_and_typing(open_page: Open, tmp_path: Path) -> None:
-    page = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser")
-    assert page.head is not None
-    page.head.insert(0, Tag(name="base", attrs={"href": PAGE.as_uri()}))
-    script = Tag(name="script")
-    script.string = CLICKS
-    page.head.append(script)
-    path = tmp_path / "clicked.html"
-    path.write_text(str(page), encoding="utf-8")
-    clicked = open_page(path.as_uri())
+    clicked = open_page(with_script(PAGE, CLICKS, tmp_path))
     expected = [row for row in written() if "gru" in " ".join(row).lower()]
     assert 3 < len(expected) < 20
     assert page_rows(clicked) == sorted(expected, key=lambda row: -int(row[1]))
     assert clicked.body is not None
     assert clicked.body["data-query"] == "?sort=-year&filter=GRU"
+
+
+def test_the_first_page_shows_every_cell_in_its_family() -> None:
+    page = BeautifulSoup((SITE / "index.html").read_text("utf-8"), "html.parser")
+    assert len(page.select("ul.cards:not(.equations) > li")) == 4
+    shown = {}
+    for section in page.select("section section section:has(> ul.equations)"):
+        family = section["id"]
+        for card in section.select("ul.equations > li"):
+            link, picture = card.select_one("a"), card.select_one("img")
+            assert link is not None
+            assert picture is not None
+            assert str(picture["src"]).endswith(f"/{link.get_text()}Cell.svg")
+            shown[link.get_text()] = family
+    infos = map(cell_info, list_cells())
+    assert shown == {info.layer: info.family.lower() for info in infos}
+
+
+@pytest.mark.parametrize(
+    ("path", "scrolls"),
+    [
+        ("cells.html", False),
+        ("choose.html", False),
+        ("cells/AntisymmetricRNNCell.html", False),
+        ("cells/WMCLSTMCell.html", True),
+    ],
+)
+def test_the_side_bar_shows_the_entry_of_the_page(
+    open_page: Open, tmp_path: Path, path: str, scrolls: bool
+) -> None:
+    page = open_page(with_script(SITE / path, LOOKS, tmp_path))
+    assert page.body is not None
+    assert page.body["data-seen"] == "true"
+    assert (float(str(page.body["data-scrolled"])) > 0) is scrolls
+
+
+@pytest.mark.parametrize("width", [390, 1024, 1280])  # a telephone, and what furo lays out apart
+def test_no_page_is_wider_than_the_window(open_page: Open, tmp_path: Path, width: int) -> None:
+    """Wide tables and equations scroll by themselves. Of the cells' pages the longest is loaded."""
+    files = [path for path in SITE.rglob("*.html") if not {"cells", "_modules"} & {*path.parts}]
+    files.append(max(SITE.glob("cells/*.html"), key=lambda path: path.stat().st_size))
+    paths = [path.relative_to(SITE).as_posix() for path in files]
+    (tmp_path / "dev").symlink_to(SITE)
+    (tmp_path / "versions.json").write_text('["dev"]')
+    (tmp_path / "measure.html").write_text(
+        f"<body data-paths='{json.dumps(paths)}'>"
+        f"<iframe style='width: {width}px; height: 800px; border: 0'></iframe>"
+        f"<script>{MEASURES}</script>"
+    )
+    with served(tmp_path) as root:
+        page = open_page(f"{root}/measure.html")
+    assert page.body is not None
+    assert json.loads(str(page.body["data-wide"])) == []
 
 
 @pytest.mark.parametrize("path", ["choose.html", "names.html", "cells/LSTMCell.html"])
@@ -165,6 +240,14 @@ def test_links_within_the_site_lead_somewhere() -> None:
             if not target.exists() or (anchor and known and unquote(anchor) not in known):
                 broken.append(f"{path.relative_to(SITE.resolve())}: {link}")
     assert not broken
+
+
+def test_the_table_of_speeds_has_every_cell_or_says_that_it_was_not_timed() -> None:
+    page = BeautifulSoup((SITE / "speed.html").read_text("utf-8"), "html.parser")
+    timed = [link.get_text() for link in page.select("table.speeds td:first-child a")]
+    found = re.search(r"Not timed yet: (.*)\.", page.get_text())
+    left = found[1].split(", ") if found else []
+    assert sorted(timed + left) == sorted(str(cell_info(name).layer) for name in list_cells())
 
 
 def test_pages_are_small_enough_to_load() -> None:

@@ -7,7 +7,7 @@ from ..cell import BaseRecurrentCell
 from ..constraints import antisymmetric
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, Hidden, Nonlinearity, Projected, State
+from ..roles import Gap, Gate, Hidden, Nonlinearity, Projected, State
 
 __all__ = [
     "AntisymmetricRNN",
@@ -46,7 +46,7 @@ class AntisymmetricRNNCell(BaseRecurrentCell, citation="chang2019antisymmetricrn
     recurrent_kernel_init: Initializer = "lecun_normal"
 
     @staticmethod
-    def step(h: State, n: Gate, nonlinearity: Nonlinearity, epsilon: Constant) -> Tensor:
+    def step(h: State, n: Gate, nonlinearity: Nonlinearity, epsilon: Gap) -> Tensor:
         return h + epsilon * nonlinearity(n)
 
     def recurrent_kernel(self) -> Tensor:
@@ -83,7 +83,7 @@ class GatedAntisymmetricRNNCell(
     recurrent_kernel_init: Initializer = "lecun_normal"
 
     @staticmethod
-    def step(h: State, z: Projected, n: Projected, u: Hidden, epsilon: Constant) -> Tensor:
+    def step(h: State, z: Projected, n: Projected, u: Hidden, epsilon: Gap) -> Tensor:
         return h + epsilon * sigmoid(z + u) * tanh(n + u)
 
     def recurrent_kernel(self) -> Tensor:

@@ -11,8 +11,8 @@ from ..layers.named import RecurrentLayer
 from ..roles import (
     INPUT,
     RECURRENT,
-    Constant,
     Function,
+    Gap,
     MapRole,
     MapsRole,
     Nonlinearity,
@@ -91,7 +91,7 @@ class CfCCell(BaseRecurrentCell, citation="hasani2022closed", family="ODE"):
         G: Head,
         A: Head,
         B: Head,
-        dt: Constant,
+        dt: Gap,
         nonlinearity: Nonlinearity,
     ) -> Tensor:
         z = nonlinearity(z)

@@ -5,7 +5,7 @@ from torch import Tensor, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import CellMap, Constant, Gate, State
+from ..roles import CellMap, Constant, Gap, Gate, State
 
 __all__ = ["coRNN", "coRNNCell"]
 
@@ -44,7 +44,7 @@ class coRNNCell(BaseRecurrentCell, citation="rusch2021coupled", family="ODE"):
 
     @staticmethod
     def step(
-        y: State, z: State, n: Gate, V: CellMap, dt: Constant, gamma: Constant, epsilon: Constant
+        y: State, z: State, n: Gate, V: CellMap, dt: Gap, gamma: Constant, epsilon: Constant
     ) -> tuple[Tensor, Tensor]:
         z = z + dt * (tanh(n + V(z)) - gamma * y - epsilon * z)
         y = y + dt * z

@@ -6,7 +6,7 @@ from ..activations import Activation
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, Nonlinearity, State
+from ..roles import Constant, Gap, Gate, Nonlinearity, State
 
 __all__ = ["CTRNN", "CTRNNCell"]
 
@@ -37,7 +37,7 @@ class CTRNNCell(BaseRecurrentCell, citation="funahashi1993approximation", family
     recurrent_bias_init: Initializer = "hidden_uniform"
 
     @staticmethod
-    def step(h: State, n: Gate, dt: Constant, tau: Constant, nonlinearity: Nonlinearity) -> Tensor:
+    def step(h: State, n: Gate, dt: Gap, tau: Constant, nonlinearity: Nonlinearity) -> Tensor:
         return h + dt / tau * (nonlinearity(n) - h)
 
     def check_options(self) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell
 from ..init import Initializer
 from ..layers.named import RecurrentLayer
-from ..roles import CellMap, Constant, Gate, Projected, State
+from ..roles import CellMap, Gap, Gate, Projected, State
 
 __all__ = ["LEM", "LEMCell"]
 
@@ -45,7 +45,7 @@ class LEMCell(BaseRecurrentCell, citation="rusch2022long", family="ODE"):
         u: Gate,
         v: Projected,
         V: CellMap,
-        dt: Constant,
+        dt: Gap,
     ) -> tuple[Tensor, Tensor]:
         delta1 = dt * sigmoid(delta1)
         delta2 = dt * sigmoid(delta2)

@@ -6,7 +6,7 @@ from ..cell import BaseRecurrentCell
 from ..constraints import antisymmetric
 from ..init import Initializer, inverse_normal_, variance_scaling
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, Hidden, State
+from ..roles import Gap, Gate, Hidden, State
 
 __all__ = ["LipschitzRNN", "LipschitzRNNCell"]
 
@@ -44,7 +44,7 @@ class LipschitzRNNCell(BaseRecurrentCell, citation="erichson2021lipschitz", fami
     recurrent_kernel_init: Initializer = inverse_normal_
 
     @staticmethod
-    def step(h: State, a: Hidden, n: Gate, epsilon: Constant) -> Tensor:
+    def step(h: State, a: Hidden, n: Gate, epsilon: Gap) -> Tensor:
         return h + epsilon * (a + tanh(n))
 
     def recurrent_kernel(self) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, sigmoid, tanh
 from ..cell import BaseRecurrentCell, Recurrence
 from ..init import Initializer, kaiming_uniform_8_, uniform
 from ..layers.named import RecurrentLayer
-from ..roles import Constant, Gate, State, VectorRole, Weight
+from ..roles import Constant, Gap, Gate, State, VectorRole, Weight
 
 __all__ = ["UnICORNN", "UnICORNNCell"]
 
@@ -45,7 +45,7 @@ class UnICORNNCell(BaseRecurrentCell, citation="rusch2021unicornn", family="ODE"
 
     @staticmethod
     def step(
-        y: State, z: State, n: Gate, c: Control, dt: Constant, alpha: Constant
+        y: State, z: State, n: Gate, c: Control, dt: Gap, alpha: Constant
     ) -> tuple[Tensor, Tensor]:
         delta = dt * sigmoid(c)
         z = z - delta * (tanh(n) + alpha * y)

@@ -12,6 +12,7 @@ from .. import __version__
 from ..engine.cpu import cache, compiler, target
 from ..engine.disk import verdicts
 from ..engine.gpu import load
+from ..engine.gpu.driver import driver_version
 from ..engine.run import torch_private
 
 __all__ = ["facts"]
@@ -51,7 +52,7 @@ def _gpu(device: torch.device) -> list[tuple[str, str]]:
     if device.type != "cuda":
         return []
     major, minor = torch.cuda.get_device_capability(device)
-    driver, name = torch_private.driver_version(), torch.cuda.get_device_name(device)
+    driver, name = driver_version(), torch.cuda.get_device_name(device)
     library = f"HIP {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
     return [
         ("GPU", f"{name}, capability {major}.{minor}, {library}, driver {driver}"),

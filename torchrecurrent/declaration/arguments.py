@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..activations import resolve_activation
-from ..roles import ProductRole
+from ..roles import RECURRENT, ProductRole
 from ..roles.weight import Weight
 from .integration import INTEGRATORS
+from .noise import map_mask
 
 if TYPE_CHECKING:
     from ..cell import BaseRecurrentCell
@@ -47,7 +48,14 @@ class CellSource(ABC):
         self.check_mapped(name, value, width)
         if self.cell.layout.block(weight, names[0]) is None:  # a width of 0 switches the map off
             return (value,) * len(names)
+        if weight == RECURRENT:
+            value = self.dropped(map_mask(self.cell, columns), value)
         return self.multiplied(weight, names, value, width)
+
+    def dropped(self, name: str, value: Any) -> Any:
+        """Return what a recurrent weight multiplies, dropped out if the cell does that now."""
+        factor = self.factor(name)
+        return value if factor is None else factor * value
 
     def once(self, key: object, make: Callable[[], Any]) -> Any:
         if key not in self._made:
@@ -62,6 +70,13 @@ class CellSource(ABC):
 
     @abstractmethod
     def constant(self, name: str) -> Any: ...
+
+    @abstractmethod
+    def factor(self, name: str) -> Any | None:
+        """Return the factor of a mask; ``None``: there is none."""
+
+    @abstractmethod
+    def gap(self, name: str) -> Any: ...
 
     @abstractmethod
     def scalar(self, name: str) -> Any: ...

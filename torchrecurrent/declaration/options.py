@@ -27,6 +27,7 @@ from .annotations import hints_of
 from .identity import Numbered
 from .initial import First, check_first
 from .layout import Layout
+from .noise import Zoneout
 from .rehearsal import rehearse
 from .signature import StepSignature
 
@@ -99,6 +100,8 @@ class Options(Numbered):
     takes_sequences: ClassVar[bool] = True
     #: Why no kernel can run the cell, whatever its step is; empty if one may.
     no_kernel: ClassVar[str] = ""
+    #: Whether its effective parameters are its parameters, but for dropout.
+    uses_its_parameters: ClassVar[bool] = True
     #: What is owed to opacus, where it watches the cell.
     per_sample: PerSample | None = None
     _names: tuple[str, ...]
@@ -220,10 +223,16 @@ def _check_number(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a finite number, got {value}")
 
 
+def _check_rates(name: str, value: Any) -> None:
+    for each in value if isinstance(value, tuple | list) else (value,):
+        _check_number(name, each)
+
+
 _CHECKS: dict[Any, Callable[[str, Any], object]] = {
     bool: _check_bool,
     int: _check_positive,
     float: _check_number,
+    Zoneout: _check_rates,
     Activation: resolve_activation,
     Initializer: resolve_initializer,
 }

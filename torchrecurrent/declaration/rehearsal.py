@@ -142,6 +142,9 @@ class _Rehearsal:
         # A property, or an option without a default, may be anything.
         return default if isinstance(default, int | float) else StandIn(Dependence.SEQUENCE)
 
+    def gap(self, name: str) -> Any:
+        return self.constant(name)
+
     def scalar(self, name: str) -> StandIn:
         return StandIn(Dependence.NUMBER)
 

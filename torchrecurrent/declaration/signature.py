@@ -37,6 +37,8 @@ class StepSignature:
     state_names: tuple[str, ...] = field(init=False)
     constants: tuple[str, ...] = field(init=False)
     has_delay: bool = field(init=False)
+    #: The option that a call may replace by the time since the step before.
+    gap: str | None = field(init=False)
     #: What it returns, in words.
     results: tuple[str, ...] = field(init=False)
 
@@ -47,6 +49,8 @@ class StepSignature:
         object.__setattr__(self, "state_names", tuple(each.name for each in self.states))
         object.__setattr__(self, "constants", tuple(dict.fromkeys(names)))
         object.__setattr__(self, "has_delay", bool(delayed))
+        gaps = [argument.name for argument in self.having(roles.GapRole)]
+        object.__setattr__(self, "gap", gaps[0] if gaps else None)
         new = [f"the new state {argument.name!r}" for argument in self.having(roles.StateRole)]
         object.__setattr__(self, "results", ("the output",) * self.has_output + tuple(new))
 
@@ -82,8 +86,9 @@ class StepSignature:
         states = [argument.name for argument in self.having(roles.StateRole)]
         if not states:
             raise TypeError(f"{owner}.step: expected at least one argument annotated State")
-        if len(list(self.having(roles.DelayedRole))) > 1:
-            raise TypeError(f"{owner}.step: expected at most one argument annotated Delayed")
+        for name, role in (("Delayed", roles.DelayedRole), ("Gap", roles.GapRole)):
+            if len(list(self.having(role))) > 1:
+                raise TypeError(f"{owner}.step: expected at most one argument annotated {name}")
         expected = len(states) + self.has_output
         if returned != expected:
             raise TypeError(

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from .ir.operation import Operation
     from .ir.operations import FUNCTIONS
     from .program.kind import recurrence_of
+    from .run.again import step_again
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
     from .run.dispatch import explain, kernel_source, no_kernel
+    from .run.gaps import join_gaps
     from .run.modules import Traced, traced
     from .run.onnx import exporting_to_onnx
     from .run.reference import EffectiveParameters, Stepper, project, update
@@ -28,10 +30,12 @@ _modules = {
     "Operation": "ir.operation",
     "compile_kernels": "run.ahead",
     "exporting_to_onnx": "run.onnx",
+    "join_gaps": "run.gaps",
     "prepare": "run.ahead",
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
+    "step_again": "run.again",
     **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
     **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
@@ -49,6 +53,7 @@ __all__ = [
     "compile_kernels",
     "explain",
     "exporting_to_onnx",
+    "join_gaps",
     "kernel_source",
     "no_kernel",
     "prepare",
@@ -56,6 +61,7 @@ __all__ = [
     "recurrence_of",
     "run_sequence",
     "run_step",
+    "step_again",
     "traced",
     "update",
 ]

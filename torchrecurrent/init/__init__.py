@@ -15,7 +15,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from .gates import chrono, power_law, uniform_gates_
-from .recurrences import phase, reservoir, ring, softplus_ring
+from .recurrences import henaff_, hippo, phase, reservoir, ring, softplus_ring
 from .scaled import (
     by_unit,
     gain,
@@ -35,8 +35,10 @@ __all__ = [
     "Initializer",
     "chrono",
     "gain",
+    "henaff_",
     "hidden_uniform_",
     "hidden_uniform_columns_",
+    "hippo",
     "inverse_normal_",
     "kaiming_uniform_8_",
     "normal",

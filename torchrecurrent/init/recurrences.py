@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .made import Made
 
-__all__ = ["phase", "reservoir", "ring", "softplus_ring"]
+__all__ = ["henaff_", "hippo", "phase", "reservoir", "ring", "softplus_ring"]
 
 
 def ring(r_min: float = 0.0, r_max: float = 1.0) -> Callable[[Tensor], Tensor]:
@@ -74,6 +74,35 @@ def _phase_(tensor: Tensor, largest: float) -> Tensor:
     return tensor.copy_(phases.clamp_(min=1e-12).log_())
 
 
+def hippo(blocks: int = 1) -> Callable[[Tensor], Tensor]:
+    r"""Make an initialiser for the frequencies of a linear recurrence [smith2023simplified]_.
+
+    It fills with the negative imaginary parts of the eigenvalues of HiPPO's matrix, of its normal
+    part; their real parts are -1/2. A state of such a matrix sums up its past in Legendre
+    polynomials. H units have the frequencies of a matrix of twice their number.
+
+    Args:
+        blocks: the number of equal matrices that share the units.
+
+    Raises:
+        ValueError: for fewer blocks than one; when called, for units that they don't divide.
+    """
+    if not blocks >= 1:
+        raise ValueError(f"hippo: blocks should be at least 1, got {blocks}")
+    return Made("hippo", _hippo_, (blocks,))
+
+
+def _hippo_(tensor: Tensor, blocks: int) -> Tensor:
+    if tensor.dim() != 1 or tensor.size(0) % blocks:
+        shape = tuple(tensor.shape)
+        raise ValueError(f"hippo: expected a vector that {blocks} blocks divide, got {shape}")
+    width = tensor.size(0) // blocks
+    roots = torch.arange(2 * width, dtype=torch.float64).add_(0.5).sqrt_()
+    upper = torch.outer(roots, roots).triu_(1)
+    frequencies = torch.linalg.eigvalsh(-1j * (upper - upper.T))  # in ascending order
+    return tensor.copy_(frequencies[:width].repeat(blocks))
+
+
 def reservoir(radius: float = 0.9, density: float = 0.1) -> Callable[[Tensor], Tensor]:
     """Make an initialiser for recurrent kernels that are not trained [jaeger2001echo]_.
 
@@ -105,3 +134,16 @@ def _reservoir_(tensor: Tensor, radius: float, density: float) -> Tensor:
         weights *= torch.rand_like(weights) < density
         largest = float(torch.linalg.eigvals(weights).abs().max())
     return tensor.copy_(weights * (radius / largest))
+
+
+def henaff_(kernel: Tensor) -> Tensor:
+    r"""Fill a kernel whose exponential rotates pairs of units, each by its own angle.
+
+    The angles are drawn from :math:`U(-\pi, \pi)`, as in [lezcano2019cheap]_; they stand above the
+    diagonal, and all else is zero.
+    """
+    kernel.zero_()
+    if kernel.dim() > 1:
+        blocks = kernel.view(-1, kernel.size(1), kernel.size(1))
+        blocks.diagonal(1, 1, 2)[:, ::2].uniform_(-math.pi, math.pi)
+    return kernel

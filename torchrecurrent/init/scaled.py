@@ -57,15 +57,22 @@ def hidden_uniform_columns_(tensor: Tensor) -> Tensor:
 
 
 def variance_scaling(
-    scale: float = 1.0, distribution: Literal["normal", "uniform"] = "normal"
+    scale: float = 1.0,
+    distribution: Literal["normal", "uniform"] = "normal",
+    mode: Literal["fan_in", "fan_out"] = "fan_in",
 ) -> Callable[[Tensor], Tensor]:
     r"""Make an initialiser with variance :math:`\text{scale}/n`, where a unit has n weights.
 
     A scale of 1 is LeCun's, ``"lecun_normal"`` and ``"lecun_uniform"``, which preserves the
     variance of the input. A unit of a vector has one weight.
 
+    Args:
+        scale: the variance of a unit's weights times their number.
+        distribution: the distribution that they are drawn from.
+        mode: ``"fan_out"``: n is the number of units instead, also of those of a vector.
+
     Raises:
-        ValueError: a scale that is not positive, or another distribution.
+        ValueError: a scale that is not positive, another distribution or another mode.
     """
     if not scale > 0:
         raise ValueError(f"variance_scaling: scale should be positive, got {scale}")
@@ -74,11 +81,19 @@ def variance_scaling(
             "variance_scaling: distribution should be one of ('normal', 'uniform'), "
             f"got {distribution!r}"
         )
-    return Made("variance_scaling", _variance_scaling_, (scale, distribution))
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(
+            f"variance_scaling: mode should be one of ('fan_in', 'fan_out'), got {mode!r}"
+        )
+    given = (scale, distribution) if mode == "fan_in" else (scale, distribution, mode)
+    return Made("variance_scaling", _variance_scaling_, given)
 
 
-def _variance_scaling_(tensor: Tensor, scale: float, distribution: str) -> Tensor:
-    std = math.sqrt(scale / _columns(tensor))
+def _variance_scaling_(
+    tensor: Tensor, scale: float, distribution: str, mode: str = "fan_in"
+) -> Tensor:
+    n = _columns(tensor) if mode == "fan_in" else max(tensor.size(0), 1)
+    std = math.sqrt(scale / n)
     if distribution == "normal":
         return nn.init.normal_(tensor, std=std)
     return nn.init.uniform_(tensor, -math.sqrt(3) * std, math.sqrt(3) * std)

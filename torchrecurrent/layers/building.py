@@ -34,7 +34,7 @@ P = ParamSpec("P")
 #: What :class:`~torchrecurrent.Recurrent` takes as its cell.
 CellLike = OneCell | Sequence[OneCell | tuple[OneCell, OneCell]]
 #: What an option of a cell can be; its names and types are the cell's own.
-CellOption = bool | int | float | Activation | torch.dtype | torch.device | None
+CellOption = bool | int | float | tuple[float, ...] | Activation | torch.dtype | torch.device | None
 
 
 def build_cells(
@@ -73,11 +73,12 @@ def build_cells(
         cells += built
         found = [output_size(module, hidden_size) for module in built]
         widths.append(merged_width(layer.merge, found))
-    if layer.checkpoint_every and any(getattr(each, "weight_dropout", 0) for each in cells):
-        raise ValueError(
-            f"checkpoint_every={layer.checkpoint_every}: a cell's weight_dropout draws a mask at "
-            "each call, which would be another one for each piece of a sequence; expected 0"
-        )
+    for name in ("weight_dropout", "recurrent_dropout") if layer.checkpoint_every else ():
+        if any(getattr(each, name, 0) for each in cells):
+            raise ValueError(
+                f"checkpoint_every={layer.checkpoint_every}: a cell's {name} draws a mask at each "
+                "call, which would be another one for each piece of a sequence; expected 0"
+            )
     return cells, widths
 
 

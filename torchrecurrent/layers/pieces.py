@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..engine import exporting_to_onnx
 from .sequence import Steps, checked_lengths
 
 __all__ = ["Marks", "Pieces"]
@@ -157,6 +158,22 @@ def _carried(valid: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
     return before, after
 
 
+def _since_last(
+    gaps: Tensor, lengths: Tensor | Sequence[int] | None, mask: Tensor, resets: Tensor | None
+) -> Tensor:
+    """Add the times of masked steps to that of the next step of their piece that counts."""
+    T, time = len(gaps), torch.arange(len(gaps), device=gaps.device).unsqueeze(1)
+    valid = mask
+    if lengths is not None:
+        valid = mask & (time < torch.as_tensor(lengths, device=gaps.device))
+    _, after = _carried(valid, time)
+    target = after
+    if resets is not None:
+        piece = resets.cumsum(0)
+        target = torch.where(piece.gather(0, after.clamp(max=T - 1)) == piece, after, T)
+    return gaps.new_zeros(T + 1, gaps.size(1)).scatter_add(0, target, gaps)[:-1]
+
+
 @dataclass(frozen=True, eq=False)
 class Marks:
     """The arguments of a call that say something of single steps."""
@@ -201,6 +218,18 @@ class Marks:
             return value.T if batch_first else value
 
         return Marks(self.lengths, turned(mask), turned(resets))
+
+    def gaps(self, gaps: Tensor) -> Tensor:
+        """Lay out the times since the step before, ``(T, N)``, as the rows of :meth:`steps`.
+
+        Time passes in masked steps too: what follows them has all that has passed since the last
+        step that ran, in its piece.
+        """
+        if self.any and not exporting_to_onnx():
+            if self.mask is not None:
+                gaps = _since_last(gaps, self.lengths, self.mask, self.resets)
+            return self.steps(gaps.unsqueeze(-1)).data.squeeze(-1)
+        return gaps
 
     def steps(self, input: Tensor) -> Steps:
         """The steps of ``input``, ``(T, N, I)``."""

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from ..cell import is_own
+from ..cell import check_takes_gaps, is_own
+from ..checks import check_gaps
 from ..engine import (
     compile_kernels,
     explain,
     exporting_to_onnx,
+    join_gaps,
     kernel_source,
     prepare,
 )
@@ -33,6 +35,7 @@ from .between import (
     read_by_next,
 )
 from .building import CellLike, CellOption, build_cells, check_layer_options, options_by_name
+from .gaps import Gaps
 from .initial import InitialState
 from .pieces import Marks
 from .reading import Sequences, check_row, forward_in_time, read, write
@@ -83,7 +86,7 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         dtype: what the parameters are.
         cell_options: passed on to the cells.
 
-    Inputs: input, hx, lengths, mask, resets
+    Inputs: input, hx, lengths, mask, resets, dt
         - **input**: ``(T, N, I)``, ``(N, T, I)`` with ``batch_first``, ``(T, I)`` unbatched,
           or a :class:`~torch.nn.utils.rnn.PackedSequence`.
         - **hx**: the first state, shaped as the one returned. Default: zeros, as is ``None``
@@ -97,6 +100,9 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         - **resets**: likewise, true where a sequence begins anew before the step, in all layers,
           with the state that ``init_hidden`` gives; ``hx`` is for its first piece. It is as if
           the sequence was cut there, also for the backward direction.
+        - **dt**: the time since the step before, of each step, ``(T, N)`` or laid out as the
+          input; or ``(N,)``, the same for all steps of a sequence. For cells whose step depends
+          on it. Default: the cell's option.
 
     Outputs: output, h_n
         - **output**: ``(T, N, output_size)``, D * H for most cells, laid out as the input; zero
@@ -189,18 +195,20 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         lengths: Tensor | Sequence[int] | None = None,
         mask: Tensor | None = None,
         resets: Tensor | None = None,
+        dt: Tensor | PackedSequence | None = None,
     ) -> Any:
         """The outputs at all time steps, and the last states."""
         if is_symbolic(input):
-            return as_leaf(self, input, hx, lengths=lengths, mask=mask, resets=resets)
+            return as_leaf(self, input, hx, lengths=lengths, mask=mask, resets=resets, dt=dt)
         marks = Marks(lengths, mask, resets)
         ragged = marks.any or isinstance(input, PackedSequence)
         if ragged and torch.compiler.is_compiling():
-            return self._run_traced(input, hx, marks)
-        return self._run(input, hx, marks)
+            return self._run_traced(input, hx, marks, dt)
+        return self._run(input, hx, marks, dt)
 
-    def _run(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
+    def _run(self, input: Sequences, hx: Any, marks: Marks, dt: Any) -> tuple[Any, Any]:
         steps, batch_size = read(self, input, marks)
+        gaps = None if dt is None else self._gaps(dt, input, marks, steps)
         cells = self._steppers()
         if len(cells) > 1 and not torch.compiler.is_compiling():
             prepare(self, self.cells, steps.data, is_own)
@@ -221,7 +229,8 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
                 k = layer * self.num_directions + direction
                 source = steps.reversed() if direction else steps
                 first = self._begin(k, cells[k], source, states[k])
-                data, last = self._run_cell(k, source, first)
+                before = None if gaps is None else gaps.rows(cells[k], bool(direction))
+                data, last = self._run_cell(k, source, first, before)
                 outputs.append(source.with_data(data))
                 final.append(tuple(map(source.end, last)))
         outputs = add_input_apart(self, steps.with_data(passed), outputs)
@@ -235,7 +244,12 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         output = merged(self.merge, [each.last() for each in outputs])
         return (output.squeeze(0) if unbatched else output), h_n
 
-    def step(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
+    def _gaps(self, dt: Any, input: Sequences, marks: Marks, steps: Steps) -> Gaps:
+        return Gaps.of(dt, self.cells, input, self.batch_first, marks, steps, self._weight())
+
+    def step(
+        self, input: Tensor, hx: Any = None, *, dt: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
         """One time step of the whole stack, for data that come one after the other.
 
         In training dropout draws anew at each step, also where it is ``variational``.
@@ -243,12 +257,13 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         Args:
             input: ``(N, I)``, or ``(I,)`` unbatched.
             hx: the state before, as ``forward`` takes and returns it; default: as there.
+            dt: the time since the step before, ``(N,)``, or ``()`` unbatched; default: as there.
 
         Returns:
             The output ``(N, output_size)``, and the state.
 
         Raises:
-            TypeError: a state of the wrong kind.
+            TypeError: a state of the wrong kind, or a time for cells that don't depend on it.
             ValueError: two directions, of which the second would need the end of the sequence;
                 a wrong rank, dtype or device.
             RuntimeError: a wrong width or batch size.
@@ -258,6 +273,7 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
                 "step: a bidirectional layer reads each sequence from its end too; it has no step"
             )
         check_row(self, input)
+        options = {} if dt is None else {"dt": self._row_of_gaps(dt, input)}
         rows = input if input.dim() == 2 else input.unsqueeze(0)
         cells, steps = self._steppers(), Steps(rows.unsqueeze(0))
         states = self._first_states(hx, cells, steps, None if input.dim() == 1 else input.size(0))
@@ -267,7 +283,8 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             if isinstance(cell, ForeignCell):
                 output, last = cell.step(read, first)
             else:
-                result = cell(read, first if first is None or len(first) > 1 else first[0])
+                state = first if first is None or len(first) > 1 else first[0]
+                result = cell(read, state, **options)
                 shown, state = result if cell.signature.has_output else (None, result)
                 last = (state,) if isinstance(state, Tensor) else state
                 output = last[0] if shown is None else shown
@@ -275,17 +292,24 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             final.append(last if input.dim() == 2 else tuple(row.squeeze(0) for row in last))
         return (passed if input.dim() == 2 else passed.squeeze(0)), stack_states(cells, final)
 
-    def _run_traced(self, input: Sequences, hx: Any, marks: Marks) -> tuple[Any, Any]:
+    def _row_of_gaps(self, dt: Tensor, input: Tensor) -> Tensor:
+        """The time since the step before, ``(N,)``, checked but for its values."""
+        for cell in self.cells:
+            check_takes_gaps(cell)
+        check_gaps(dt, [("each sequence", input.shape[:-1])], self._weight())
+        return dt.reshape(-1)
+
+    def _run_traced(self, input: Sequences, hx: Any, marks: Marks, dt: Any) -> tuple[Any, Any]:
         """Run sequences whose packed sizes depend on data, which is beyond a tracer."""
         if exporting_to_onnx() and isinstance(input, Tensor) and marks.only_lengths:
-            return self._run(input, hx, marks)
+            return self._run(input, hx, marks, dt)
         if torch.compiler.is_exporting():
             raise TypeError(
                 f"{type(self).__name__}: a program that is exported can't have sequences of "
                 "different lengths, masks or resets, since the sizes of packed steps depend on "
                 "data; an export to ONNX can have a padded Tensor with lengths"
             )
-        return torch.compiler.disable(self._run)(input, hx, marks)  # type: ignore[no-any-return]
+        return torch.compiler.disable(self._run)(input, hx, marks, dt)  # type: ignore[no-any-return]
 
     def _weight(self) -> Tensor | None:
         """A parameter beside which inputs have to lie; those that are sharded wait for a hook."""
@@ -313,10 +337,18 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         lengths: Tensor | Sequence[int] | None = None,
         mask: Tensor | None = None,
         resets: Tensor | None = None,
+        dt: Tensor | PackedSequence | None = None,
     ) -> str:
         """Which path would run on this call, and why: one sentence for each cell."""
-        steps, batch_size = read(self, input, Marks(lengths, mask, resets))
-        cells = self._steppers()
+        marks = Marks(lengths, mask, resets)
+        steps, batch_size = read(self, input, marks)
+        data, cells = steps.data, self._steppers()
+        if dt is not None:
+            data = join_gaps(data, self._gaps(dt, input, marks, steps).rows(cells[0], False))
+        read_by, more = [data] * len(cells), data.size(-1) - self.input_size
+        for k, cell in enumerate(self.cells):  # further up, inputs of the cells' own widths
+            if k >= self.num_directions and is_own(cell):
+                read_by[k] = data.new_zeros((*data.shape[:-1], cell.input_size + more))
         given = self._first_states(hx, cells, steps, batch_size)
         states = [
             self._begin(k, cell, steps, each)
@@ -326,8 +358,10 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             if isinstance(cell, ForeignCell):
                 cell.fit(steps.data[..., :1].expand(*steps.data.shape[:-1], self._reads(k)), state)
         return "\n".join(
-            f"cells.{k} ({type(cell).__name__}): {explain(stepper, steps.data, state, steps.sizes)}"
-            for k, (cell, stepper, state) in enumerate(zip(self.cells, cells, states, strict=True))
+            f"cells.{k} ({type(cell).__name__}): {explain(stepper, each, state, steps.sizes)}"
+            for k, (cell, stepper, each, state) in enumerate(
+                zip(self.cells, cells, read_by, states, strict=True)
+            )
         )
 
     def kernel_source(self, dtype: torch.dtype = torch.float32, device: str = "cpu") -> str:

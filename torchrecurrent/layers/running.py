@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..cell import is_own
-from ..engine import run_sequence
+from ..engine import join_gaps, run_sequence
 from ..foreign import ForeignCell
 from .between import Merge
 from .building import hidden_sizes
@@ -73,14 +73,24 @@ class Running(InitialStates):
         return tuple(map(steps.begin, states, initial or states))
 
     def _run_cell(
-        self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
+        self,
+        k: int,
+        steps: Steps,
+        states: tuple[Tensor, ...] | None,
+        gaps: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One cell over all sequences, through its ``__call__``, so that its hooks run.
 
         A hook sees the input ``(T, N, *)``, and ``(output, state)``.
+
+        Args:
+            k: its number.
+            steps: the input.
+            states: the first ones; ``None``: the cell's own.
+            gaps: the time before each step; ``None``: the cell's own.
         """
         if steps.empty:
-            return self._run_some(k, steps, states)
+            return self._run_some(k, steps, states, gaps)
         every, cell = self.checkpoint_every, self.cells[k]
         own: Any = cell
         watched = own.per_sample if is_own(cell) else None
@@ -89,7 +99,7 @@ class Running(InitialStates):
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
             again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
             if not again or len(steps) <= every:
-                return self._run_whole(k, steps.data, steps.sizes, states, steps.lengths)
+                return self._run_whole(k, steps.data, steps.sizes, states, steps.lengths, gaps)
             first = states or self._initial_states(
                 k, self._steppers()[k], (steps.running,), steps.data
             )
@@ -97,14 +107,18 @@ class Running(InitialStates):
                 raise ValueError(
                     f"checkpoint_every: {type(cell).__name__} doesn't tell its first state; pass hx"
                 )
-            run = partial(self._run_whole, k)
-            return run_in_pieces(run, cell, every, steps.data, steps.sizes, first)
+            run, data = partial(self._run_whole, k), steps.data
+            if gaps is not None:
+                run, data = partial(self._run_joined, k), join_gaps(data, gaps)
+            return run_in_pieces(run, cell, every, data, steps.sizes, first)
 
     def _check_samples(self, cell: Any, steps: Steps) -> None:
         """Raise RuntimeError if opacus would not get the gradients of each sample."""
         what = (
             ("mask, resets: the pieces of a sequence would be samples", isinstance(steps, Pieces)),
             ("weight_dropout: all samples share a mask", cell.weight_dropout),
+            ("recurrent_dropout: no masks are drawn sample by sample", cell.recurrent_dropout),
+            ("zoneout: no masks are drawn sample by sample", cell.zoneout),
         )
         for reason, holds in what:
             if holds:
@@ -117,6 +131,7 @@ class Running(InitialStates):
         sizes: Tensor | None,
         states: tuple[Tensor, ...] | None,
         lengths: Tensor | None = None,
+        gaps: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         cell = self.cells[k]
         if not is_own(cell):
@@ -127,11 +142,24 @@ class Running(InitialStates):
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]
-        output, state = cell(data, hx=hx, sequence=True, batch_sizes=sizes, lengths=lengths)
+        options = {} if gaps is None else {"dt": gaps}
+        output, state = cell(
+            data, hx=hx, sequence=True, batch_sizes=sizes, lengths=lengths, **options
+        )
         return output, (state,) if isinstance(state, Tensor) else tuple(state)
 
+    def _run_joined(
+        self, k: int, data: Tensor, sizes: Tensor | None, states: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same with the time before each step in the last column of the input."""
+        return self._run_whole(k, data[..., :-1], sizes, states, None, data[..., -1])
+
     def _run_some(
-        self, k: int, steps: Steps, states: tuple[Tensor, ...] | None
+        self,
+        k: int,
+        steps: Steps,
+        states: tuple[Tensor, ...] | None,
+        gaps: Tensor | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run a cell where some sequences have no step: their last state is their first."""
         cell, running = self.cells[k], steps.running
@@ -149,7 +177,7 @@ class Running(InitialStates):
             width = self._steppers()[k].output_size
             return steps.data.new_zeros((0, width)), states
         some = tuple(state[:running] for state in states)
-        output, last = self._run_cell(k, replace(steps, empty=0), some)
+        output, last = self._run_cell(k, replace(steps, empty=0), some, gaps)
         return output, tuple(
             torch.cat([row, state[running:].to(row.dtype)])
             for row, state in zip(last, states, strict=True)

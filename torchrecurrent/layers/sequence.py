@@ -125,6 +125,14 @@ class Steps:
         source = offsets[lengths[sequence] - 1 - step] + sequence
         return self.with_data(self.data[source])
 
+    def delayed(self, first: Tensor) -> Tensor:
+        """The value of the step before, at each step; at the first steps ``first``, ``(N, *)``."""
+        if self.sizes is None:
+            return torch.cat([first.unsqueeze(0), self.data[:-1]])
+        step, sequence, _, offsets = self._rows(self.sizes)
+        later = slice(self.running, None)
+        return torch.cat([first, self.data[offsets[step[later] - 1] + sequence[later]]])
+
     def last(self) -> Tensor:
         """The value at each sequence's own last step, ``(N, width)``; zero where it has none."""
         if self.lengths is not None:

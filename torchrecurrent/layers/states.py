@@ -223,16 +223,17 @@ def _column(
         ]
     if not even or not isinstance(column, Tensor):
         return None
-    dims = len(call.batch) + 2
-    if column.dim() != dims:
+    dims, known = len(call.batch) + 2, widths[0] is not None
+    if column.dim() != dims and (known or column.dim() < dims):
         batched = "batched 3-D" if call.batch else "unbatched 2-D"
         raise RuntimeError(
             f"For {batched} input, {label} should also be {dims}-D but got {column.dim()}-D tensor"
         )
     if not call.batch:
         column = column.unsqueeze(1)
-    width = widths[0] if widths[0] is not None else column.size(-1)
-    expected = (cells, *(call.batch or (1,)), width)
+    # A module that does not say how wide its state is may have one of any shape.
+    row = widths[:1] if known else column.shape[2:]
+    expected = (cells, *(call.batch or (1,)), *row)
     if column.shape != expected:
         name = label.replace("hx", "hidden")  # as torch says it
         raise RuntimeError(f"hx: Expected {name} size {expected}, got {list(column.shape)}")

@@ -16,6 +16,7 @@ from ..complex_numbers import Complex, ComplexMap
 from ..normalization import Normalize
 from .complex import ComplexRole
 from .function import NonlinearityRole, NormRole
+from .gap import GapRole
 from .map import Function, Functions, MapRole, MapsRole, Parts
 from .number import ConstantRole, ScalarRole, VectorRole
 from .product import BiasRole, ProductRole
@@ -41,6 +42,8 @@ __all__ = [
     "Feedthrough",
     "Function",
     "Functions",
+    "Gap",
+    "GapRole",
     "Gate",
     "GateNonlinearity",
     "Hidden",
@@ -95,6 +98,7 @@ Vector = Annotated[Tensor, VectorRole(Weight("weight_vh", None, "vector_"))]
 Peephole = Annotated[Tensor, VectorRole(Weight("weight_ph", None, "peephole_"))]
 Scalar = Annotated[Tensor, ScalarRole()]
 Constant = Annotated[float, ConstantRole()]
+Gap = Annotated[float, GapRole()]
 Nonlinearity = Annotated[Function, NonlinearityRole()]
 GateNonlinearity = Annotated[Function, NonlinearityRole(r"\sigma")]
 OutputNonlinearity = Annotated[Function, NonlinearityRole(r"\psi")]

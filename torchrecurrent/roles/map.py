@@ -62,8 +62,9 @@ class _Mapping(Role):
 
     def call(self, printer: Printer, name: str, arguments: Sequence[Term]) -> Term | None:
         letter = symbol(name)
+        times = r" \odot" if printer.diagonal and not self.always_dense else ""
         bias = f" + d_{{{letter}}}" if printer.biased(self.weight) else ""
-        return Term(f"{letter} {arguments[0]:3}{bias}", 1 if bias else 2)
+        return Term(f"{letter}{times} {arguments[0]:3}{bias}", 1 if bias else 2)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,9 @@ class Source(Protocol):
     def constant(self, name: str) -> Any:
         """An option that is a number."""
 
+    def gap(self, name: str) -> Any:
+        """The time since the step before, ``(N, 1)``; where none is given, an option."""
+
     def scalar(self, name: str) -> Any:
         """A learned number."""
 

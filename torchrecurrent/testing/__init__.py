@@ -50,6 +50,8 @@ _CHECKS: tuple[Check, ...] = (
     layer_checks.bidirectional,
     layer_checks.gradients_through_time,
     layer_checks.kernel,
+    layer_checks.noise,
+    layer_checks.gaps,
 )
 
 
@@ -66,10 +68,12 @@ def checks() -> Iterator[tuple[str, Check]]:
 
 
 def check_cell(cell: CellFactory, *, input_size: int | None = None, hidden_size: int = 4) -> None:
-    """Run all checks, in evaluation mode and float64, and then report which fail.
+    """Run all checks, in float64, and then report which fail.
 
-    All but the last run the reference loop, so that their findings concern the cell; the last
-    compares the fused kernel with the loop, if there is one. torch's random state is preserved.
+    They run in evaluation mode, but for the masks that ``recurrent_dropout`` and ``zoneout`` draw.
+
+    All but the last three run the reference loop, so that their findings concern the cell; these
+    compare the fused kernel with the loop, if there is one. torch's random state is preserved.
 
     Args:
         cell: a class with :class:`~torchrecurrent.BaseRecurrentCell` as its base, or a function

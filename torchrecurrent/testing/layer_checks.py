@@ -10,17 +10,21 @@ import torch
 from torch import Tensor
 
 from ..cell import BaseRecurrentCell
+from ..declaration.noise import multiplied
 from ..engine import Backend, backend
 from ..layers.recurrent import Recurrent
 from ..layers.states import stack_states
+from ..roles import StateRole
 from .step_checks import compare_gradients
-from .subject import Subject, check, jitter, require, require_same, step, tensors
+from .subject import FaultError, Subject, check, jitter, require, require_same, step, tensors
 
 __all__ = [
     "batch_order",
     "bidirectional",
+    "gaps",
     "gradients_through_time",
     "kernel",
+    "noise",
     "one_step",
     "padding",
     "two_halves",
@@ -141,28 +145,87 @@ def gradients_through_time(subject: Subject) -> None:
 @check
 def kernel(subject: Subject) -> None:
     """The fused kernel, if ``explain`` says that it runs, agrees with the reference loop."""
-    layer = layer_of(subject.make())
-    input = subject.input(7, 5)
+    compare_paths(layer_of(subject.make()), subject.input(7, 5))
+
+
+@check
+def noise(subject: Subject) -> None:
+    """Zoneout is the mean of old and new; in training kernel and loop drop and keep alike."""
+    cell, rate = subject.make(), 0.4
+    mixed = {each.name for each in cell.signature.having(StateRole)}  # not a delay line
+    states = cell.initial_states((3,), subject.input(3))
+    for row in subject.input(4, 3):
+        cell.zoneout = 0.0
+        _, after = step(cell, row, states)
+        cell.zoneout = rate
+        _, found = step(cell, row, states)
+        for name, old, new, state in zip(cell.state_names, states, after, found, strict=True):
+            expected = rate * old + (1 - rate) * new if name in mixed else new
+            require_same(f"state {name} with zoneout={rate}", state, expected)
+        states = found
+    if not paths_agree(subject.make(), subject.input(7, 5)):
+        return  # without noise: another check says so
+    if multiplied(cell):
+        cell.recurrent_dropout = rate
+    compare_paths(layer_of(cell).train(), subject.input(7, 5))
+
+
+@check
+def gaps(subject: Subject) -> None:
+    """A step with a time of its own is that of a cell whose option is this time."""
+    cell = subject.make()
+    if cell.signature.gap is None:
+        return
+    input, dt = subject.input(7, 5), torch.linspace(0.1, 1, 35, dtype=torch.float64).view(7, 5)
+    states = cell.initial_states((5,), input)
+    hx = states[0] if len(states) == 1 else states
+    for time in dt[:, 0]:
+        found = cell(input[0], hx, dt=time.expand(5))
+        setattr(cell, cell.signature.gap, float(time))
+        expected = cell(input[0], hx)
+        for ours, theirs in zip(tensors(found), tensors(expected), strict=True):
+            require_same(f"a step with dt={float(time):.3g}", ours, theirs)
+    if paths_agree(cell, input):  # without times; if not, another check says so
+        compare_paths(layer_of(cell), input, dt)
+
+
+def paths_agree(cell: BaseRecurrentCell, input: Tensor) -> bool:
+    """Whether kernel and loop agree, if there is a kernel."""
+    try:
+        compare_paths(layer_of(cell), input)
+    except FaultError:
+        return False
+    return True
+
+
+def compare_paths(layer: Recurrent, input: Tensor, dt: Tensor | None = None) -> None:
+    """Require that kernel and loop agree, if there is a kernel."""
     with torch.no_grad():
         hx = layer(input)[1]
     with warnings.catch_warnings(), backend("auto"):
         warnings.simplefilter("ignore")  # about a missing compiler
-        fused = ": c: " in layer.explain(input, hx)
+        fused = ": c: " in layer.explain(input, hx, dt=dt)
     if fused:
-        expected, found = results(layer, input, hx, "reference"), results(layer, input, hx, "c")
+        expected = results(layer, input, hx, "reference", dt)
+        found = results(layer, input, hx, "c", dt)
         for name, value in expected.items():
             require_same(
                 f"{name}, by the fused kernel and by the reference loop", found[name], value
             )
 
 
-def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str, Tensor]:
+def results(
+    layer: Recurrent, input: Tensor, hx: Any, path: Backend, dt: Tensor | None
+) -> dict[str, Tensor]:
     """Return output, states and all gradients of a padded batch, by name."""
-    leaf = input.clone().requires_grad_()
+    leaf, times = input.clone().requires_grad_(), None
+    if dt is not None:
+        times = dt.clone().requires_grad_()
     states = [state.clone().requires_grad_() for state in rows(hx)]
     layer.zero_grad()
+    torch.manual_seed(0)
     with backend(path):
-        output, last = layer(leaf, state_of(layer, states), lengths=[4, 1, 7, 2, 7])
+        output, last = layer(leaf, state_of(layer, states), lengths=[4, 1, 7, 2, 7], dt=times)
     found = {"the output": output}
     found |= {f"state {k}": state for k, state in enumerate(tensors(last))}
     # Each result has its own weight: the gradient of a plain sum would hide exchanges.
@@ -173,6 +236,7 @@ def results(layer: Recurrent, input: Tensor, hx: Any, path: Backend) -> dict[str
     torch.stack(weighted).sum().backward()
     leaves = {"the input": leaf, **dict(layer.cells[0].named_parameters())}
     leaves |= {f"first state {k}": state for k, state in enumerate(states)}
+    leaves |= {} if times is None else {"dt": times}
     for name, value in leaves.items():
         if value.grad is not None:
             found[f"the gradient of {name}"] = value.grad.clone()

@@ -6,10 +6,11 @@ last. The code reads and writes through pointers, whose order is :attr:`Source.s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..program.lower import Average, Multiply, Operation, Segment, lower
+from ..program.buffers import View
+from ..program.lower import Average, Multiply, Operation, Segment, Total, lower
 from ..program.names import extent
 from ..program.plan import Plan
 from .math import prelude, source_file
@@ -46,6 +47,28 @@ static void average(int64_t rows, int64_t width, const real *from, real *to) {
         for (; j < width; j++) sum += from[j];
         for (int64_t k = 0; k < 16; k++) sum += parts[k];
         to[n] = sum / (real)width;
+    }
+}
+"""
+_MASKED = """\
+static void masked(int64_t count, const real *from, const real *factors, real *to) {
+    for (int64_t k = 0; k < count; k++) to[k] = factors[k] * from[k];
+}
+static void add_masked(int64_t count, const real *from, const real *factors, real *to) {
+    for (int64_t k = 0; k < count; k++) to[k] += factors[k] * from[k];
+}
+"""
+_TOTAL = """\
+/* Of each row, likewise. */
+static void total(int64_t rows, int64_t width, const real *from, real *to, int64_t stride) {
+    for (int64_t n = 0; n < rows; n++, from += width, to += stride) {
+        real parts[16] = {0}, sum = 0;
+        int64_t j = 0;
+        for (; j + 16 <= width; j += 16)
+            for (int64_t k = 0; k < 16; k++) parts[k] += from[j + k];
+        for (; j < width; j++) sum += from[j];
+        for (int64_t k = 0; k < 16; k++) sum += parts[k];
+        *to = sum;
     }
 }
 """
@@ -106,7 +129,10 @@ class _Writer:
         )
         counts = f"enum {{ VECTORS = {segments.rows} }}; /* rows of a slice's vectors */\n"
         averages = _AVERAGE if any(each.weight is None for each in plan.maps) else ""
-        head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{averages}"
+        masked = _MASKED if self.program.buffers.masked else ""
+        totals = _TOTAL if self.program.gap_gradient is not None else ""
+        helpers = f"{averages}{masked}{totals}"
+        head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{helpers}"
         text = f"{head}{counts}{functions}"
         return Source(text, tuple(segments.slot.names), segments.rows)
 
@@ -124,6 +150,8 @@ class _Writer:
         if last is not None:  # without the matrix it is not needed
             wanted = self.segments.slot(last.matrix.slot(transposed=True))
             body += f"        if ({wanted}) {self._multiply(last).lstrip()}"
+        if self.program.gap_gradient is not None:
+            body += self._total(self.program.gap_gradient)
         return self._steps("int64_t t = s->T - 1; t >= 0; t--", body, "continue")
 
     def _operation(self, each: Operation) -> str:
@@ -138,12 +166,35 @@ class _Writer:
                 return f"        average(rows, {each.width.name}, {source}, {into});\n"
 
     def _multiply(self, each: Multiply) -> str:
+        if each.factors is None:
+            return self._product(each)
+        c, factors = self.segments, self.segments.address(each.factors)
+        between = View(self.program.buffers.masked[each.factors.buffer.name])
+        count = f"rows * {extent(between.columns)}"
+        if each.transposed:
+            to = c.address(each.into)
+            return self._product(replace(each, into=between, adds=False)) + (
+                f"        add_masked({count}, {c.address(between)}, {factors}, {to});\n"
+            )
+        return (
+            f"        masked({count}, {c.address(each.source)}, {factors}, {c.address(between)});\n"
+        ) + self._product(replace(each, source=between))
+
+    def _product(self, each: Multiply) -> str:
         c, source, into = self.segments, each.source, each.into
         return (
             f"        s->blocks({'1' if each.transposed else 's->packed'}, {each.matrix.heads}, "
             f"rows, {extent(into.columns)}, {extent(source.columns)}, {c.address(source)}, "
             f"{c.stride(source.buffer)}, {c.slot(each.matrix.slot(each.transposed))}, "
             f"{int(each.adds)}, {c.address(into)}, {c.stride(into.buffer)});\n"
+        )
+
+    def _total(self, each: Total) -> str:
+        c, (width,), into = self.segments, each.source.buffer.parts, each.into
+        wanted = c.slot(into.buffer.name)  # null if nobody asks for it
+        return (
+            f"        if ({wanted}) total(rows, {width.name}, {c.address(each.source)}, "
+            f"{c.address(into)}, {c.stride(into.buffer)});\n"
         )
 
     def _steps(self, loop: str, body: str, otherwise: str) -> str:

@@ -108,7 +108,7 @@ class Kernel:
         work = b.allocate_gradients(batch, z, grad_output, grad_states, fresh, overwrites)
         for each in b.totals:
             work[each.name] = data.new_zeros(slices, len(each.parts), max(plan.widths))
-        if (plan.inputs and needs_data) or plan.raw_gradient:
+        if ((plan.inputs or plan.gaps) and needs_data) or plan.raw_gradient:
             work[b.d_data.name] = grad_data = fresh(data, data.shape)
         else:
             grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
@@ -160,7 +160,7 @@ class Kernel:
             self.widths,
             self.blocks,
             batch.steps,
-            batch.data.size(-1),
+            batch.data.size(-1) - self.plan.gaps,
             batch.size,
             *flags,
         )

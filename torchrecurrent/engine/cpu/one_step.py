@@ -104,7 +104,7 @@ class OneStep:
             kernel.widths,
             kernel.blocks,
             1,
-            data.size(1),
+            data.size(1) - kernel.plan.gaps,
             rows,
             True,
             False,

@@ -9,7 +9,7 @@ from collections.abc import Container, Sequence
 
 from ..ir.invariant import steady_nodes
 from ..ir.operations import OPERATIONS
-from ..program.buffers import Before, Buffer, Rows, View
+from ..program.buffers import Before, Buffer, Rows, Type, View
 from ..program.lower import Program, Segment, kahan
 from ..program.names import ONE, Slots, extent
 from ..program.plan import Plan
@@ -41,6 +41,11 @@ def line(plan: Plan, node: int, leaf: str = "") -> str:
     return f"                const {kind} x{node} = {value};\n"
 
 
+def _kind(buffer: Buffer) -> str:
+    """The type of its numbers in C."""
+    return "uint8_t" if buffer.type is Type.BYTE else "real"
+
+
 class Segments:
     """The C of a program's segments and of the declarations that they need."""
 
@@ -61,7 +66,10 @@ class Segments:
         buffer = view.buffer
         if isinstance(buffer, Before):
             return f"before_{list(self.buffers.before.values()).index(buffer)}"
-        row = f"({self.slot(buffer.name)} + {_ROW[buffer.rows]} * ({self.stride(buffer)}))"
+        first = self.slot(buffer.name)
+        if buffer.type is Type.BYTE:
+            first = f"(const {_kind(buffer)} *){first}"
+        row = f"({first} + {_ROW[buffer.rows]} * ({self.stride(buffer)}))"
         return row if view.start is None else f"{row} + {extent(view.before)}"
 
     def before(self) -> str:
@@ -101,7 +109,7 @@ class Segments:
         text, count = "", len(self.plan.vectors)
         for node, k in self._kept.items():
             leaves, lines = self._compute([node], ())
-            rows = "".join(f"    const real *l{leaf} = {first};\n" for leaf, first, _ in leaves)
+            rows = "".join(f"    const real *l{leaf} = {first};\n" for leaf, first, *_ in leaves)
             text += (
                 f"    real *h{k} = {self._vector(count + k)};\n    {{\n{rows}"
                 f"    IVDEP\n    for (int64_t j = 0; j < w{self.plan.node_widths[node]}; j++) {{\n"
@@ -122,7 +130,9 @@ class Segments:
 
     def _loop(self, place: int, segment: Segment) -> str:
         leaves, lines = self._compute(segment.nodes, self._steady)
-        rows = [f"const real *l{node} = {row} + n * ({stride});" for node, row, stride in leaves]
+        rows = [
+            f"const {kind} *l{node} = {row} + n * ({stride});" for node, row, stride, kind in leaves
+        ]
         for k, store in enumerate(segment.stores):
             row, stride = self.address(store.into), self.stride(store.into.buffer)
             rows.append(f"real *o{k} = {row} + n * ({stride});")
@@ -152,12 +162,12 @@ class Segments:
 
     def _compute(
         self, nodes: Sequence[int], kept: Container[int]
-    ) -> tuple[list[tuple[int, str, str]], str]:
+    ) -> tuple[list[tuple[int, str, str, str]], str]:
         """Write the lines that declare nodes and all that they need; kept nodes are read.
 
         Returns:
-            For each leaf that they read, its node, its first row and the distance between its
-            rows; and the lines.
+            For each leaf that they read, its node, its first row, the distance between its rows
+            and its type; and the lines.
         """
         leaves, lines, graph = [], "", self.plan.graph
         for node in graph.needed(nodes, kept):
@@ -167,11 +177,12 @@ class Segments:
                 lines += f"                const real x{node} = h{k}[j];\n"
                 continue
             if leaf is not None and leaf.kind == "v":
-                leaves.append((node, f"v{list(self.plan.vectors).index(leaf.name)}", "0"))
+                leaves.append((node, f"v{list(self.plan.vectors).index(leaf.name)}", "0", "real"))
                 value = f"l{node}[j]"
             elif leaf is not None and leaf.kind != "c":
                 view = self.program.values[leaf]
-                leaves.append((node, self.address(view), self.stride(view.buffer)))
-                value = f"l{node}[{'0' if view.buffer.columns is ONE else 'j'}]"
+                kind = _kind(view.buffer)
+                leaves.append((node, self.address(view), self.stride(view.buffer), kind))
+                value = f"l{node}[{'0' if view.is_number else 'j'}]"
             lines += line(self.plan, node, value)
         return leaves, lines

@@ -21,7 +21,7 @@ __all__ = ["FOLDER", "INSTALL", "environment", "is_zig", "limit", "zig_command"]
 FOLDER = ".torchrecurrent-zig"
 
 #: How to get a compiler where there is none.
-INSTALL = 'pip install "torchrecurrent[compiler]"'
+INSTALL = "pip install ziglang"
 
 #: Zig's variables: the folder of files for all compilations, and of those for one project.
 _SHARED, _OWN = "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"

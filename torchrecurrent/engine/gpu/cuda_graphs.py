@@ -1,9 +1,10 @@
 """Replays a loop of launches as one CUDA graph, so that the CPU does not have to keep up.
 
-A graph has a stream of its own. cuBLAS keeps a workspace for each stream, which a graph refers to
-by its address, and torch frees it when any graph that was captured on the stream is destroyed. So
-no two graphs share a stream, and none is destroyed before the process ends: those that would take
-more memory or streams than there are for them are not captured, and their loops run as they are.
+Graphs are captured on a stream that is not the caller's. cuBLAS keeps a workspace for each stream,
+which a graph refers to by its address, and torch frees it when any graph that was captured on the
+stream is destroyed. So none is destroyed before the process ends: those that would take more memory
+than there is for them are not captured, and their loops run as they are. And graphs share a stream,
+and so a workspace, only if they are replayed on the same one, one after the other.
 
 torch's context manager for captures is not used: it synchronises the device and empties torch's
 cache of memory each time, and its stream is shared by all captures of the process.
@@ -77,14 +78,18 @@ def trying_graphs() -> Iterator[None]:
 class _Room:
     """The streams and the memory that the graphs of one device take."""
 
-    streams: list[torch.cuda.Stream] = field(default_factory=list)
+    #: By the handle of the caller's stream: where the graphs are captured that are replayed on it.
+    streams: dict[int, torch.cuda.Stream] = field(default_factory=dict)
     bytes: int = 0
+    is_full: bool = False
 
 
 _rooms: dict[torch.device, _Room] = {}
 _lock = Lock()
-#: All graphs, which live as long as the process.
-_kept: list[_Captured] = []
+#: All graphs, also those whose capture failed: they live as long as the process.
+_kept: list[torch.cuda.CUDAGraph] = []
+#: One capture at a time: threads share streams to capture on.
+_capturing = Lock()
 
 
 class Graphs:
@@ -167,19 +172,20 @@ class Graphs:
         stream = _trial_stream(current) if self._passing else _reserve(current, size)
         if stream is None:
             return
+        graph = torch.cuda.CUDAGraph()
+        if not self._passing:
+            _kept.append(graph)
         try:
-            found = _Captured(tensors, read, run, stream)
+            with _capturing:
+                self._captured[key] = _Captured(graph, tensors, read, run, current, stream)
         except Exception as error:
             if self._passing:
                 raise
-            _give_back(stream, size)
+            with _lock:
+                _rooms[current.device].bytes -= size
             self._captured[key] = None
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             warnings.warn(f"torchrecurrent runs without a CUDA graph: {reason}", stacklevel=2)
-        else:
-            self._captured[key] = found
-            if not self._passing:
-                _kept.append(found)
 
 
 class _Captured:
@@ -187,25 +193,29 @@ class _Captured:
 
     def __init__(
         self,
+        graph: torch.cuda.CUDAGraph,
         tensors: Mapping[str, Tensor],
         read: Sequence[str],
         run: Run,
+        current: torch.cuda.Stream,
         stream: torch.cuda.Stream,
     ) -> None:
         self._own = {name: torch.empty_like(tensor) for name, tensor in tensors.items()}
         for name in read:
             self._own[name].copy_(tensors[name])
-        # What is loaded or chosen when it first runs must not be so during a capture.
-        run(self._own)
-        self._graph, self._stream = torch.cuda.CUDAGraph(), stream
-        stream.wait_stream(torch.cuda.current_stream(stream.device))
+        self._graph = graph
+        stream.wait_stream(current)
         with torch.cuda.stream(stream):
+            # What is loaded or chosen when it first runs must not be so during a capture; and
+            # cuBLAS's workspace on this stream is not to lie in the memory of one graph.
+            run(self._own)
             # Other threads, NCCL's for instance, may do meanwhile what a capture forbids.
             self._graph.capture_begin(capture_error_mode="thread_local")
             try:
                 run(self._own)
             finally:
                 self._graph.capture_end()
+        current.wait_stream(stream)
 
     def replay(
         self, tensors: Mapping[str, Tensor], read: Sequence[str], written: Sequence[str]
@@ -218,20 +228,46 @@ class _Captured:
 
 
 def _reserve(current: torch.cuda.Stream, size: int) -> torch.cuda.Stream | None:
-    """Return a stream for one more graph with copies of some size; ``None``: there is no room."""
+    """Return where to capture one more graph with copies of some size; ``None``: there is no room.
+
+    Args:
+        current: the stream on which it will be replayed.
+        size: bytes.
+    """
     device = current.device
     with _lock:
         room = _rooms.setdefault(device, _Room())
-        limit = _SHARE * torch.cuda.get_device_properties(device).total_memory
-        if room.bytes + size > limit or len(room.streams) == _STREAMS:
+        if room.bytes + size > _SHARE * torch.cuda.get_device_properties(device).total_memory:
+            _warn_of(room, device)
             return None
-        taken = {each.cuda_stream for each in (current, *room.streams)}
-        for _ in range(_STREAMS):
-            stream = torch.cuda.Stream(device)
-            if stream.cuda_stream not in taken:
-                room.streams.append(stream)
-                room.bytes += size
-                return stream
+        stream = room.streams.get(current.cuda_stream) or _unused(current, room)
+        if stream is not None:
+            room.streams[current.cuda_stream] = stream
+            room.bytes += size
+        return stream
+
+
+def _warn_of(room: _Room, device: torch.device) -> None:
+    """Say once that loops run slower from now on."""
+    if not room.is_full:
+        room.is_full = True
+        warnings.warn(
+            f"torchrecurrent: the copies of its CUDA graphs take {room.bytes / 1e9:.1f} GB on "
+            f"{device}, and more than an eighth of the memory is not for them. Layers of further "
+            "shapes run without a graph, which takes ten times as long for some cells; inputs of "
+            "fewer shapes need fewer graphs",
+            stacklevel=2,
+        )
+
+
+def _unused(current: torch.cuda.Stream, room: _Room) -> torch.cuda.Stream | None:
+    """Return a stream on which no graph is captured or replayed; ``None``: there is none left."""
+    captured = (each.cuda_stream for each in room.streams.values())
+    taken = {current.cuda_stream, *room.streams, *captured}
+    for _ in range(_STREAMS):
+        stream = torch.cuda.Stream(current.device)
+        if stream.cuda_stream not in taken:
+            return stream
     return None
 
 
@@ -243,15 +279,6 @@ def _trial_stream(current: torch.cuda.Stream) -> torch.cuda.Stream:
             # A stream of torch's other pool: those of _reserve have the default priority.
             _trial_streams[device] = torch.cuda.Stream(device, priority=-1)
         return _trial_streams[device]
-
-
-def _give_back(stream: torch.cuda.Stream, size: int) -> None:
-    """Take back what was reserved for a graph whose capture failed, but for its stream.
-
-    The workspace that belongs to it may be gone.
-    """
-    with _lock:
-        _rooms[stream.device].bytes -= size
 
 
 def settings() -> tuple[object, ...]:

@@ -48,6 +48,7 @@ def _text(loop: Loop, function: Function, scan: Scan | None) -> str:
     """The kernel that writes the results."""
     first: dict[str, str] = {}
     body = loop.compute(function, loop.nodes, first)
+    loads = function.loads
     for store in loop.step.stores:
         line = function.store(store.into, "row + n", f"x{store.node}", "active")
         body += [line] if loop.always(store) else ["if KEEP:", f"    {line}"]
@@ -58,6 +59,7 @@ def _text(loop: Loop, function: Function, scan: Scan | None) -> str:
     starts = loop.starts(function)
     steps = loop.over("begin" if scan else "0", "end" if scan else "T", body, stages="STAGES")
     entering = enter(loop, function, scan, first) if scan else []
+    function.loads = loads  # those of this loop: what enters a chunk has one of its own
     zeros = f"tl.zeros((ROWS, BLOCK), {function.real})"
     lines = [
         "many = N.to(tl.int64)",

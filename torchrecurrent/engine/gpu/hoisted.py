@@ -48,8 +48,10 @@ def add_lifted(program: Program, batch: Batch, tensors: Mapping[str, Tensor]) ->
             z, first = each.into.of(tensors[each.into.buffer.name]), each.source.buffer.first
             apply(each, tensors, tensors[first.name], z[: batch.size])
             if batch.rows > batch.size:
-                inputs = batch.data.flatten(0, -2)[batch.previous_rows]
-                apply(each, tensors, inputs, z[batch.size :])
+                inputs = program.buffers.data.part(0).of(batch.data.flatten(0, -2))
+                inputs = inputs[batch.previous_rows]
+                later = None if each.factors is None else batch.sequence_rows[batch.size :]
+                apply(each, tensors, inputs, z[batch.size :], later)
 
 
 def lifted_gradients(program: Program, batch: Batch, tensors: Mapping[str, Tensor]) -> None:
@@ -58,7 +60,9 @@ def lifted_gradients(program: Program, batch: Batch, tensors: Mapping[str, Tenso
         if isinstance(each, Multiply) and each.adds:  # not one of a map
             dz = each.source.of(tensors[each.source.buffer.name])
             passed = dz.new_empty(batch.rows, each.into.units)
-            apply(replace(each, adds=False), tensors, dz, passed)
+            rows = None if each.factors is None else batch.sequence_rows
+            apply(replace(each, adds=False), tensors, dz, passed, rows)
             tensors[each.into.buffer.name] += passed[: batch.size]
-            data = tensors[program.buffers.d_data.name].view(batch.rows, -1)
+            d_data = program.buffers.d_data
+            data = d_data.part(0).of(tensors[d_data.name].view(batch.rows, -1))
             data[batch.previous_rows] += passed[batch.size :]

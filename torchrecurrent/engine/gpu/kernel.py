@@ -74,7 +74,8 @@ class TritonKernel:
             known = tensors | self._given(weights)
             first = self.program.projection
             if first is not None:
-                apply(first, known, data.flatten(0, -2), first.into.of(tensors[b.affine.name]))
+                rows, z = first.source.of(data.flatten(0, -2)), tensors[b.affine.name]
+                apply(first, known, rows, first.into.of(z))
             self._run.forward(batch, known, constants, keep)
         narrow = {name: tensors[name][:, :1].contiguous() for name in self._averages()}
         return tensors | narrow
@@ -166,14 +167,18 @@ class TritonKernel:
         work: Mapping[str, Tensor],
         needs_data: bool,
     ) -> Tensor:
-        last, data = self.program.data_gradient, batch.data
-        raw = work.get(self.program.buffers.d_data.name)
-        if last is None or not needs_data:
-            zeros = torch.zeros_like(data) if needs_data else data.new_zeros(())
-            return zeros if raw is None else raw
-        gradient = fresh(data, data.shape) if raw is None else raw
-        received = last.source.of(work[last.source.buffer.name])
-        apply(last, given, received, gradient.view(batch.rows, -1))
+        last, total, data = self.program.data_gradient, self.program.gap_gradient, batch.data
+        gradient = work.get(self.program.buffers.d_data.name)
+        if not needs_data:
+            return data.new_zeros(()) if gradient is None else gradient
+        if gradient is None:
+            gradient = torch.zeros_like(data) if last is None else fresh(data, data.shape)
+        rows = gradient.view(batch.rows, -1)
+        if last is not None:
+            apply(last, given, last.source.of(work[last.source.buffer.name]), last.into.of(rows))
+        if total is not None:
+            of_units = work[total.source.buffer.name]
+            total.into.of(rows).copy_(of_units.sum(1, keepdim=True, dtype=self.real))
         return gradient
 
 
@@ -208,7 +213,8 @@ def _aligned(tensor: Tensor) -> Tensor:
 
 def _aligned_batch(batch: Batch) -> Batch:
     data = _aligned(batch.data)
-    return batch if data is batch.data else replace(batch, data=data)
+    noise = {name: _aligned(mask) for name, mask in batch.noise.items()}
+    return batch if data is batch.data and not noise else replace(batch, data=data, noise=noise)
 
 
 @contextmanager

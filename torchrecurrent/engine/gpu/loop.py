@@ -86,6 +86,10 @@ class Loop:
             if each.leaf == leaf:
                 return each.register
         view = self.program.values[leaf]
+        if leaf.kind == "d":  # the same at all steps
+            register = f"d{list(self.program.plan.factors).index(leaf.name)}"
+            first[register] = function.load(view, "n", "inside")
+            return register
         if not isinstance(view.buffer, Before):
             return function.load(view, "row + n", "active")
         # A state, in the backward pass.

@@ -13,15 +13,42 @@ __all__ = ["apply"]
 
 
 def apply(
-    each: Multiply | Average, tensors: Mapping[str, Tensor], source: Tensor, into: Tensor
+    each: Multiply | Average,
+    tensors: Mapping[str, Tensor],
+    source: Tensor,
+    into: Tensor,
+    sequences: slice | Tensor | None = None,
 ) -> None:
-    """Carry out a product on rows of what it reads and writes."""
+    """Carry out a product on rows of what it reads and writes.
+
+    Args:
+        each: the product.
+        tensors: by slot.
+        source: the rows that it reads.
+        into: those that it writes.
+        sequences: of these rows; ``None``: those of a step, from the first sequence on.
+    """
     if isinstance(each, Average):
         into.copy_(source.mean(1, keepdim=True).expand_as(into))
         return
     kernel = tensors[each.matrix.slot()]
     blocks = kernel.view(each.matrix.heads, -1, kernel.size(1))
-    _multiply(source, blocks if each.transposed else blocks.transpose(1, 2), into, adds=each.adds)
+    blocks = blocks if each.transposed else blocks.transpose(1, 2)
+    if each.factors is None:
+        _multiply(source, blocks, into, adds=each.adds)
+        return
+    rows = slice(len(source)) if sequences is None else sequences
+    factors = tensors[each.factors.buffer.name][rows]
+    if not each.transposed:
+        _multiply(source * factors, blocks, into, adds=each.adds)
+        return
+    passed = source.new_empty(into.shape)
+    _multiply(source, blocks, passed, adds=False)
+    passed *= factors
+    if each.adds:
+        into += passed
+    else:
+        into.copy_(passed)
 
 
 def _multiply(a: Tensor, blocks: Tensor, into: Tensor, *, adds: bool) -> None:

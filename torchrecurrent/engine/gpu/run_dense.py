@@ -103,7 +103,7 @@ class Steps:
             for at in reversed(list(_steps(batch))):
                 self._step(program.backward, at, known, constants, True)
 
-        made = [b.d_affine, b.d_data, *b.d_results.values()]
+        made = [b.d_affine, b.d_data, *b.d_gaps, *b.d_results.values()]
         fresh = _names(tensors, *made, *b.d_arguments.values())
         written = _names(tensors, *made, *b.d_states.values(), *pending, *b.sums.values())
         read = [name for name in tensors if name not in fresh]

@@ -19,9 +19,6 @@ from .products import apply
 
 __all__ = ["Loops"]
 
-#: How many steps' loads are in flight.
-_STAGES = 6
-
 
 class Loops:
     """The loop over time of a plan without products in it; the counterpart of :class:`.Steps`.
@@ -128,10 +125,10 @@ class Loops:
         known = dict(tensors)
 
         def launch(part: str, flags: Mapping[str, bool], chunks: int) -> None:
-            options = {**flags, "STAGES": _STAGES}
             self._grid.launch(
-                part, known, batch.size, numbers, constants, options, warps=1, chunks=chunks
-            )
+                part, known, batch.size, numbers, constants, flags,
+                warps=1, chunks=chunks, loop=True,
+            )  # fmt: skip
 
         ends = self._grid.kernels(f"{name} ends")
         if ends is None:

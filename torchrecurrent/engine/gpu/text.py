@@ -27,6 +27,7 @@ class Spec:
     name: str
     slots: tuple[str, ...]  # its pointers, in order
     place: int  # of the width that its tiles divide
+    loads: int  # tiles that it loads at each step
 
 
 def is_anywhere(slot: str) -> bool:
@@ -50,9 +51,11 @@ class Function:
         self.name = name
         self.place = place
         self.slot = Slots()
+        #: Tiles that have been loaded, but for those of the first states.
+        self.loads = 0
 
     def spec(self) -> Spec:
-        return Spec(self.name, tuple(self.slot.names), self.place)
+        return Spec(self.name, tuple(self.slot.names), self.place, self.loads)
 
     def text(
         self,
@@ -100,7 +103,8 @@ class Function:
         )
 
     def load(self, view: View, row: str, mask: str) -> str:
-        """A tile of some rows."""
+        """A tile of some rows: of a step's, or of the first states'."""
+        self.loads += row != "n"
         return f"tl.load({self._address(view, row)}, {mask}, other=0.0).to({self.real})"
 
     def store(self, view: View, row: str, value: str, mask: str) -> str:
@@ -108,7 +112,7 @@ class Function:
 
     def _address(self, view: View, row: str) -> str:
         columns, left = view.buffer.columns, extent(view.before)
-        at = f"({row}) * ({extent(columns)}) + ({left}) + {'0 * j' if columns is ONE else 'j'}"
+        at = f"({row}) * ({extent(columns)}) + ({left}) + {'0 * j' if view.is_number else 'j'}"
         return f"{self.slot(view.buffer.name)} + {at}"
 
     def vectors(self, nodes: Iterable[int]) -> list[str]:

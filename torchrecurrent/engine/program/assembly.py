@@ -27,6 +27,9 @@ class Assembly:
         maps: the maps, each with one result.
         results: the width of each map's result.
         leaf_widths: the width of each leaf that has one.
+        factors: the width of each mask that the states of a product are multiplied with.
+        zoned: the width of each mask of states that stay what they are.
+        gaps: whether the time between steps is given.
     """
 
     hidden_size: int
@@ -37,6 +40,9 @@ class Assembly:
     maps: list[Map] = field(default_factory=list)
     results: dict[str, int] = field(default_factory=dict)
     leaf_widths: dict[Leaf, int] = field(default_factory=dict)
+    factors: dict[str, int] = field(default_factory=dict)
+    zoned: dict[str, int] = field(default_factory=dict)
+    gaps: bool = False
 
     def leaf(self, kind: str, name: str, width: int | None) -> Symbol:
         """Return the symbol of a leaf."""
@@ -112,6 +118,8 @@ class Assembly:
             inputs,
             place(self.states),
             constants,
+            place(self.factors),
+            place(self.zoned),
             self.vectors,
             tuple(products),
             tuple(maps),
@@ -120,4 +128,5 @@ class Assembly:
             output,
             gradients,
             zero,
+            int(self.gaps),
         )

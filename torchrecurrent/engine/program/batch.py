@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -21,6 +22,8 @@ class Batch:
     size: int
     #: The number of sequences that run at each step.
     sizes: Tensor | None = None
+    #: The masks that were drawn for them, by the names of their buffers.
+    noise: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -80,6 +83,14 @@ class Batch:
         return self._beside(
             torch.arange(self.size, self.rows) - offsets[steps] + offsets[steps - 1]
         )
+
+    @cached_property
+    def sequence_rows(self) -> Tensor:
+        """The sequence of each row."""
+        offsets = self.offsets()
+        if self.sizes is None or offsets is None:
+            return torch.arange(self.size, device=self.data.device).repeat(self.steps)
+        return self._beside(torch.arange(self.rows) - torch.repeat_interleave(offsets, self.sizes))
 
     def _beside(self, numbers: Tensor) -> Tensor:
         """Return numbers of the CPU on the device of the data, without waiting for it.

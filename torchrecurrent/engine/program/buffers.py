@@ -48,6 +48,8 @@ class Type(Enum):
     DATA = "the input's"
     #: Numbers carried from step to step or summed over steps: float32 at least.
     SUM = "that of sums"
+    #: A byte, which is 0 or 1.
+    BYTE = "byte"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class View:
     stop: int | None = None
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is one number for a whole row."""
+        return self.buffer.parts[self.start : self.stop] == (ONE,)
+
+    @property
     def before(self) -> tuple[Width, ...]:
         """The parts to the left of it."""
         return self.buffer.parts[: self.start or 0]
@@ -118,7 +125,9 @@ class View:
         if self.start is None and self.stop is None:
             return tensor
         left = sum(width.units for width in self.before)
-        return tensor[:, left : left + self.units]
+        stop = left + self.units
+        # From the other end where the input, whose width a buffer does not know, is to the left.
+        return tensor[:, left : stop if stop or left >= 0 else None]
 
 
 class Buffers:
@@ -137,8 +146,9 @@ class Buffers:
         columns = tuple(widths[place] for place in plan.columns.values())
         each_step = Rows.STEP if apart else Rows.KEPT
         output = widths[plan.output_width]
-        self.data = Buffer("X", INPUT, Rows.STEP, Life.CALLER)
-        self.d_data = Buffer("dX", INPUT, Rows.STEP, Life.CALLER)
+        given = (INPUT, ONE) if plan.gaps else INPUT
+        self.data = Buffer("X", given, Rows.STEP, Life.CALLER)
+        self.d_data = Buffer("dX", given, Rows.STEP, Life.CALLER)
         self.affine = Buffer("Z", columns, each_step, Life.BACKWARD)
         self.d_affine = Buffer("dZ", columns, each_step)
         self.d_output = Buffer("dY", output, Rows.STEP, Life.CALLER)
@@ -175,6 +185,25 @@ class Buffers:
             for k, product in enumerate(plan.products)
         }
 
+        #: Masks: factors of what recurrent weights multiply, and whether states stay.
+        self.factors = {
+            name: Buffer(f"D.{name}", widths[place], Rows.BATCH, Life.CALLER)
+            for name, place in plan.factors.items()
+        }
+        self.zoned = {
+            name: Buffer(f"K.{name}", widths[place], Rows.STEP, Life.CALLER, Type.BYTE)
+            for name, place in plan.zoned.items()
+        }
+        #: By the factors' buffers: a state times its factors, which a product reads, or what it
+        #: passes on in the backward pass, which they are yet to multiply.
+        self.masked = {
+            self.factors[product.factor].name: Buffer(
+                f"R.{product.factor}", states[product.state], Rows.BATCH
+            )
+            for product in plan.products
+            if product.factor is not None and not apart
+        }
+
         self.arguments: dict[str, Buffer] = {}
         self.results: dict[str, Buffer] = {}
         self.d_arguments: dict[str, Buffer] = {}
@@ -195,6 +224,12 @@ class Buffers:
             )
             self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if narrow else each_step)
             self.d_arguments[name] = Buffer(f"dV.{name}", ONE if narrow else argument, Rows.BATCH)
+
+        #: What each unit passes on to the gradient of the time since the step before.
+        self.d_gaps = [
+            Buffer("dT", widths[plan.node_widths[node]], Rows.STEP if apart else Rows.BATCH)
+            for node in [plan.gradient("x", "gap")][: plan.gaps]
+        ]
 
         #: For each learned vector, the rows of parameters that it is the sum of.
         self.vectors = {
@@ -221,6 +256,11 @@ class Buffers:
             Buffer(word, (widest,) * len(learned), Rows.SLICE, type=Type.SUM)
             for word in ("step", "sum", "lost")
         ]
+
+    @property
+    def noise(self) -> list[Buffer]:
+        """The masks, in the order in which a cell draws them."""
+        return [*self.factors.values(), *self.zoned.values()]
 
     @cached_property
     def scratch(self) -> list[Buffer]:
@@ -259,9 +299,11 @@ class Buffers:
             empty: makes tensors.
             whole: a step's own values always have a row for each step.
         """
-        data, made = batch.data, {}
+        data, made = batch.data, {**batch.noise}
         for each in self.scratch:
             made[each.name] = empty(data, each.shape(batch, keep or whole))
+        for each in self.masked.values():
+            made[each.name] = empty(data, each.shape(batch, keep))
         for each, state in zip(self.before.values(), states, strict=True):
             made[each.first.name] = state
             if each.after is not self.output:
@@ -291,7 +333,9 @@ class Buffers:
             empty: makes tensors.
             overwrites: the gradient of Z takes the place of Z.
         """
-        made = {each.name: empty(batch.data, each.shape(batch, True)) for each in self.d_maps}
+        made = {**batch.noise}
+        for each in (*self.d_maps, *self.d_gaps, *self.masked.values()):
+            made[each.name] = empty(batch.data, each.shape(batch, True))
         made[self.d_affine.name] = z if overwrites else empty(z, z.shape)
         made[self.d_output.name] = grad_output
         states = zip(self.d_states.values(), grad_states, strict=True)

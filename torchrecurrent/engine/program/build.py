@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ... import roles
 from ...declaration.arguments import CellSource
+from ...declaration.noise import ZONED, noise_of
 from ...declaration.step_contract import StepError, check_mapped, check_width, returned
 from ...roles import Weight
 from ..ir.trace import Symbol, UntraceableError
@@ -24,22 +26,27 @@ __all__ = ["make_plan"]
 _LONGEST_DELAY = 32
 
 
-def make_plan(cell: BaseRecurrentCell) -> Plan:
+def make_plan(cell: BaseRecurrentCell, gaps: bool = False) -> Plan:
     """Trace the step of ``cell`` and derive its backward pass.
+
+    Args:
+        cell: whose step it is.
+        gaps: whether the time between steps is given, in the data's last column.
 
     Raises:
         UntraceableError: if the engine can't compile part of it; the message says which.
         StepError: if it breaks its declaration, as the reference would find.
     """
-    return _Tracer(cell).plan()
+    return _Tracer(cell, gaps).plan()
 
 
 class _Tracer(CellSource):
     """The values of a step's arguments as symbols, and the plan of the step."""
 
-    def __init__(self, cell: BaseRecurrentCell) -> None:
+    def __init__(self, cell: BaseRecurrentCell, gaps: bool) -> None:
         super().__init__(cell)
-        self.parts = Assembly(cell.hidden_size)
+        self.noise = noise_of(cell)
+        self.parts = Assembly(cell.hidden_size, gaps=gaps)
         self.graph, self.vectors = self.parts.graph, self.parts.vectors
         self.maps, self.results = self.parts.maps, self.parts.results
         self._applied: dict[tuple[str, int], str] = {}  # its name, by block and argument
@@ -55,6 +62,9 @@ class _Tracer(CellSource):
         self.columns = self.parts.columns
         self.columns |= {b.name: b.stop - b.start for b in cell.layout.projected}
         self.inputs = len(self.columns)
+        self.parts.factors |= self.noise.dropped
+        if self.noise.drawn:
+            self.parts.zoned |= {mask: self.states[name] for name, mask in self.noise.stays.items()}
         self.products = self._dense_products()
 
     def _dense_products(self) -> list[Product]:
@@ -80,12 +90,13 @@ class _Tracer(CellSource):
                     and last.adds == adds
                     and order.index(last.columns[-1]) + 1 == order.index(column)
                 ):
-                    products[-1] = Product(
-                        last.weight, last.start, (*last.columns, column), of, adds, 1
-                    )
+                    products[-1] = replace(last, columns=(*last.columns, column))
                 else:
                     weight = run.weight.name
-                    products.append(Product(weight, block.start, (column,), of, adds, heads))
+                    factor = run.of if run.of in self.noise.dropped else None
+                    products.append(
+                        Product(weight, block.start, (column,), of, adds, heads, factor)
+                    )
                 first = False
         return products
 
@@ -104,11 +115,24 @@ class _Tracer(CellSource):
         nodes = self._returned(result)
         output = nodes.pop(0) if cell.signature.has_output else None
         names = list(self.states)
+        nodes = [self._zoned_out(*pair) for pair in zip(names, nodes, strict=False)]
         # The delay line forgets its oldest step and takes the present state.
         nodes += [graph.leaf("s", name) for name in (*self.line[1:], names[0])][: len(self.line)]
         return self.parts.plan(
-            nodes, output, cell.output_size, self.inputs, self.products, cell.constants
+            nodes, output, cell.output_size, self.inputs, self.products, tuple(cell.numbers)
         )
+
+    def _zoned_out(self, name: str, node: int) -> int:
+        """Return the node of a state that may stay what it is."""
+        mask = self.noise.stays.get(name)
+        if mask is None:
+            return node
+        old, new, width = self.state(name), Symbol(self.graph, node), self.states[name]
+        if not self.noise.drawn:
+            rate = self.constant(ZONED + mask)
+            return (rate * old + (1 - rate) * new).node
+        stays = self.parts.leaf("k", mask, width) > 0
+        return self.graph.op("where", stays.node, old.node, node)
 
     def _returned(self, result: object) -> list[int]:
         """Return the nodes of the step's results, checked against its declaration."""
@@ -122,40 +146,45 @@ class _Tracer(CellSource):
             check_width(owner, name, found[value.node] or width, width)
         return [value.node for value in values]
 
-    def _leaf(self, kind: str, name: str, width: int | None) -> Symbol:
-        return self.parts.leaf(kind, name, width)
-
     def state(self, name: str) -> Symbol:
         name = name if name in self.states else self.line[0]
-        return self._leaf("s", name, self.states[name])
+        return self.parts.leaf("s", name, self.states[name])
 
     def input(self) -> Symbol:
-        return self._leaf("x", "input", self.cell.input_size)
+        return self.parts.leaf("x", "input", self.cell.input_size)
 
     def constant(self, name: str) -> Symbol:
-        return self._leaf("c", name, None)
+        return self.parts.leaf("c", name, None)
+
+    def factor(self, name: str) -> Symbol | None:
+        width: int | None = self.noise.dropped.get(name)
+        return None if width is None else self.parts.leaf("d", name, width)
+
+    def gap(self, name: str) -> Symbol:
+        return self.parts.leaf("x", "gap", None) if self.parts.gaps else self.constant(name)
 
     def scalar(self, name: str) -> Symbol:
         self.vectors[name] = Vector(((name, 0),), scalar=True)
-        return self._leaf("v", name, self.cell.hidden_size)
+        return self.parts.leaf("v", name, self.cell.hidden_size)
 
     def vector(self, weight: Weight, name: str) -> Symbol:
         block = self.cell.layout.block(weight, name)
         assert block is not None
         leaf = f"{weight.name}.{name}"
         self.vectors[leaf] = Vector(((weight.name, block.start),))
-        return self._leaf("v", leaf, block.stop - block.start)
+        return self.parts.leaf("v", leaf, block.stop - block.start)
 
     def projection(self, name: str) -> Symbol:
-        return self._leaf("z", name, self.columns[name])
+        return self.parts.leaf("z", name, self.columns[name])
 
     def recurrent(self, name: str, role: roles.ProductRole) -> Symbol | None:
         assert role.recurrent is not None
         block = self.cell.layout.block(role.recurrent, name)
         assert block is not None
         if block.columns is None:
-            state = self.state(role.of or self.cell.state_names[0])
-            return self.vector(role.recurrent, name) * state
+            of = role.of or self.cell.state_names[0]
+            read: Symbol = self.dropped(of, self.state(of))
+            return self.vector(role.recurrent, name) * read
         if role.input is None:
             return self.projection(name)
         if self.integrator.sums:
@@ -181,7 +210,7 @@ class _Tracer(CellSource):
         if not parts:
             return 0.0
         self.vectors[f"bias.{name}"] = Vector(tuple(parts))
-        return self._leaf("v", f"bias.{name}", width)
+        return self.parts.leaf("v", f"bias.{name}", width)
 
     def check_mapped(self, name: str, value: Any, columns: int) -> None:
         if not isinstance(value, Symbol):
@@ -207,7 +236,7 @@ class _Tracer(CellSource):
             heads = columns // block.columns
             self.maps.append(Map((result,), weight.name, block.start, value.node, heads))
         result = self._applied[key]
-        return self.biased(self._leaf("m", result, self.results[result]), name, (weight,))
+        return self.biased(self.parts.leaf("m", result, self.results[result]), name, (weight,))
 
     def average(self, name: str, value: Symbol) -> Symbol:
         """A map without a weight."""

@@ -25,6 +25,7 @@ __all__ = [
     "Segment",
     "Store",
     "Sum",
+    "Total",
     "kahan",
     "lower",
     "segments_of",
@@ -51,13 +52,17 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Multiply:
-    """Writes or adds rows times a matrix or, in the backward pass, times its transpose."""
+    """Writes or adds rows times a matrix or, in the backward pass, times its transpose.
+
+    With ``factors`` the rows are multiplied with these first, and what the transpose gives, last.
+    """
 
     matrix: Matrix
     source: View
     into: View
     adds: bool = False
     transposed: bool = False
+    factors: View | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,14 @@ class Average:
         """The width of the averaged value."""
         (width,) = self.source.buffer.parts
         return width
+
+
+@dataclass(frozen=True)
+class Total:
+    """Writes the sum of each row."""
+
+    source: View
+    into: View
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,7 @@ class Program:
         forward: the other operations, in order.
         backward: likewise; its steps go from the last to the first.
         data_gradient: passes the gradient of Z on to the input, after the others.
+        gap_gradient: the gradient of the time since the step before, likewise.
     """
 
     plan: Plan
@@ -139,6 +153,7 @@ class Program:
     forward: Sequence[Operation]
     backward: Sequence[Operation]
     data_gradient: Multiply | None
+    gap_gradient: Total | None = None
 
     @cached_property
     def products(self) -> list[Multiply]:
@@ -181,10 +196,13 @@ def lower(plan: Plan, apart: bool = False) -> Program:
     b = Buffers(plan, apart)
     owners = {name: (each.name, k) for each in plan.maps for k, name in enumerate(each.names)}
     values = {
-        Leaf("x", "input"): View(b.data),
+        Leaf("x", "input"): b.data.part(0),
+        **({Leaf("x", "gap"): b.data.part(1)} if plan.gaps else {}),
         Leaf("y", "output"): View(b.d_output),
         **{Leaf("z", name): b.affine.part(k) for k, name in enumerate(plan.columns)},
         **{Leaf("s", name): View(each) for name, each in b.before.items()},
+        **{Leaf("d", name): View(each) for name, each in b.factors.items()},
+        **{Leaf("k", name): View(each) for name, each in b.zoned.items()},
         **{Leaf("g", name): View(each) for name, each in b.d_states.items()},
         **{Leaf("m", name): b.results[owner].part(k) for name, (owner, k) in owners.items()},
         **{Leaf("a", name): View(each) for name, each in b.d_arguments.items()},
@@ -193,17 +211,19 @@ def lower(plan: Plan, apart: bool = False) -> Program:
     if plan.inputs:
         into, received = View(b.affine, None, plan.inputs), View(b.d_affine, None, plan.inputs)
         matrix = Matrix("input", "weight_ih", 0, into.units, 1)
-        projection = Multiply(matrix, View(b.data), into)
-        data_gradient = Multiply(matrix, received, View(b.d_data), plan.raw_gradient, True)
+        projection = Multiply(matrix, b.data.part(0), into)
+        data_gradient = Multiply(matrix, received, b.d_data.part(0), plan.raw_gradient, True)
     forward: list[Operation] = []
     backward: list[Operation] = [_gradients(plan, b)]
     for k, product in enumerate(plan.products):
         first = list(plan.columns).index(product.columns[0])
         into = View(b.affine, first, first + len(product.columns))
         matrix = Matrix(str(k), product.weight, product.start, into.units, product.heads)
-        forward.append(Multiply(matrix, View(b.before[product.state]), into, product.adds))
+        factors = None if product.factor is None else View(b.factors[product.factor])
+        source = View(b.before[product.state])
+        forward.append(Multiply(matrix, source, into, product.adds, factors=factors))
         received, passed = replace(into, buffer=b.d_affine), View(b.d_states[product.state])
-        backward.append(Multiply(matrix, received, passed, True, True))
+        backward.append(Multiply(matrix, received, passed, True, True, factors))
     for each in plan.maps:
         argument, into = View(b.arguments[each.name]), View(b.results[each.name])
         received, passed = View(b.d_results[each.name]), View(b.d_arguments[each.name])
@@ -222,7 +242,8 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         forward += [Segment(f"forward {each.name}", [store]), applied]
         backward = [Segment(f"backward {each.name}", parts), transpose, *backward]
     forward.append(_results(plan, b))
-    return Program(plan, b, values, projection, forward, backward, data_gradient)
+    totals = [Total(View(each), b.d_data.part(1)) for each in b.d_gaps]
+    return Program(plan, b, values, projection, forward, backward, data_gradient, *totals)
 
 
 def _results(plan: Plan, b: Buffers) -> Segment:
@@ -246,6 +267,9 @@ def _gradients(plan: Plan, b: Buffers) -> Segment:
     ]
     if plan.raw_gradient:
         node = plan.gradient("x", "input")
-        stores.append(Store(node, plan.node_widths[node], View(b.d_data)))
+        stores.append(Store(node, plan.node_widths[node], b.d_data.part(0)))
+    for each in b.d_gaps:
+        node = plan.gradient("x", "gap")
+        stores.append(Store(node, plan.node_widths[node], View(each)))
     sums = [Sum(name, plan.gradient("v", name), plan.vector_width(name)) for name in plan.learned]
     return Segment("backward", stores, sums)

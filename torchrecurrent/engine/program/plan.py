@@ -21,6 +21,7 @@ class Product:
     state: str
     adds: bool  # to the input's projection, which is in Z already
     heads: int  # blocks on the weight's diagonal; a product with several has one column
+    factor: str | None = None  # the mask that the state is multiplied with first
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class Plan:
     inputs: int  # how many of them have a part from the input
     states: dict[str, int]
     constants: tuple[str, ...]
+    factors: dict[str, int]  # what recurrent weights multiply is multiplied with them first
+    zoned: dict[str, int]  # masks of states that stay what they are
     vectors: dict[str, Vector]  # by the name of their leaf, of kind v
     products: tuple[Product, ...]
     maps: tuple[Map, ...]
@@ -96,6 +99,7 @@ class Plan:
     output: int | None  # node of an output that is no state
     gradients: dict[Leaf, int]
     zero: int  # node of the number 0
+    gaps: int  # how many columns of the data, after the input's, hold times between steps: 0 or 1
 
     @cached_property
     def learned(self) -> tuple[str, ...]:

@@ -46,11 +46,17 @@ def weight_gradients(
         part = received.of(work[received.buffer.name])
         if isinstance(buffer, Before):
             first, history = tensors[buffer.first.name], tensors[buffer.after.name]
+            factors = None if each.factors is None else batch.noise[each.factors.buffer.name]
+            if factors is not None:
+                first = first * factors
             _add_blocks(part[:rows], first, each.matrix, grads, add)
             if batch.rows > rows:
-                _add_blocks(part[rows:], history[batch.previous_rows], each.matrix, grads, add)
+                later = history[batch.previous_rows]
+                if factors is not None:
+                    later = later * factors[batch.sequence_rows[rows:]]
+                _add_blocks(part[rows:], later, each.matrix, grads, add)
         else:
-            argument = tensors[buffer.name].flatten(0, -2)
+            argument = each.source.of(tensors[buffer.name].flatten(0, -2))
             _add_blocks(part, argument, each.matrix, grads, add)
     plan = program.plan
     for leaf in plan.learned:

@@ -59,12 +59,13 @@ class _Sequence(torch.autograd.Function):
         cell: BaseRecurrentCell,
         sizes: Tensor | None,
         constants: Sequence[float],
+        noise: Sequence[Tensor],
         count: int,
         data: Tensor,
         *others: Tensor,
     ) -> tuple[Tensor, ...]:
         weights, states = others[:count], others[count:]
-        batch = Batch(data, states[0].size(0), sizes)
+        batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
         with _named(fused.name):
             tensors = forward_pass(fused, batch, weights, states, constants, True)
         results = outputs(fused, batch, tensors, True)
@@ -77,7 +78,7 @@ class _Sequence(torch.autograd.Function):
             # it was changed in place; if so, the forward pass runs again.
             ctx.seen, output = (results[0].detach(), results[0]._version), results[0].data
         ctx.save_for_backward(data, sizes, output, *others, *kept)
-        ctx.fused, ctx.cell, ctx.constants = fused, cell, constants
+        ctx.fused, ctx.cell, ctx.constants, ctx.noise = fused, cell, constants, noise
         ctx.counts, ctx.used_up = (count, len(others)), False
         ctx.set_materialize_grads(False)
         return tuple(results)
@@ -87,11 +88,11 @@ class _Sequence(torch.autograd.Function):
         data, sizes, output, *rest = ctx.saved_tensors
         count, total = ctx.counts
         weights, states, kept = rest[:count], rest[count:total], rest[total:]
-        needs = ctx.needs_input_grad[5:]
+        needs = ctx.needs_input_grad[6:]
         given = [("a gradient", grad) for grad in grads if grad is not None]
         if torch.is_grad_enabled() or obstacle(data.device.type, given):
-            return (*(None,) * 5, *_replayed(ctx, data, sizes, weights, states, grads, needs))
-        batch = Batch(data, states[0].size(0), sizes)
+            return (*(None,) * 6, *_replayed(ctx, data, sizes, weights, states, grads, needs))
+        batch = Batch(data, states[0].size(0), sizes, ctx.fused.named(ctx.noise))
         if ctx.seen is None:
             check_given(ctx.fused, batch, weights, states)
             check_kept(ctx.fused, batch, output, kept)
@@ -113,7 +114,7 @@ class _Sequence(torch.autograd.Function):
         ctx.used_up = True
         if not needs[0]:
             results[0] = None
-        return (*(None,) * 5, *results)
+        return (*(None,) * 6, *results)
 
 
 def _replayed(
@@ -127,7 +128,7 @@ def _replayed(
 ) -> list[Tensor | None]:
     """Return gradients by rerunning the reference loop; torch can differentiate them again."""
     cell, fused = ctx.cell, ctx.fused
-    if ctx.constants != [float(getattr(cell, name)) for name in cell.constants]:
+    if ctx.constants != list(cell.numbers.values()):
         raise RuntimeError(
             f"{fused.name}: an option was changed between the forward and the backward pass"
         )
@@ -147,6 +148,7 @@ def _replayed(
             sizes,
             join_delay(cell, tuple(leaves[1 + len(weights) :])),
             parameters,
+            fused.masks(ctx.noise),
         )
         pairs = [
             (result, grad)
@@ -175,16 +177,17 @@ def sequence(
     weights: list[Tensor],
     states: list[Tensor],
     constants: list[float],
+    noise: list[Tensor],
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a kernel over a sequence; return its output and its last states."""
-    batch = Batch(data, states[0].size(0), sizes)
+    batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
     batch.check_sizes()
     results: Sequence[Tensor]
     if torch.is_grad_enabled() and any(
         tensor.requires_grad for tensor in (data, *weights, *states)
     ):
         results = _Sequence.apply(  # type: ignore[no-untyped-call]
-            fused, cell, sizes, constants, len(weights), data, *weights, *states
+            fused, cell, sizes, constants, noise, len(weights), data, *weights, *states
         )
     else:
         with _named(fused.name):

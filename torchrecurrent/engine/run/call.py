@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from ...checks import is_autocast
 from ...interop.torch_twin import TorchTwin
 from ..cpu.kernel import REALS
 from . import onnx, reference
+from .again import remember
 from .autograd import join_delay, sequence, split_delay
 from .boundary import check_parameters
 from .dispatch import Cell, choose, dtype_of_kernel, key_while_compiling
@@ -42,26 +43,26 @@ def run_sequence(
         lengths: of a padded input, in an export to ONNX, the steps of each sequence that count.
     """
     parameters = cell.effective_parameters()
+    noise = {} if states is None else cell.draw_noise(data, states)
     if torch.compiler.is_compiling():
         if onnx.exporting_to_onnx():
-            return _run_loop(onnx.run, cell, data, lengths, states, parameters)
+            return _run_loop(onnx.run, cell, data, lengths, states, parameters, noise)
         key = key_while_compiling(cell, data, parameters)
         if key is not None:
             assert states is not None
             return _run_operator(
-                cast("BaseRecurrentCell", cell), key, data, sizes, states, parameters
+                cast("BaseRecurrentCell", cell), key, data, sizes, states, parameters, noise
             )
     else:
         check_parameters(cell.parameter_shapes, parameters, data)
         found = choose(cell, data, sizes, states, parameters)
         if found is not None:
             assert states is not None
-            run: Any = _run_twin if isinstance(found, TorchTwin) else _run_fused
-            result: tuple[Tensor, tuple[Tensor, ...]] = run(
-                cell, found, data, sizes, states, parameters
-            )
-            return result
-    return _run_loop(reference.run, cell, data, sizes, states, parameters)
+            own = cast("BaseRecurrentCell", cell)
+            if isinstance(found, TorchTwin):
+                return _run_twin(own, found, data, sizes, states, parameters)
+            return _run_fused(own, found, data, sizes, states, parameters, noise)
+    return _run_loop(reference.run, cell, data, sizes, states, parameters, noise)
 
 
 def run_step(
@@ -72,13 +73,15 @@ def run_step(
     The kernel runs only if no gradients are needed: a loop over steps written in Python may need
     gradients of any order.
     """
-    parameters = cell.effective_parameters()
+    parameters, noise = cell.effective_parameters(), cell.draw_noise(input, states)
     if not torch.compiler.is_compiling():
         check_parameters(cell.parameter_shapes, parameters, input)
         if not torch.is_grad_enabled() and input.dim() == 2:
             found = choose(cell, input, None, states, parameters)
             if isinstance(found, Fused):
-                return _step_fused(cell, found, input, states, parameters)
+                return _step_fused(cell, found, input, states, parameters, noise)
+    if noise:
+        parameters = {**parameters, **noise}
     given, dtype = input.dtype, _autocast_dtype(input, parameters)
     if dtype is not None:
         states = tuple(state.to(dtype) for state in states)
@@ -92,21 +95,23 @@ def _step_fused(
     input: Tensor,
     states: tuple[Tensor, ...],
     parameters: reference.EffectiveParameters,
+    noise: reference.Noise,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     dtype = input.dtype
     is_c = not found.is_triton(input.device.type)
-    if is_c and dtype in REALS and not cell.signature.has_delay:
+    if is_c and dtype in REALS and not cell.signature.has_delay and not noise:
         weights = [w.contiguous() for w in parameters.values() if w is not None]
         if all(tensor.dtype is dtype for tensor in (*weights, *states)):
             made = found.one_step(dtype)(
                 input.contiguous(),
                 weights,
                 [state.contiguous() for state in states],
-                [float(getattr(cell, name)) for name in cell.constants],
+                list(cell.numbers.values()),
             )
             if made is not None:
+                remember(cell, found, dtype)
                 return made
-    output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, parameters)
+    output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, parameters, noise)
     return output[0], states
 
 
@@ -131,14 +136,15 @@ def _run_loop(
     sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
+    noise: reference.Noise,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The steps one after the other, by the reference or as ONNX has them."""
     given, dtype = data.dtype, _autocast_dtype(data, parameters)
     if dtype is None or states is None:
-        return loop(cell, data, sizes, states, parameters)
+        return loop(cell, data, sizes, states, parameters, noise)
     # Autocast decides the dtype of products; the states are as precise as the weights.
     states = tuple(state.to(dtype) for state in states)
-    return _narrowed(*loop(cell, data, sizes, states, parameters), given)
+    return _narrowed(*loop(cell, data, sizes, states, parameters, noise), given)
 
 
 def _prepared(
@@ -162,8 +168,13 @@ def _prepared(
         data.contiguous(),
         [weight.contiguous() for weight in weights],
         [state.contiguous() for state in split_delay(cell, states)],
-        [float(getattr(cell, name)) for name in cell.constants],
+        list(cell.numbers.values()),
     )
+
+
+def _masks(noise: reference.Noise, dtype: torch.dtype) -> list[Tensor]:
+    """Return masks as a kernel of a dtype takes them."""
+    return [mask.to(dtype) if mask.is_floating_point() else mask for mask in noise.values()]
 
 
 def _run_fused(
@@ -173,10 +184,12 @@ def _run_fused(
     sizes: Tensor | None,
     states: tuple[Tensor, ...],
     parameters: reference.EffectiveParameters,
+    noise: reference.Noise,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     narrow = found.is_triton(data.device.type)
     ready, weights, first, constants = _prepared(cell, data, states, parameters, narrow)
-    output, last = sequence(found, cell, ready, sizes, weights, first, constants)
+    masks = _masks(noise, ready.dtype)
+    output, last = sequence(found, cell, ready, sizes, weights, first, constants, masks)
     last = join_delay(cell, last)
     return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
 
@@ -203,6 +216,7 @@ def _run_operator(
     sizes: Tensor | None,
     states: tuple[Tensor, ...],
     parameters: reference.EffectiveParameters,
+    noise: reference.Noise,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a kernel as one operator of the graph that is being traced."""
     narrow = data.device.type == "cuda"
@@ -210,6 +224,7 @@ def _run_operator(
     keep = torch.is_grad_enabled() and any(
         tensor.requires_grad for tensor in (ready, *weights, *first)
     )
-    output, *rest = sequence_operator(key, ready, sizes, weights, first, constants, keep)
+    masks = _masks(noise, ready.dtype)
+    output, *rest = sequence_operator(key, ready, sizes, weights, [*first, *masks], constants, keep)
     last = join_delay(cell, tuple(rest[: len(first)]))
     return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...checks import is_autocast
 from ...declaration.identity import numbered
+from ...declaration.noise import noise_of
 from ...declaration.step_contract import StepError
 from ...interop.torch_twin import TorchTwin
 from ..cpu.compiler import CompilerError
@@ -25,6 +26,7 @@ from . import reference
 from .boundary import check_parameters, obstacle
 from .choice import Backend, current, kind_for, takes_twins
 from .dry_run import dry_run
+from .gaps import has_gaps
 from .kernels import Fused, fused
 from .torch_private import constant_while_compiling, without_modes
 from .trust import doubt, mode
@@ -57,6 +59,8 @@ class Cell(reference.Stepper, Protocol):
 
     def effective_parameters(self) -> reference.EffectiveParameters: ...
 
+    def draw_noise(self, input: Tensor, states: tuple[Tensor, ...]) -> dict[str, Tensor]: ...
+
 
 _warned: set[str] = set()
 
@@ -88,10 +92,13 @@ def key_while_compiling(
     # All that the kernel depends on is passed, so that a change of it compiles anew.
     values = [getattr(cell, name, None) for name in cell.option_names]
     structure = [value for value in values if not isinstance(value, float)]
+    structure += noise_of(cell).structure
     weights = [weight for weight in parameters.values() if weight is not None]
     narrow = dtype_of_kernel(data, weights, True)
     keep = torch.is_grad_enabled()
-    key: str | None = _constant_key(cell._number, data.dtype, narrow, data.device, keep, *structure)
+    key: str | None = _constant_key(
+        cell._number, data.dtype, narrow, data.device, keep, has_gaps(cell, data), *structure
+    )
     return key
 
 
@@ -102,6 +109,7 @@ def _constant_key(
     narrow: torch.dtype,
     device: torch.device,
     keep: bool,
+    gaps: bool,
     *structure: object,
 ) -> str | None:
     """Return the key of a cell's kernel, for :func:`torch.compile` to keep.
@@ -112,6 +120,7 @@ def _constant_key(
         narrow: of the tensors that a kernel is given that computes bfloat16 by itself.
         device: of the input.
         keep: whether there may be a backward pass.
+        gaps: whether the time between steps is given.
         structure: what else the kernel depends on.
     """
     chosen, cell = current(), cast("BaseRecurrentCell", numbered(number))
@@ -119,7 +128,7 @@ def _constant_key(
         return None
     kind = kind_for(chosen, device)
     with without_modes():  # tracers have no real tensors, with which a first kernel is tried
-        found = _kernel_of(cell, dtype, device, kind)
+        found = _kernel_of(cell, dtype, device, kind, gaps)
         if isinstance(found, Fused) and kind == "triton" and chosen == "auto":
             kernel = cast("TritonKernel", found.kernel(narrow, device.type))
             found = doubt(cell, found, kernel, narrow, device, kernel.any_forms(keep)) or found
@@ -240,7 +249,7 @@ def _usable(
         if whole and data.is_floating_point() and (twin := twin_of(cell, parameters)):
             return twin
     own = cast("BaseRecurrentCell", cell)
-    found = reason or _kernel_of(own, data.dtype, data.device, kind)
+    found = reason or _kernel_of(own, data.dtype, data.device, kind, has_gaps(own, data))
     if isinstance(found, str) or kind != "triton" or current() == "triton":
         return found
     given = [each for _, each in tensors]
@@ -264,7 +273,11 @@ def _no_dtype(dtype: torch.dtype) -> str:
 
 
 def _kernel_of(
-    cell: BaseRecurrentCell, dtype: torch.dtype, device: torch.device, kind: Backend
+    cell: BaseRecurrentCell,
+    dtype: torch.dtype,
+    device: torch.device,
+    kind: Backend,
+    gaps: bool = False,
 ) -> Fused | str:
     """Return a cell's kernel of one kind, whatever the call, or why there is none."""
     if cell.no_kernel:
@@ -273,7 +286,7 @@ def _kernel_of(
         return reason
     if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason
-    found = fused(cell)
+    found = fused(cell, gaps)
     if isinstance(found, Fused) and kind == "triton":
         return found if device.type == "cuda" else found.by_triton()
     if isinstance(found, Fused):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ...declaration.noise import noise_of
 from ...declaration.step_contract import BranchError, StepError
 from .reference import project, update
 
@@ -31,6 +32,9 @@ def dry_run(cell: BaseRecurrentCell) -> None:
 
     parameters = {name: zeros(*shape) for name, shape in cell.parameter_shapes.items()}
     states = [zeros(2, width) for width in cell.state_widths]
+    widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
+    own = torch.Generator()  # torch's own would give other numbers afterwards
+    parameters |= noise_of(cell).draw(widths, (2,), states[0], (2,), own)
     try:
         update(cell, project(cell, zeros(2, cell.input_size), parameters), states, parameters)
     except BranchError:  # a cell with a single unit may branch

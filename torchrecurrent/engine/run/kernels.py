@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from ...declaration.noise import DROPPED, ZONED, Noise, noise_of
 from ...roles import RECURRENT, NonlinearityRole
 from ..cpu.compiler import CompilerError
 from ..cpu.kernel import Kernel
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Fused", "fused", "fused_by_key", "registered"]
 
 
-#: The prefix of a key whose kernels are Triton's on any device.
-_TRITON = "triton "
+#: The prefix of a key whose kernels are Triton's on any device; then, of one that takes times
+#: between steps.
+_TRITON, _GAPS = "triton ", "gaps "
 
 
 class Fused:
@@ -52,6 +54,7 @@ class Fused:
     ) -> None:
         self.key = key
         self.plan = plan
+        #: The width of the data: the input's, and one more for the time between steps.
         self.input_size = input_size
         #: The class, its step and functions among the options: while they live, no other object
         #: gets their identities.
@@ -83,6 +86,16 @@ class Fused:
         """The class of the cell, for profilers."""
         return str(self.holds[0].__name__)
 
+    def named(self, noise: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Masks by the names of their buffers."""
+        return dict(zip((each.name for each in self.buffers.noise), noise, strict=True))
+
+    def masks(self, noise: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Masks by the names that the reference loop has for them."""
+        names = [DROPPED + name for name in self.buffers.factors]
+        names += [ZONED + name for name in self.buffers.zoned]
+        return dict(zip(names, noise, strict=True))
+
     def is_triton(self, device_type: str) -> bool:
         """Whether Triton's kernels run on a kind of device."""
         return device_type != "cpu" or self.key.startswith(_TRITON)
@@ -112,8 +125,12 @@ class Fused:
         return self._steps[dtype]
 
 
-#: For each cell, all that its plan depends on, and the plan or why there is none.
-_known: WeakKeyDictionary[Any, tuple[object, Outside, Fused | str]] = WeakKeyDictionary()
+#: For each cell, all that its plan depends on, and the plan or why there is none; without times
+#: between steps, and with them.
+_known: tuple[WeakKeyDictionary[Any, tuple[object, Outside, Fused | str]], ...] = (
+    WeakKeyDictionary(),
+    WeakKeyDictionary(),
+)
 _by_key: dict[str, Fused] = {}
 #: For each key without the values that a step reads from outside: the values it has had.
 _values: dict[str, set[str]] = {}
@@ -121,16 +138,21 @@ _values: dict[str, set[str]] = {}
 _MOST_VALUES = 16
 
 
-def fused(cell: BaseRecurrentCell) -> Fused | str:
-    """Return the plan and kernels of a cell, or the reason why it has none."""
+def fused(cell: BaseRecurrentCell, gaps: bool = False) -> Fused | str:
+    """Return the plan and kernels of a cell, or the reason why it has none.
+
+    Args:
+        cell: whose step they run.
+        gaps: whether the time between steps is given.
+    """
     if not isinstance(cell, nn.Module):  # it lets a module from outside run, traced already
         return cell.fused
     fingerprint = _fingerprint(cell)
-    known = _known.get(cell)
+    known = _known[gaps].get(cell)
     if known is None or known[0] != fingerprint or not known[1].unchanged():
         outside = Outside(_functions(cell))
-        known = (fingerprint, outside, outside.refusal or _make(cell, outside))
-        _known[cell] = known
+        known = (fingerprint, outside, outside.refusal or _make(cell, outside, gaps))
+        _known[gaps][cell] = known
     return known[2]
 
 
@@ -152,14 +174,16 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
     # From the dictionary: this runs at every call, and attributes of a module are slow.
     options = tuple(map(cell.__dict__.get, type(cell).option_names))
     parameters = cell._parameters
-    return type(cell).step, options, [parameters.get(name) is None for name in cell._names]
+    absent = [parameters.get(name) is None for name in cell._names]
+    noise = noise_of(cell)
+    return type(cell).step, options, absent, noise.structure if noise else ()
 
 
-def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
+def _make(cell: BaseRecurrentCell, outside: Outside, gaps: bool) -> Fused | str:
     weights = tuple(name for name in cell._names if getattr(cell, name) is not None)
     if RECURRENT.name not in weights and cell.recurrent_kernel() is not None:
         weights = (*weights, RECURRENT.name)  # computed from other parameters
-    key, holds = _key(cell, weights, outside)
+    key, holds = _key(cell, weights, outside, gaps)
     if key not in _by_key:
         if outside.values and _is_one_too_many(cell, weights, outside):
             name = outside.values[0][0]
@@ -167,8 +191,9 @@ def _make(cell: BaseRecurrentCell, outside: Outside) -> Fused | str:
         dry_run(cell)
         try:
             shapes = {name: cell.parameter_shapes[name] for name in weights}
-            plan, has_values = make_plan(cell), bool(outside.values)
-            _by_key[key] = Fused(key, plan, cell.input_size, shapes, holds, has_values)
+            plan, has_values = make_plan(cell, gaps), bool(outside.values)
+            width = cell.input_size + plan.gaps
+            _by_key[key] = Fused(key, plan, width, shapes, holds, has_values)
         except UntraceableError as error:
             return str(error)
     return _by_key[key]
@@ -184,7 +209,10 @@ def _is_one_too_many(cell: BaseRecurrentCell, weights: tuple[str, ...], outside:
 
 
 def _key(
-    cell: BaseRecurrentCell, weights: tuple[str, ...], outside: Outside | None
+    cell: BaseRecurrentCell,
+    weights: tuple[str, ...],
+    outside: Outside | None,
+    gaps: bool = False,
 ) -> tuple[str, tuple[Any, ...]]:
     """Return all that the plan depends on, and the objects that the key names by identity.
 
@@ -197,6 +225,11 @@ def _key(
         if not name.endswith("_init") and not isinstance(value := getattr(cell, name, None), float)
     }
 
+    noise = noise_of(cell)
+    options.pop("zoneout", None)  # its rates are numbers too
+    if noise:  # what another process needs to have the same
+        options |= _typical(noise)
+
     def identity(value: object) -> str:
         functions.append(value)
         return f"@{id(value)}"
@@ -204,13 +237,22 @@ def _key(
     parts = [kind.__module__, kind.__qualname__, options, weights]
     if outside and outside.values:
         parts.append(str(outside.values))
-    text = json.dumps(parts, default=identity)
+    text = _GAPS * gaps + json.dumps(parts, default=identity)
     known, holds = _by_key.get(text), (kind, *(outside.objects if outside else ()))
     if functions or _named(kind) is not kind or (known and known.holds != holds):
         # The class can't be found by its name, or has changed since the name was first used.
         holds = (*holds, *functions)
         return " ".join([text, *(f"@{id(each)}" for each in holds)]), holds
     return text, holds
+
+
+def _typical(noise: Noise) -> dict[str, object]:
+    """Return options and mode of a cell with the same noise, whatever its rates are."""
+    return {
+        "recurrent_dropout": 0.5 if noise.dropped else 0.0,
+        "zoneout": [0.5 if name in noise.zoned else 0.0 for name in noise.states],
+        "training": noise.drawn,
+    }
 
 
 def _named(kind: type) -> object:
@@ -231,12 +273,14 @@ def fused_by_key(key: str) -> Fused:
         return _by_key.get(key) or fused_by_key(key.removeprefix(_TRITON)).by_triton()
     if key not in _by_key:
         try:
-            module, name, options, weights, *values = json.loads(key)
+            gaps = key.startswith(_GAPS)
+            module, name, options, weights, *values = json.loads(key.removeprefix(_GAPS))
             kind = importlib.import_module(module)
             for part in name.split("."):
                 kind = getattr(kind, part)
-            cell: Any = kind(**options, device="meta")  # type: ignore[operator]
-            made = fused(cell)
+            training = options.pop("training", False)
+            cell: Any = kind(**options, device="meta").train(training)  # type: ignore[operator]
+            made = fused(cell, gaps)
         except (ValueError, ImportError, AttributeError, TypeError) as error:
             raise RuntimeError(
                 "torchrecurrent::sequence was exported for a cell that can't be made here: "

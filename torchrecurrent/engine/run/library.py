@@ -7,10 +7,13 @@ Its implementation is imported when it runs, so that it is registered once the p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .kernels import Fused
 
 __all__ = ["sequence_operator"]
 
@@ -18,6 +21,12 @@ _SECOND_DERIVATIVE = (
     "a compiled or exported sequence has no second derivative; for create_graph=True call the "
     "layer itself, or trace it under torchrecurrent.backend('reference')"
 )
+
+
+def _parted(fused: Fused, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the first states, and the masks behind them."""
+    count = len(fused.buffers.first)
+    return states[:count], states[count:]
 
 
 @torch.library.custom_op("torchrecurrent::sequence", mutates_args=())
@@ -30,13 +39,19 @@ def sequence_operator(
     constants: list[float],
     keep: bool,
 ) -> list[Tensor]:
-    """Return the output at all steps, the last states, and all else that backward needs."""
+    """Return the output at all steps, the last states, and all else that backward needs.
+
+    ``states`` has the first ones and then the masks that were drawn: an ahead-of-time program of
+    torch has no lists that may be empty.
+    """
     from ..gpu.cuda_graphs import without_graphs
     from ..program.batch import Batch
     from .kernels import fused_by_key
     from .passes import check_given, forward_pass, outputs
 
-    fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
+    fused = fused_by_key(key)
+    states, noise = _parted(fused, states)
+    batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
     check_given(fused, batch, weights, states)
     with without_graphs():
         tensors = forward_pass(fused, batch, weights, states, constants, keep)
@@ -56,7 +71,8 @@ def _(
 ) -> list[Tensor]:
     from .kernels import fused_by_key
 
-    buffers = fused_by_key(key).buffers
+    fused = fused_by_key(key)
+    buffers, (states, _) = fused.buffers, _parted(fused, states)
     output = data.new_empty((*data.shape[:-1], buffers.output.units))
     rows = data.numel() // data.size(-1)
     kept = [data.new_empty((rows, each.units)) for each in buffers.kept] if keep else []
@@ -83,7 +99,9 @@ def _sequence_backward(
     from .kernels import fused_by_key
     from .passes import backward_pass, check_given, check_kept
 
-    fused, batch = fused_by_key(key), Batch(data, states[0].size(0), sizes)
+    fused = fused_by_key(key)
+    states, noise = _parted(fused, states)
+    batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
     check_given(fused, batch, weights, states)
     check_kept(fused, batch, output, kept)
     with without_graphs():
@@ -109,16 +127,19 @@ def _(
 ) -> list[Tensor]:
     from .kernels import fused_by_key
 
-    gives_data = needs_data or fused_by_key(key).plan.raw_gradient
+    fused = fused_by_key(key)
+    gives_data, (states, _) = needs_data or fused.plan.raw_gradient, _parted(fused, states)
     grad_data = torch.empty_like(data) if gives_data else data.new_empty(())
     return [grad_data, *(torch.empty_like(each) for each in (*weights, *states))]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    from .kernels import fused_by_key
+
     key, data, sizes, weights, states, constants, _ = inputs
     ctx.key, ctx.constants = key, constants
-    ctx.counts = (len(weights), len(states))
-    kept = output[1 + len(states) :]
+    ctx.counts = (len(weights), len(states), len(fused_by_key(key).buffers.first))
+    kept = output[1 + ctx.counts[2] :]
     ctx.save_for_backward(data, sizes, output[0], *weights, *states, *kept)
     ctx.set_materialize_grads(False)
 
@@ -129,10 +150,12 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
     from .passes import gradients_of
 
     data, sizes, output, *rest = ctx.saved_tensors
-    count, states_count = ctx.counts
-    weights, states = rest[:count], rest[count : count + states_count]
-    kept, needs_data = rest[count + states_count :], ctx.needs_input_grad[1]
-    grad_output, grad_states = gradients_of(output, states, grads[: 1 + states_count])
+    count, given, states_count = ctx.counts
+    weights, states = rest[:count], rest[count : count + given]
+    kept, needs_data = rest[count + given :], ctx.needs_input_grad[1]
+    grad_output, grad_states = gradients_of(
+        output, states[:states_count], grads[: 1 + states_count]
+    )
     results = _sequence_backward(
         ctx.key, data, sizes, weights, states, ctx.constants, output, kept, grad_output,
         grad_states, needs_data,
@@ -142,7 +165,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
         results[0] if needs_data else None,
         None,
         results[1 : 1 + count],
-        results[1 + count :],
+        [*results[1 + count :], *[None] * (given - states_count)],
         None if ctx.constants else [],  # torch needs a list, even an empty one
         None,
     )

@@ -14,15 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from ...declaration.layout import Block
+from ...declaration.noise import noise_of
 from ...interop.onnx_operator import OnnxOperator
 from ...roles import INPUT, RECURRENT
-from .reference import EffectiveParameters, States, Stepper
+from .reference import EffectiveParameters, Noise, States, Stepper
 from .torch_private import constant_while_compiling, scan
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
 __all__ = ["exporting_to_onnx", "operator_of", "run"]
+
+_QUIET: Noise = {}
 
 
 @constant_while_compiling
@@ -37,6 +40,7 @@ def run(
     lengths: Tensor | None,
     states: States | None,
     parameters: EffectiveParameters,
+    noise: Noise = _QUIET,
 ) -> tuple[Tensor, States]:
     """A whole sequence, traced.
 
@@ -47,10 +51,19 @@ def run(
             and the state stays. ``None``: all do.
         states: each ``(N, width)``; ``None`` if the cell makes its own.
         parameters: its effective parameters.
+        noise: expected to be none.
 
     Returns:
         The outputs ``(T, N, *)``, and each sequence's state after its last step.
+
+    Raises:
+        TypeError: there is noise.
     """
+    if noise:
+        raise TypeError(
+            "recurrent_dropout and zoneout draw masks in training, which a program in ONNX can't "
+            "do; export the model in eval()"
+        )
     operator = operator_of(cell, data, parameters)
     if operator is not None:
         assert states is not None
@@ -152,7 +165,7 @@ def _scan(
 def operator_of(cell: Any, data: Tensor, parameters: EffectiveParameters) -> OnnxOperator | None:
     """What ONNX has for a cell with these parameters; ``None``: nothing."""
     operator: OnnxOperator | None = getattr(cell, "onnx_operator", None)
-    if operator is None or cell.no_kernel:
+    if operator is None or cell.no_kernel or noise_of(cell):
         return None
     rows = len(operator.inputs) * cell.hidden_size
     shapes = {

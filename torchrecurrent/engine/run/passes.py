@@ -10,6 +10,7 @@ from torch import Tensor
 from ..cpu.kernel import Kernel
 from ..gpu.kernel import TritonKernel
 from ..program.batch import Batch
+from ..program.buffers import Buffer
 from .boundary import check_memory
 from .kernels import Fused
 
@@ -52,6 +53,19 @@ def check_given(
         data.dtype,
         data.device.type,
     )
+    b, device = fused.buffers, data.device.type
+    check_memory(_masks(batch, b.factors, (batch.size,)), data.dtype, device)
+    check_memory(_masks(batch, b.zoned, lead), torch.uint8, device)
+
+
+def _masks(
+    batch: Batch, masks: Mapping[str, Buffer], lead: Sequence[int]
+) -> list[tuple[str, Tensor, Sequence[int]]]:
+    """Return masks with the names and shapes that they should have."""
+    return [
+        (f"mask {name}", batch.noise[each.name], (*lead, each.units))
+        for name, each in masks.items()
+    ]
 
 
 def forward_pass(

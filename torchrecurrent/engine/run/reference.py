@@ -6,7 +6,8 @@ for all time steps at once (:func:`project`), the effective parameters are compu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -18,6 +19,8 @@ from ... import roles
 from ...declaration.arguments import CellSource
 from ...declaration.integration import INTEGRATORS
 from ...declaration.layout import Block, Run
+from ...declaration.noise import DROPPED, ZONED, noise_of
+from ...declaration.noise import Noise as CellNoise
 from ...declaration.step_contract import (
     BRANCH,
     BranchError,
@@ -27,6 +30,7 @@ from ...declaration.step_contract import (
 )
 from ...normalization import average
 from ...roles import INPUT, Weight
+from .gaps import part_gaps
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -36,6 +40,9 @@ __all__ = ["EffectiveParameters", "Stepper", "project", "replayed", "run", "upda
 #: A cell's effective parameters by name, as they are during one sequence.
 EffectiveParameters = Mapping[str, Tensor | None]
 States = tuple[Tensor, ...]
+#: Masks by name, as :class:`~torchrecurrent.declaration.noise.Noise` draws them.
+Noise = Mapping[str, Tensor]
+_QUIET: Noise = {}
 
 
 class Stepper(Protocol):
@@ -78,6 +85,7 @@ def run(
     sizes: Tensor | None,
     states: States | None,
     parameters: EffectiveParameters,
+    noise: Noise = _QUIET,
 ) -> tuple[Tensor, States]:
     """Run a whole sequence.
 
@@ -89,14 +97,16 @@ def run(
             rises.
         states: each ``(N, width)``; ``None`` if the cell makes its own.
         parameters: its effective parameters.
+        noise: the masks that were drawn for it.
 
     Returns:
         The outputs, laid out as ``data``, and each sequence's state after its last step.
     """
     outputs: list[Tensor] = []
+    given = _by_step(parameters, noise, sizes)
     if sizes is None:
         for parts in zip(*(part.unbind(0) for part in cell.project(data)), strict=True):
-            output, states = cell.update(parts, states, parameters)
+            output, states = cell.update(parts, states, next(given))
             outputs.append(output)
         assert states is not None  # a sequence has at least one step
         return torch.stack(outputs), states
@@ -107,21 +117,44 @@ def run(
         if states is not None and size < states[0].size(0):
             ended.append(tuple(state[size:] for state in states))
             states = tuple(state[:size] for state in states)
-        output, states = cell.update(parts, states, parameters)
+        output, states = cell.update(parts, states, next(given))
         outputs.append(output)
     assert states is not None
     final = zip(states, *reversed(ended), strict=True)
     return torch.cat(outputs), tuple(torch.cat(rows) for rows in final)
 
 
+def _by_step(
+    parameters: EffectiveParameters, noise: Noise, sizes: Tensor | None
+) -> Iterator[EffectiveParameters]:
+    """Yield the parameters of each step, with the masks of those sequences that run."""
+    if not noise:
+        yield from itertools.repeat(parameters)
+    counts: list[int] | None = None if sizes is None else sizes.tolist()
+    fixed = {name: mask for name, mask in noise.items() if name.startswith(DROPPED)}
+    moving = {
+        name: mask.unbind(0) if counts is None else torch.split(mask, counts)
+        for name, mask in noise.items()
+        if name not in fixed
+    }
+    for step in itertools.count():
+        size = None if counts is None else counts[step]
+        now = {name: mask[:size] for name, mask in fixed.items()}
+        yield {**parameters, **now, **{name: rows[step] for name, rows in moving.items()}}
+
+
 def project(
     cell: BaseRecurrentCell, input: Tensor, parameters: EffectiveParameters
 ) -> tuple[Tensor, ...]:
-    """Return the affine projection of ``input``, and ``input`` itself if the step needs it."""
+    """Return the affine projection of ``input``, and ``input`` itself if the step needs it.
+
+    The time since the step before comes last, where it is given.
+    """
     blocks, layout = cell.layout.projected, cell.layout
+    input, gaps = part_gaps(cell, input)
     if not blocks:
-        return (input,)
-    raw = (input,) if any(cell.signature.having(roles.InputRole)) or layout.identities else ()
+        return (input, *gaps)
+    raw = (input,) if _reads_input(cell) else ()
     weight, bias = parameters[INPUT.name], parameters.get("bias_ih")
     assert weight is not None
     if len(blocks) < len(layout.blocks(INPUT)):
@@ -129,7 +162,12 @@ def project(
         weight, bias = weight[:rows], None if bias is None else bias[:rows]
     if not INTEGRATORS[cell.integration].sums or INPUT in layout.named_biases:
         bias = None  # added later, by the integration or by the step
-    return (functional.linear(input, weight, bias), *raw)
+    return (functional.linear(input, weight, bias), *raw, *gaps)
+
+
+def _reads_input(cell: BaseRecurrentCell) -> bool:
+    """Whether a step needs the input itself besides its projection."""
+    return bool(cell.layout.identities) or any(cell.signature.having(roles.InputRole))
 
 
 def update(
@@ -140,15 +178,46 @@ def update(
 ) -> tuple[Tensor, States]:
     """Run one step: give every argument its value, call ``step``, separate output and states.
 
+    Masks that ``parameters`` lack are drawn for this step alone.
+
     Raises:
         StepError: if the step's results differ from its declaration, or it branches on a tensor.
     """
+    noise = noise_of(cell)
+    if noise.masks and not parameters.keys() >= set(noise.masks):
+        widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
+        rows = states[0].shape[:-1]
+        parameters = {**parameters, **noise.draw(widths, rows, states[0], rows)}
     arguments = _Tensors(cell, inputs, states, parameters).arguments()
     new = _returned(cell, arguments, states)
-    output, new = (new[0], new[1:]) if cell.signature.has_output else (new[0], new)
+    output = new[0] if cell.signature.has_output else None
+    new = new[1:] if cell.signature.has_output else new
+    if noise.zoned:
+        new = _zoned_out(noise, cell.state_names, states, new, parameters)
+    output = new[0] if output is None else output
     if cell.signature.has_delay:  # the line takes the present state and drops the oldest
         new = (*new, torch.cat([states[-1][..., cell.output_size :], states[0]], -1))
     return output, new
+
+
+def _zoned_out(
+    noise: CellNoise,
+    names: Sequence[str],
+    before: Sequence[Tensor],
+    after: Sequence[Tensor],
+    parameters: EffectiveParameters,
+) -> tuple[Tensor, ...]:
+    """Return the new states, of which some units are what they were."""
+    found = []
+    for name, old, new in zip(names, before, after, strict=False):
+        mask = parameters.get(ZONED + noise.stays.get(name, name))
+        if mask is not None:
+            new = torch.where(mask != 0, old, new)
+        elif name in noise.stays and not noise.drawn:
+            rate = noise.zoned[noise.stays[name]]
+            new = rate * old + (1 - rate) * new
+        found.append(new)
+    return tuple(found)
 
 
 def _returned(
@@ -185,6 +254,11 @@ class _Tensors(CellSource):
         parameters: EffectiveParameters,
     ) -> None:
         super().__init__(cell)
+        self._gap: Tensor | None = None
+        if cell.signature.gap is not None:
+            count = 1 + (bool(cell.layout.projected) and _reads_input(cell))
+            if len(inputs) > count:
+                *inputs, self._gap = inputs
         self._input, self._parameters = inputs[-1], parameters
         self._states = dict(zip(cell.state_names, states, strict=True))
         for argument in cell.signature.having(roles.DelayedRole):  # the oldest step of the line
@@ -199,7 +273,8 @@ class _Tensors(CellSource):
             sums = self.integrator.sums and run.weight not in layout.named_biases
             bias = self._rows(run.weight.bias, run) if sums else None
             assert weight is not None
-            product = recurrent_product(self._states[run.of], weight, bias, run.rows)
+            read = self.dropped(run.of, self._states[run.of])
+            product = recurrent_product(read, weight, bias, run.rows)
             self._s |= zip(run.names, torch.split(product, run.rows, -1), strict=True)
 
     def _rows(self, name: str | None, rows: Block | Run | None) -> Tensor | None:
@@ -214,6 +289,12 @@ class _Tensors(CellSource):
 
     def constant(self, name: str) -> Any:
         return self.option(name)
+
+    def factor(self, name: str) -> Tensor | None:
+        return self._parameters.get(DROPPED + name)
+
+    def gap(self, name: str) -> Any:
+        return self.option(name) if self._gap is None else self._gap
 
     def scalar(self, name: str) -> Tensor | None:
         return self._parameters[name]

@@ -14,7 +14,6 @@ from torch import Tensor
 
 __all__ = [
     "constant_while_compiling",
-    "driver_version",
     "interception",
     "missing",
     "not_plain",
@@ -120,12 +119,6 @@ def saved_tensors_are_watched() -> bool:
     """Whether hooks take the tensors saved for a backward pass, as checkpoints do."""
     ask = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
     return ask is None or ask(True) is not None
-
-
-def driver_version() -> str:
-    """Return the version of CUDA that the driver of the GPUs has; empty if torch hides it."""
-    ask = getattr(torch._C, "_cuda_getDriverVersion", None)
-    return "" if ask is None else str(ask())
 
 
 def constant_while_compiling(function: F) -> F:

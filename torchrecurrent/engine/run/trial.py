@@ -2,14 +2,14 @@
 
 Nothing here is a user's: parameters, inputs, first states and gradients are drawn, by generators of
 their own. They are few, since what a wrong kernel does shows at small sizes: thirteen steps, which
-are more than twice those whose loads run ahead, three sequences, and one more than a program has.
+are more than those whose loads run ahead, three sequences, and one more than a program has.
 The widths are the kernel's own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from statistics import median
@@ -18,19 +18,21 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from ...declaration.noise import noise_of
 from ..gpu.emit import NARROW
 from ..gpu.memory import Guards
 from ..program.batch import Batch
 from ..program.form import Form
 from . import reference
 from .autograd import join_delay, split_delay
+from .gaps import join_gaps
 from .kernels import Fused
 from .passes import backward_pass, forward_pass, outputs
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["Tried", "fault"]
+__all__ = ["Trial", "Tried", "fault"]
 
 STEPS, FEW = 13, 3
 #: Kernels may be so many times as far from float64 as the loop, as tests/test_accuracy.py asks.
@@ -63,6 +65,10 @@ class Tried(Protocol):
     @property
     def tallest(self) -> int: ...
 
+    #: All that decides what it computes, but for the device and torch.
+    @property
+    def made_of(self) -> Mapping[str, str]: ...
+
     def tried(self, form: Form, guards: Guards) -> AbstractContextManager[None]: ...
 
 
@@ -76,20 +82,27 @@ class _Case:
     states: Numbers
     grad_output: Tensor
     grad_states: Numbers
+    #: Masks; those that are bytes stay so.
+    noise: Mapping[str, Tensor]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> _Case:
+        data = change(self.data)
         return _Case(
-            change(self.data),
+            data,
             self.sizes,
             list(map(change, self.weights)),
             list(map(change, self.states)),
             change(self.grad_output),
             list(map(change, self.grad_states)),
+            {
+                name: change(mask) if mask.is_floating_point() else mask.to(data.device)
+                for name, mask in self.noise.items()
+            },
         )
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """One kernel, in one form, on one device."""
 
     cell: BaseRecurrentCell
@@ -101,7 +114,7 @@ class _Trial:
 
     @property
     def constants(self) -> list[float]:
-        return [float(getattr(self.cell, name)) for name in self.cell.constants]
+        return list(self.cell.numbers.values())
 
     def names(self) -> list[str]:
         """What a run gives, in order."""
@@ -140,29 +153,46 @@ class _Trial:
         with torch.no_grad():
             if far:
                 data = data * (_FAR / float(stepper.project(data)[0].square().mean().sqrt()))
+            if self.fused.plan.gaps:
+                gaps = torch.rand(lead, generator=generator, dtype=torch.float64) + 0.1
+                data = join_gaps(data, gaps)
             like = torch.zeros(1, dtype=torch.float64)
             first = self.cell.initial_states((count,), like)
             first = tuple(each.cpu().double() for each in first)
             before = normal(5, count, self.cell.input_size)
             # what this cell's states may be, and not zero
-            states = self._loop(before, None, weights, split_delay(self.cell, first))[1:]
+            states = self._loop(
+                before, None, weights, split_delay(self.cell, first),
+                self._noise(before, count, generator),
+            )[1:]  # fmt: skip
         b = self.fused.buffers
         case = _Case(
             data, sizes, weights, states, normal(*lead, b.output.units),
             [normal(count, each.units) for each in b.states.values()],
+            self._noise(data, count, generator),
         )  # fmt: skip
         return case.map(lambda each: each.to(self.dtype).double())
+
+    def _noise(self, data: Tensor, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        cell = self.cell
+        widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
+        return noise_of(cell).draw(widths, data.shape[:-1], data, (count,), generator)
 
     def _named(self, weights: Numbers) -> dict[str, Tensor | None]:
         found: dict[str, Tensor | None] = dict.fromkeys(self.cell.parameter_shapes)
         return found | dict(zip(self.fused.weights, weights, strict=True))
 
     def _loop(
-        self, data: Tensor, sizes: Tensor | None, weights: Numbers, states: Numbers
+        self,
+        data: Tensor,
+        sizes: Tensor | None,
+        weights: Numbers,
+        states: Numbers,
+        noise: Mapping[str, Tensor],
     ) -> list[Tensor]:
         named = self._named(weights)
         stepper, joined = reference.replayed(self.cell, named), join_delay(self.cell, tuple(states))
-        output, last = reference.run(stepper, data, sizes, joined, named)
+        output, last = reference.run(stepper, data, sizes, joined, named, noise)
         return [output, *split_delay(self.cell, last)]
 
     def by_loop(self, case: _Case) -> list[Tensor]:
@@ -171,7 +201,7 @@ class _Trial:
         with torch.set_grad_enabled(self.form.training):
             leaves = [each.requires_grad_(self.form.training) for each in leaves]
             count = 1 + len(case.weights)
-            made = self._loop(leaves[0], case.sizes, leaves[1:count], leaves[count:])
+            made = self._loop(leaves[0], case.sizes, leaves[1:count], leaves[count:], case.noise)
             if not self.form.training:
                 return made
             weighted = zip(made, (case.grad_output, *case.grad_states), strict=True)
@@ -192,7 +222,8 @@ class _Trial:
         """
         fused, keep = self.fused, self.form.training
         case = case.map(guards.put)
-        batch = Batch(guards.put(case.data, shift), case.states[0].size(0), case.sizes)
+        masks = fused.named(list(case.noise.values()))
+        batch = Batch(guards.put(case.data, shift), case.states[0].size(0), case.sizes, masks)
         given = (fused, batch, case.weights, case.states, self.constants)
         with torch.no_grad():
             tensors = forward_pass(*given, keep)
@@ -222,19 +253,12 @@ class _Trial:
         return [_ratio(*four) for four in zip(ours, loop, truth, allowed, strict=True)]
 
 
-def fault(
-    cell: BaseRecurrentCell,
-    found: Fused,
-    kernel: Tried,
-    dtype: torch.dtype,
-    device: torch.device,
-    form: Form,
-) -> str:
+def fault(trial: Trial) -> str:
     """Return what is wrong with a kernel in one form, on one device; empty if nothing is.
 
     The thread should have no modes of torch: :mod:`.trust` makes one.
     """
-    trial, guards = _Trial(cell, found, kernel, dtype, device, form), Guards()
+    kernel, form, guards = trial.kernel, trial.form, Guards()
     with kernel.tried(form, guards):
         for number, (count, far, shift) in enumerate(_calls(kernel, form)):
             guards.value = torch.nan if count == FEW else _NUMBER
@@ -257,7 +281,7 @@ def _calls(kernel: Tried, form: Form) -> Iterator[tuple[int, bool, int]]:
 
 
 def _difference(
-    trial: _Trial, guards: Guards, number: int, count: int, far: bool, shift: int
+    trial: Trial, guards: Guards, number: int, count: int, far: bool, shift: int
 ) -> str:
     """Return which result of a call is too far from float64; empty if none is."""
     draws: list[list[float]] = []

@@ -13,10 +13,10 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 
@@ -24,15 +24,16 @@ from ..disk import verdicts
 from ..disk.directory import CacheError
 from ..disk.verdicts import Verdict
 from ..gpu.cuda_graphs import settings
+from ..gpu.driver import driver_version
 from ..program.form import Form
 from . import trial
 from .kernels import Fused
-from .torch_private import driver_version
+from .trial import Trial, Tried
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["VARIABLE", "Provable", "doubt", "mode"]
+__all__ = ["VARIABLE", "doubt", "mode"]
 
 VARIABLE = "TORCHRECURRENT_TRUST"
 Mode = Literal["check", "always", "never"]
@@ -40,14 +41,6 @@ _MODES = ("check", "always", "never")
 
 #: Errors of a kernel, after which a process can't use the device any more.
 _CRASHES = ("illegal memory access", "misaligned address", "illegal instruction", "device-side")
-
-
-class Provable(trial.Tried, Protocol):
-    """What is asked of a kernel, whatever language it is written in."""
-
-    #: All that decides what it computes, but for the device and torch.
-    @property
-    def made_of(self) -> Mapping[str, str]: ...
 
 
 #: By all that a verdict depends on, without a digest: why kernels don't run; empty if they do.
@@ -71,7 +64,7 @@ def mode() -> Mode:
 def doubt(
     cell: BaseRecurrentCell,
     found: Fused,
-    kernel: Provable,
+    kernel: Tried,
     dtype: torch.dtype,
     device: torch.device,
     forms: Sequence[Form],
@@ -101,22 +94,15 @@ def doubt(
                     "its kernels have not been checked on this device, and can't be while a CUDA "
                     "graph is captured; call the layer once before"
                 )
-            reason = _settled[key] = _settle(cell, found, kernel, dtype, device, form)
+            reason = _settled[key] = _settle(Trial(cell, found, kernel, dtype, device, form))
         if reason:
             return reason
     return ""
 
 
-def _settle(
-    cell: BaseRecurrentCell,
-    found: Fused,
-    kernel: Provable,
-    dtype: torch.dtype,
-    device: torch.device,
-    form: Form,
-) -> str:
+def _settle(tried: Trial) -> str:
     """Return why a kernel is not to run in one form: what is known, or what a trial shows."""
-    parts = _parts(found, kernel, dtype, device, form)
+    parts = _parts(tried)
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     with _lock_of(digest):
         verdict = verdicts.known(digest)
@@ -125,7 +111,7 @@ def _settle(
                 verdict = verdicts.known(digest)  # another process may just have found it
                 if verdict is None:
                     try:
-                        fault = _in_a_thread(cell, found, kernel, dtype, device, form)
+                        fault = _in_a_thread(tried)
                     except Exception as error:  # Triton's and the drivers' have no base in common
                         fault = f"{type(error).__name__}: {error}".splitlines()[0]
                         if not any(each in fault for each in _CRASHES):
@@ -135,22 +121,21 @@ def _settle(
                     with suppress(CacheError, OSError):  # then each process checks for itself
                         verdicts.keep(digest, verdict)
                     if fault:
-                        _warn(found, form, device, fault)
+                        _warn(tried, fault)
     if not verdict.fault:
         return ""
-    hint = "; TORCHRECURRENT_CUDA_GRAPHS=0 runs them without graphs" if form.replay else ""
-    return f"a check of its kernels on this device ({form}) has failed: {verdict.fault}{hint}"
+    hint = "; TORCHRECURRENT_CUDA_GRAPHS=0 runs them without graphs" if tried.form.replay else ""
+    return f"a check of its kernels on this device ({tried.form}) has failed: {verdict.fault}{hint}"
 
 
-def _parts(
-    found: Fused, kernel: Provable, dtype: torch.dtype, device: torch.device, form: Form
-) -> dict[str, str]:
+def _parts(tried: Trial) -> dict[str, str]:
     """Return all that a verdict depends on."""
+    found, device = tried.fused, tried.device
     return {
-        **kernel.made_of,
+        **tried.kernel.made_of,
         "cell": found.name,
-        "form": str(form),
-        "dtype": str(dtype).removeprefix("torch."),
+        "form": str(tried.form),
+        "dtype": str(tried.dtype).removeprefix("torch."),
         "input": str(found.input_size),
         "widths": " ".join(map(str, found.plan.widths)),
         "torch": str(torch.__version__),
@@ -167,14 +152,7 @@ def _name_of(device: torch.device) -> str:
     return f"{torch.cuda.get_device_name(device)}, {major}.{minor}"
 
 
-def _in_a_thread(
-    cell: BaseRecurrentCell,
-    found: Fused,
-    kernel: Provable,
-    dtype: torch.dtype,
-    device: torch.device,
-    form: Form,
-) -> str:
+def _in_a_thread(tried: Trial) -> str:
     """Try a kernel in a thread of its own, which has none of the modes of torch of this one.
 
     Tracers, autocast, inference mode and the hooks of a checkpoint on saved tensors are a
@@ -182,19 +160,21 @@ def _in_a_thread(
     """
 
     def run() -> str:
-        guard: Any = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+        is_cuda = tried.device.type == "cuda"
+        guard: Any = torch.cuda.device(tried.device) if is_cuda else nullcontext()
         with guard:
-            return trial.fault(cell, found, kernel, dtype, device, form)
+            return trial.fault(tried)
 
     with ThreadPoolExecutor(1, thread_name_prefix="torchrecurrent-trial") as pool:
         return pool.submit(run).result()
 
 
-def _warn(found: Fused, form: Form, device: torch.device, fault: str) -> None:
+def _warn(tried: Trial, fault: str) -> None:
+    found, device = tried.fused, tried.device
     warnings.warn(
-        f"torchrecurrent: the kernels of {found.name} ({form}) are wrong on {_name_of(device)} and "
-        f"won't run there: {fault}. The reference loop runs. Please report it with the output of "
-        f"`torchrecurrent doctor --device {device.type}`",
+        f"torchrecurrent: the kernels of {found.name} ({tried.form}) are wrong on "
+        f"{_name_of(device)} and won't run there: {fault}. The reference loop runs. Please report "
+        f"it with the output of `torchrecurrent doctor --device {device.type}`",
         stacklevel=2,
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ...declaration.noise import noise_of
 from ...interop.torch_twin import TorchTwin
 from ...roles import INPUT, RECURRENT
 from .reference import EffectiveParameters
@@ -27,7 +28,7 @@ def twin_of(cell: Any, parameters: EffectiveParameters) -> TorchTwin | None:
     is_declared = isinstance(cell, nn.Module)
     if not is_declared:  # what lets a module from outside run is none
         return None
-    if cell.no_kernel or cell.integration != "additive":
+    if cell.no_kernel or cell.integration != "additive" or noise_of(cell):
         return None
     found = {name: value for name, value in parameters.items() if value is not None}
     twins: tuple[TorchTwin, ...] = cell.torch_twins

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean, median
 
@@ -163,14 +164,18 @@ def _steps(solved_at: Sequence[float], group: Group) -> str:
 
 
 def _claims(checked: Sequence[Checked]) -> str:
+    """List each claim once, with all settings that decide it: a table would be too wide."""
     about = (
-        "Agrees: *yes*: the claim holds in every seed; *on average*: it holds for the means, or "
-        "the medians of steps; *not clearly*: neither it nor the opposite holds; *no*: the "
-        "opposite holds. A setting may differ from the source's."
+        "In italics, whether a setting agrees with the claim above it: *yes*: the claim holds in "
+        "every seed; *on average*: it holds for the means, or the medians of steps; *not clearly*: "
+        "neither it nor the opposite holds; *no*: the opposite holds. A setting may differ from "
+        "the source's."
     )
-    return "\n".join(
-        ["## Claims of the sources", "", about, "", *table(CLAIMS_HEADER, checked), ""]
-    )
+    lines = ["## Claims of the sources", "", about, ""]
+    for (says, source), found in groupby(checked, lambda each: (each.says, each.source)):
+        lines.append(f"- **{says}** ({source})")
+        lines += [f"  - *{each.agrees}*: {each.setting}: {each.ours}" for each in found]
+    return "\n".join([*lines, ""])
 
 
 def _setting(group: Group) -> dict[str, object]:

@@ -1,0 +1,64 @@
+"""The continuous-time LSTM of the neural Hawkes process (Mei and Eisner, 2017)."""
+
+from typing import Annotated
+
+from torch import Tensor, exp, sigmoid, tanh
+from torch.nn.functional import softplus
+
+from ..cell import BaseRecurrentCell
+from ..layers.named import RecurrentLayer
+from ..roles import RECURRENT, Functions, Gap, MapRole, Output, Projected, State
+
+__all__ = ["CTLSTM", "CTLSTMCell"]
+
+Gates = Annotated[Functions, MapRole(RECURRENT, results=("i", "f", "z", "j", "k", "q", "r"))]
+
+
+class CTLSTMCell(BaseRecurrentCell, citation="mei2017neural", family="LSTM-like"):
+    r"""Continuous-time LSTM, of the neural Hawkes process [mei2017neural]_.
+
+    Between two events its memory c decays towards a target s, each unit at a rate
+    :math:`\delta` of its own; an event sets all three anew. Use it for streams of events.
+
+    .. math::
+        \tilde c_t &= s_{t-1} + (c_{t-1} - s_{t-1}) \odot e^{-\delta_{t-1} \Delta t} \\
+        i_t &= \sigma(W_i x_t + b_i + U_i (o_{t-1} \odot \tanh \tilde c_t) + d_i)
+            \quad\text{and so}\quad f_t, j_t, k_t, o_t \\
+        z_t &= \tanh(\ldots), \qquad \delta_t = \mathrm{softplus}(\ldots) \\
+        c_t &= f_t \odot \tilde c_t + i_t \odot z_t, \qquad s_t = k_t \odot s_{t-1} + j_t \odot z_t
+
+    where z and :math:`\delta` see what i does. The output is :math:`o_t \odot \tanh c_t`.
+
+    Sources: the authors' repository hongyuanmei/neurawkes, ``modules/models.py``, class
+    NeuralHawkesCTLSTM, which draws all kernels as one matrix of norm 1 and learns an event before
+    the first. The intensities of the process are not included.
+    """
+
+    dt: float = 1.0
+
+    @staticmethod
+    def step(
+        c: State,
+        s: State,
+        delta: State,
+        o: State,
+        i: Projected,
+        f: Projected,
+        z: Projected,
+        j: Projected,
+        k: Projected,
+        q: Projected,
+        r: Projected,
+        U: Gates,
+        dt: Gap,
+    ) -> tuple[Output, Tensor, Tensor, Tensor, Tensor]:
+        c = s + (c - s) * exp(-delta * dt)
+        U_i, U_f, U_z, U_j, U_k, U_q, U_r = U(o * tanh(c))
+        z = tanh(z + U_z)
+        c = sigmoid(f + U_f) * c + sigmoid(i + U_i) * z
+        s = sigmoid(k + U_k) * s + sigmoid(j + U_j) * z
+        o = sigmoid(q + U_q)
+        return o * tanh(c), c, s, softplus(r + U_r), o
+
+
+class CTLSTM(RecurrentLayer, cell=CTLSTMCell): ...
