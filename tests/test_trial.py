@@ -113,8 +113,11 @@ def test_a_right_kernel_with_masks_and_times_passes(form: Form) -> None:
     assert trial.fault(Trial(*given, torch.float32, HERE, form)) == ""
 
 
-def test_a_right_kernel_of_every_cell_passes(layer_class: type[RecurrentLayer]) -> None:
-    """Each in one of the forms."""
+def test_a_right_kernel_of_every_cell_passes(
+    layer_class: type[RecurrentLayer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in one of the forms; in few steps, since the interpreter loads none of them ahead."""
+    monkeypatch.setattr(trial, "STEPS", 5)
     place = LAYERS.index(layer_class)
     form = (TRAINING, RAGGED, CHUNKS)[place % 3]
     assert fault(build(layer_class, 3), form) == ""

@@ -70,13 +70,13 @@ def check(layer: Any, input: Tensor, **call: Any) -> None:
     found = results(layer, input, "triton", **dict(call))
     assert all(each.isfinite().all() for each in found)
     largest = max(float(each.abs().max()) for each in expected)
-    # a thousand roundings of float64: sums of up to 7 * 5 terms in another order
+    # a thousand roundings of float64: sums of up to 5 * 5 terms in another order
     assert_same(found, expected, 1e-12 * max(1.0, largest))
 
 
 def test_equals_the_reference(layer_class: type[RecurrentLayer]) -> None:
     layer = build(layer_class, 5, dtype=torch.float64)
-    input = input_for(layer, 7, 3)
+    input = input_for(layer, 5, 3)
     with torch.no_grad():
         hx = layer(input)[1]
     check(layer, input, hx=hx)
@@ -99,9 +99,8 @@ def test_noise(layer_class: type[RecurrentLayer]) -> None:
     """Products of masked states, and states that stay, of sequences that end at different steps."""
     options = fitting(layer_class, {"recurrent_dropout": 0.4, "zoneout": 0.3})
     layer = build(layer_class, 9, dtype=torch.float64, **options)
-    input = input_for(layer, 5, 5)
-    check(layer, input)
-    check(layer, input, lengths=[5, 1, 3, 1, 4])
+    check(layer, input_for(layer, 2, 5))
+    check(layer, input_for(layer, 3, 5), lengths=[3, 1, 2, 1, 3])
 
 
 @pytest.mark.parametrize("name", TIMED)
