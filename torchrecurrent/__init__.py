@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .catalog.listing import list_cells
     from .cell import BaseRecurrentCell
     from .cells import *  # noqa: F403
+    from .declaring import declare
     from .engine import backend
     from .layers.named import RecurrentLayer
     from .layers.recurrent import Recurrent
@@ -36,6 +37,7 @@ _modules = {
     "backend": "engine",
     "cell_info": "catalog.info",
     "cite": "catalog.bibliography",
+    "declare": "declaring",
     "detach_hidden": "layers.states",
     "list_cells": "catalog",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "backend",
     "cell_info",
     "cite",
+    "declare",
     "detach_hidden",
     "list_cells",
     *cells.__all__,

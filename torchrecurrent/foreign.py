@@ -73,6 +73,11 @@ class ForeignCell:
         return self.update((input,), states or None, {})
 
     @property
+    def traced(self) -> Traced | str:
+        """The kernel of the latest call, or why the loop runs."""
+        return self._traced
+
+    @property
     def no_kernel(self) -> str:
         """Why no kernel can run it; empty if one can."""
         return self._traced if isinstance(self._traced, str) else ""

@@ -14,6 +14,8 @@ from ..closest import unknown_attribute
 if TYPE_CHECKING:
     from .ir.operation import Operation
     from .ir.operations import FUNCTIONS
+    from .ir.trace import UntraceableError
+    from .modules.declared import Declared, declared
     from .program.kind import recurrence_of
     from .run.again import step_again
     from .run.ahead import compile_kernels, prepare
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 _modules = {
     "FUNCTIONS": "ir.operations",
     "Operation": "ir.operation",
+    "UntraceableError": "ir.trace",
     "compile_kernels": "run.ahead",
+    **dict.fromkeys(("Declared", "declared"), "modules.declared"),
     "exporting_to_onnx": "run.onnx",
     "join_gaps": "run.gaps",
     "prepare": "run.ahead",
@@ -45,12 +49,15 @@ _modules = {
 __all__ = [
     "FUNCTIONS",
     "Backend",
+    "Declared",
     "EffectiveParameters",
     "Operation",
     "Stepper",
     "Traced",
+    "UntraceableError",
     "backend",
     "compile_kernels",
+    "declared",
     "explain",
     "exporting_to_onnx",
     "join_gaps",
