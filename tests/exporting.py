@@ -53,8 +53,10 @@ class Exported:
         assert len(found) == len(expected)
         for ours, theirs in zip(found, expected, strict=True):
             # A hundred roundings of float32: products are summed in another order, and
-            # onnxruntime has its own exp and tanh, at each of up to eleven steps.
-            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+            # onnxruntime has its own exp and tanh, at each of up to eleven steps. They are
+            # roundings of the largest values: small ones may be what is left of large sums.
+            largest = max(1.0, float(theirs.abs().max()))
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5 * largest)
 
 
 def random_input(layer: Any, steps: int, batch: int) -> Tensor:
