@@ -12,6 +12,7 @@ import torch
 
 from torchrecurrent import BR, LEM, LRU, LSTM, IndRNN, RecurrentLayer, nBR
 from torchrecurrent.catalog.listing import cells, layer_of
+from torchrecurrent.engine.gpu import grid
 from torchrecurrent.engine.gpu.memory import Guards, fresh
 from torchrecurrent.engine.program.form import Form
 from torchrecurrent.engine.run import trial
@@ -121,6 +122,11 @@ def test_a_right_kernel_of_every_cell_passes(
     place = LAYERS.index(layer_class)
     form = (TRAINING, RAGGED, CHUNKS)[place % 3]
     assert fault(build(layer_class, 3), form) == ""
+
+
+def test_a_trial_is_longer_than_its_loads_run_ahead() -> None:
+    """Else what they reuse would not be used again."""
+    assert trial.STEPS > grid._MOST_STAGES
 
 
 class _InC:

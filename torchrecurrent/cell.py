@@ -179,6 +179,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             for weight in self.signature.stacked():
                 if getattr(self, weight.bias_flag, None) is None and weight.bias:
                     setattr(self, weight.bias_flag, self.bias)
+            # Asked for several times at each call.
+            states = self.signature.states
+            self._state_widths = tuple(self._state_width(each.role) for each in states)
             self.check_options()
             self.layout = Layout.of(self.signature, self)
             check_noise(self)
@@ -215,7 +218,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     @property
     def state_widths(self) -> tuple[int, ...]:
         """Width of each state; a delay line of d steps has d widths, oldest step first."""
-        return tuple(self._state_width(argument.role) for argument in self.signature.states)
+        return cast("tuple[int, ...]", self._state_widths)
 
     def _state_width(self, role: roles.Role) -> int:
         if isinstance(role, roles.DelayedRole):
