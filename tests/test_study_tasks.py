@@ -95,9 +95,11 @@ def test_a_fixed_set_is_passed_over_in_new_orders() -> None:
         CopyFirst(4, train_size=20).training(0, 21)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+@pytest.mark.parametrize(
+    ("study", "preset"), [(each, preset) for each in STUDIES.values() for preset in each.presets]
+)
 def test_every_preset_can_be_planned(study: Study, preset: str) -> None:
+    assert preset in PRESETS
     planned = study.plan(preset)
     assert {each.cell for each in planned} == set(study.cells)
     assert {each.seed for each in planned} == set(range(SEEDS[preset]))

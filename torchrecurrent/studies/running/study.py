@@ -19,9 +19,9 @@ from .store import StudyError
 
 __all__ = ["PRESETS", "RUN_KEYS", "SEEDS", "Study", "run_folder", "setting_key"]
 
-PRESETS = ("smoke", "quick", "paper")
+PRESETS = ("smoke", "quick", "paper", "leaderboard")
 #: The number of seeds of a preset.
-SEEDS = {"smoke": 1, "quick": 3, "paper": 5}
+SEEDS = {"smoke": 1, "quick": 3, "paper": 5, "leaderboard": 3}
 
 _RUN_FIELDS = {
     field.name: field
@@ -42,7 +42,7 @@ class Study:
         source: where it comes from.
         task: a class of tasks, a dataclass.
         cells: the cells that are run if none are named.
-        presets: for each of ``PRESETS`` texts such as ``"length=5,100 steps=600"``, with fields
+        presets: for some of ``PRESETS`` texts such as ``"length=5,100 steps=600"``, with fields
             of the task and of :class:`RunConfig`; all combinations of a text's values are run.
     """
 

@@ -20,6 +20,8 @@ FOUR = ("LSTM", "GRU", "BRC", "nBRC")
 ELEVEN = (*FOUR, "URLSTM", "MGU", "STAR", "JANET", "CFN", "IndRNN", "LEM")
 
 TINY_RUN = "hidden_size=8 num_layers=1 steps=4 batch_size=8 learning_rate=0.001 evaluate_every=2"
+#: For all cells and seeds in a few core-hours, yet enough that cells can be told apart.
+SIDE_BY_SIDE = "hidden_size=64 num_layers=1 batch_size=64 learning_rate=0.003 evaluate_every=50"
 TINY = f"validation_size=20 test_size=20 {TINY_RUN}"
 
 _STUDIES = (
@@ -41,6 +43,7 @@ _STUDIES = (
                 "hidden_size=100 num_layers=2 steps=30000 batch_size=100 learning_rate=0.001 "
                 "evaluate_every=100"
             ],
+            "leaderboard": [f"length=50 test_size=1000 steps=600 {SIDE_BY_SIDE}"],
         },
     ),
     Study(
@@ -84,6 +87,7 @@ _STUDIES = (
                 "curriculum=true hidden_size=100 num_layers=1,2 steps=13500 batch_size=200 "
                 "learning_rate=0.001 evaluate_every=250"
             ],
+            "leaderboard": [f"validation_size=500 test_size=500 steps=1200 {SIDE_BY_SIDE}"],
         },
     ),
     Study(
@@ -106,6 +110,9 @@ _STUDIES = (
                 "length=2000 hidden_size=256 num_layers=1 steps=100000 batch_size=10 "
                 "learning_rate=0.001 evaluate_every=1000 clip=1",
             ],
+            "leaderboard": [
+                f"length=50 validation_size=500 test_size=1000 steps=1000 {SIDE_BY_SIDE}"
+            ],
         },
     ),
     Study(
@@ -124,6 +131,7 @@ _STUDIES = (
                 "lag=480 hidden_size=256 num_layers=1 steps=10000 batch_size=10 "
                 "learning_rate=0.001 evaluate_every=100 clip=1"
             ],
+            "leaderboard": [f"lag=20 validation_size=500 test_size=1000 steps=1000 {SIDE_BY_SIDE}"],
         },
     ),
     Study(
@@ -150,6 +158,7 @@ _STUDIES = (
                 "order=row permutation=1 blanks=72,472 pad=zero hidden_size=128 num_layers=2 "
                 "steps=60000 batch_size=100 learning_rate=0.001 evaluate_every=600",
             ],
+            "leaderboard": [f"permutation=1 blanks=0 steps=400 {SIDE_BY_SIDE}"],
         },
     ),
     Study(
@@ -169,6 +178,10 @@ _STUDIES = (
                 "unroll=128 validation_size=200000 test_size=200000 hidden_size=512 num_layers=2 "
                 "steps=10000 batch_size=64 learning_rate=0.001 evaluate_every=250 clip=1"
             ],
+            "leaderboard": [
+                "hidden_size=128 num_layers=1 steps=500 batch_size=32 learning_rate=0.002 "
+                "evaluate_every=50 clip=1"
+            ],
         },
     ),
     Study(
@@ -187,6 +200,10 @@ _STUDIES = (
             # The source has no recurrent network; 100 epochs.
             "paper": [
                 "hidden_size=32,128 num_layers=1 steps=800 batch_size=27 learning_rate=0.01 "
+                "evaluate_every=8"
+            ],
+            "leaderboard": [
+                "hidden_size=32 num_layers=1 steps=240 batch_size=27 learning_rate=0.01 "
                 "evaluate_every=8"
             ],
         },
