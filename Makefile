@@ -10,7 +10,7 @@ OUT ?= build/studies
 SMALL := --set validation_size=1000 --set test_size=10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-triton test-zig cross lint types docs docs-test wheel bench bench-all studies smoke clean
+.PHONY: help demo test test-triton test-zig cross lint types docs docs-test wheel bench bench-all studies leaderboard smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -85,12 +85,18 @@ studies: $(VENV)/studies ## run the documentation's studies into build/studies; 
 	$(STUDY) plot --out $(OUT)
 	$(STUDY) report --out $(OUT)
 
+TASKS := adding copy-memory copy-first binary-addition vowels images language-model
+
+leaderboard: $(VENV)/studies ## run every cell on seven small tasks into build/leaderboard; takes hours, and goes on where it stopped
+	$(STUDY) run $(TASKS) --preset leaderboard --cells all --out build/leaderboard
+	$(BIN)/python -m benchmarks.leaderboard --time
+
 smoke: $(VENV)/studies ## run the demo and the examples for a few steps
 	$(BIN)/python -m torchrecurrent.studies.demo --smoke --out build/smoke
 	for each in examples/*.py; do echo $$each && $(BIN)/python $$each --steps 3 || exit 1; done
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) build docs/_build docs/cells docs/worked_examples .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build docs/_build docs/cells docs/leaderboard/*.rst docs/leaderboard/*.txt docs/worked_examples .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -10,7 +10,7 @@ from types import ModuleType
 import torch
 from rich.console import Console
 
-from . import figure, first_call, machine, memory, peers, report, results, streaming
+from . import beside_torch, figure, first_call, machine, memory, peers, report, results, streaming
 from .compiled import CompileTime, compiled_rows, fresh_cache
 from .results import AtShape, Results
 from .rows import SHAPES, Shape, rows, title
@@ -59,6 +59,7 @@ def main() -> None:
         ("first-call", "first calls, compiled and from the cache"),
         ("memory", "peak memory"),
         ("streaming", "single steps"),
+        ("beside", "torch's layers and ours at further shapes, in stacks, and on a busy machine"),
     ):
         parser.add_argument(
             f"--{part}", action=argparse.BooleanOptionalAction, default=True, help=what
@@ -73,6 +74,8 @@ def main() -> None:
         found.memory = memory.measure(3)
     if options.streaming:
         found.streaming = streaming.measure(2000)
+    if options.beside:
+        found.beside = beside_torch.measure(options.repeats)
     shapes: list[Shape] = [tuple(each) for each in options.shape] if options.shape else SHAPES
     for shape in shapes:
         at_shape, seconds = measure(

@@ -103,13 +103,26 @@ def _parts(results: Results) -> Iterator[tuple[str, list[str], list[Row]]]:
         )
     if results.streaming:
         steps = {each.name: each.microseconds for each in results.streaming}
-        bases = (streaming.BASE, "nn.LSTM, T = 1")
         yield (
-            "A streaming step without gradients, " + ", ".join(map(str, streaming.SHAPE)),
-            ["", "microseconds", *(f"/ {base}" for base in bases)],
+            "A step of one sequence without gradients, " + ", ".join(map(str, streaming.SHAPE)),
+            ["", "microseconds", "beside", "microseconds", "ratio"],
             [
-                [name, f"{value:.1f}", *(f"{value / steps[base]:.2f}" for base in bases)]
-                for name, value in steps.items()
+                [name, f"{steps[name]:.1f}", base, *_compared(steps[name], steps[base])[1:]]
+                for name, base in streaming.BESIDE.items()
+            ],
+        )
+    if results.beside:
+        yield (
+            "Beside torch's at other T, N, I, H: forward, training, ms (ratio)",
+            ["", "", "forward", "nn's", "ratio", "training", "nn's", "ratio"],
+            [
+                [
+                    each.case,
+                    each.cell,
+                    *_compared(each.forward, each.torch_forward),
+                    *_compared(each.train, each.torch_train),
+                ]
+                for each in results.beside
             ],
         )
     yield (
@@ -132,6 +145,10 @@ def _both(found: AtShape, name: str) -> str:
     forward, train = (_number(found.milliseconds(name, kind)) for kind in KINDS)
     ratio = _number(found.ratio(name, "nn.LSTM", "train"))
     return f"{forward} / {train} ({ratio})" if train else ""
+
+
+def _compared(ours: float, theirs: float) -> list[str]:
+    return [_number(ours), _number(theirs), f"{ours / theirs:.2f}"]
 
 
 def _number(value: float | None) -> str:

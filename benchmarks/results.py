@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from .beside_torch import Beside
 from .compiled import CompileTime
 from .first_call import FirstCall
 from .memory import Peak
@@ -43,6 +44,7 @@ class Results:
     first_call: list[FirstCall] = field(default_factory=list)
     memory: list[Peak] = field(default_factory=list)
     streaming: list[Step] = field(default_factory=list)
+    beside: list[Beside] = field(default_factory=list)
 
     def at(self, shape: Shape) -> AtShape | None:
         return next((each for each in self.shapes if each.shape == shape), None)
@@ -65,6 +67,7 @@ def read(path: Path) -> Results:
         ("first_call", FirstCall),
         ("memory", Peak),
         ("streaming", Step),
+        ("beside", Beside),
     ):
         data[name] = [kind(**each) for each in data[name]]
     return Results(**data)

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,11 +17,22 @@ from torch import Tensor, nn
 
 import torchrecurrent as tr
 
-__all__ = ["BASE", "SHAPE", "Step", "measure"]
+__all__ = ["BESIDE", "SHAPE", "Step", "measure"]
 
 #: Time steps, batch size, width of the input, width of the state.
 SHAPE = (1, 1, 64, 128)
-BASE = "nn.LSTMCell"
+#: What each row is compared with.
+BESIDE = {
+    "LSTMCell": "nn.LSTMCell",
+    "BRCell": "nn.LSTMCell",
+    "GRUCell": "nn.GRUCell",
+    "LSTM, T = 1": "nn.LSTM, T = 1",
+    "LSTM.step": "nn.LSTM, T = 1",
+    "BR, T = 1": "nn.LSTM, T = 1",
+    "BR.step": "nn.LSTM, T = 1",
+    "GRU, T = 1": "nn.GRU, T = 1",
+    "GRU.step": "nn.GRU, T = 1",
+}
 
 
 @dataclass(frozen=True)
@@ -36,14 +48,20 @@ def measure(repeats: int) -> list[Step]:
     _, batch, width, hidden = SHAPE
     x = torch.randn(batch, width)
     sequence = x.unsqueeze(0)
+    layers = {"LSTM": tr.LSTM, "GRU": tr.GRU, "BR": tr.BR}
     calls: dict[str, Callable[[], None]] = {
-        BASE: _cell(nn.LSTMCell(width, hidden), x),
+        "nn.LSTMCell": _cell(nn.LSTMCell(width, hidden), x),
+        "nn.GRUCell": _cell(nn.GRUCell(width, hidden), x),
         "nn.LSTM, T = 1": _layer(nn.LSTM(width, hidden), sequence),
-        "LSTM, T = 1": _layer(tr.LSTM(width, hidden), sequence),
+        "nn.GRU, T = 1": _layer(nn.GRU(width, hidden), sequence),
         "LSTMCell": _cell(tr.LSTMCell(width, hidden), x),
-        "BR, T = 1": _layer(tr.BR(width, hidden), sequence),
         "BRCell": _cell(tr.BRCell(width, hidden), x),
+        "GRUCell": _cell(tr.GRUCell(width, hidden), x),
     }
+    for name, kind in layers.items():
+        layer = kind(width, hidden)
+        calls[f"{name}, T = 1"] = _layer(layer, sequence)
+        calls[f"{name}.step"] = _fed_back(partial(_step, layer, x))
     times: dict[str, list[int]] = {name: [] for name in calls}
     order = random.Random(0)
     names = list(calls)
@@ -69,6 +87,10 @@ def _cell(cell: nn.Module, x: Tensor) -> Callable[[], None]:
 
 def _layer(layer: nn.Module, sequence: Tensor) -> Callable[[], None]:
     return _fed_back(lambda state: layer(sequence, state)[1])
+
+
+def _step(layer: tr.RecurrentLayer, x: Tensor, state: Any) -> Any:
+    return layer.step(x, state)[1]
 
 
 def _fed_back(step: Callable[[Any], Any]) -> Callable[[], None]:

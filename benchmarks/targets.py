@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .results import Results
 from .rows import SHAPES
-from .streaming import BASE
+from .streaming import BESIDE
 from .timing import name_of
 
 __all__ = ["Target", "targets"]
@@ -111,8 +111,32 @@ def _others(results: Results) -> Iterator[Target]:
         yield Target(f"{cell}: peak memory / plain loop", (0.5,), (0.3,), (ratio,))
         yield Target(f"{cell}: peak, tensors alone", (0.5,), (0.3,), (live,))
         for name in (f"{cell}, T = 1", f"{cell}Cell"):
-            ratio = steps[name] / steps[BASE] if steps else None
-            yield Target(f"{name}: step / {BASE}", (1.5,), (0.7,), (ratio,))
+            base = BESIDE[name]
+            ratio = steps[name] / steps[base] if steps else None
+            yield Target(f"{name}: step / {base}", (1.0,), (0.7,), (ratio,))
+    yield from _beside(results)
+
+
+#: Forward and training at most: those of LSTM beside nn.LSTM.
+_LIMITS = {
+    "50, 1, 16, 32": (0.8, 0.8),
+    "50, 16, 16, 32": (0.8, 0.8),
+    "200, 1, 256, 512": (0.6, 1.0),
+    "200, 8, 256, 256": (0.8, 0.7),
+    "64, 32, 512, 1024": (0.8, 0.7),
+}
+
+
+def _beside(results: Results) -> Iterator[Target]:
+    lstms = {each.case: each for each in results.beside if each.cell == "LSTM"}
+    for case, limits in _LIMITS.items():
+        each = lstms.get(case)
+        pair = (
+            (each.forward / each.torch_forward, each.train / each.torch_train)
+            if each
+            else (None, None)
+        )
+        yield Target(f"LSTM / nn.LSTM at {case}: forward, train", limits, limits, pair)
 
 
 def _ratios(

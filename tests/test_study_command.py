@@ -98,7 +98,10 @@ def test_all_are_the_layers_of_the_package(
     ("arguments", "message"),
     [
         ("run nothing", "study: expected one of copy-first, denoising, "),
-        ("run adding --preset huge", "preset: expected one of smoke, quick, paper for adding, got"),
+        (
+            "run adding --preset huge",
+            "preset: expected one of smoke, quick, paper, leaderboard for",
+        ),
         ("run adding --cells Nothing", "cell: expected one of LSTM, GRU, BRC, nBRC, a layer or"),
         ("run adding --cells nowhere:Cell", "cell: could not import 'nowhere:Cell'"),
         ("run adding --cells LSTM,bais=False", "cell: could not build 'LSTM,bais=False'"),

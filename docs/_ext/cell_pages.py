@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cell_facts import Symbolic
 from cell_parts import cut, described
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from leaderboard import place_rows, write_boards
 from search_terms import search_terms
 from study_rows import study_rows
 from thumbnails import thumbnail
@@ -37,6 +38,7 @@ def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
         "variants": Symbolic.variants(cell),
         "search_terms": search_terms(cell),
         "studied": study_rows(catalog.layer_of(cell)),
+        "places": place_rows(catalog.layer_of(cell).__name__),
         **described(cell),
     }
 
@@ -68,6 +70,8 @@ def write_pages(app: Sphinx) -> None:
             stale.unlink()
     for name, text in written.items():
         _write(folder / name, text)
+    for path, text in write_boards(app, templates).items():
+        _write(path, text)
     for name in ("families", "gallery", "speed", "table"):
         text = templates.get_template(f"{name}.txt.jinja").render(
             cells=cells, families=catalog.FAMILIES, size=_SIZE

@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const table = document.querySelector("table.cells");
+  const table = document.querySelector("table.cells, table.leaderboard");
   if (!table) return;
   const body = table.tBodies[0];
   const rows = [...body.rows]; // in the order of the page

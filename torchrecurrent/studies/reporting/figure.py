@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..tasks.task import Task
 
-__all__ = ["draw", "draw_group"]
+__all__ = ["COLOURS", "draw", "draw_group", "save"]
 
 #: Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#000000")
@@ -75,7 +75,7 @@ def draw(
     for axis, task in zip(axes[len(curves) :], bars, strict=True):
         _draw_scores(axis, [each for each in results if each.config.task == task], style)
         axis.set_title(_title(task.name))
-    return _write(figure, path)
+    return save(figure, path)
 
 
 def draw_group(group: Group, path: Path) -> list[Path]:
@@ -98,7 +98,7 @@ def draw_group(group: Group, path: Path) -> list[Path]:
     figure.suptitle(group.title, fontsize=11)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", fontsize=8, frameon=False)
-    return _write(figure, path)
+    return save(figure, path)
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -109,7 +109,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _write(figure: Figure, path: Path) -> list[Path]:
+def save(figure: Figure, path: Path) -> list[Path]:
     written = []
     for suffix in (".png", ".svg"):
         target = path.with_suffix(suffix)
