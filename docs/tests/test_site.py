@@ -198,6 +198,13 @@ def test_pages_load_and_render_their_mathematics(open_page: Open, path: str) -> 
     assert not page.select("mjx-merror")
 
 
+def test_every_function_on_the_page_of_a_cell_has_a_name() -> None:
+    for name in list_cells():
+        page = BeautifulSoup((SITE / "cells" / f"{name}.html").read_text("utf-8"), "html.parser")
+        found = re.findall(r"<?lambda>|<function|<bound|functools\.partial| at 0x", page.get_text())
+        assert not found, name
+
+
 def test_the_page_has_the_bibtex_of_the_cell() -> None:
     page = BeautifulSoup((SITE / "cells" / "LSTMCell.html").read_text("utf-8"), "html.parser")
     blocks = [block.get_text().strip() for block in page.select(".highlight-bibtex pre")]

@@ -15,6 +15,11 @@ Period = Annotated[Tensor, VectorRole(Weight("weight_period", None, "period_"))]
 Shift = Annotated[Tensor, VectorRole(Weight("weight_shift", None, "shift_"))]
 
 
+def within_period_(mu: Tensor, rho: Tensor) -> None:
+    r"""Multiply mu by the period :math:`e^\rho`: drawn from 0 to 1, it is a part of a period."""
+    mu.mul_(rho.exp())
+
+
 class PhasedLSTMCell(BaseRecurrentCell, citation="neil2016phased", family="LSTM-like"):
     r"""Phased LSTM [neil2016phased]_.
 
@@ -49,7 +54,7 @@ class PhasedLSTMCell(BaseRecurrentCell, citation="neil2016phased", family="LSTM-
     period_kernel_init: Initializer = uniform(0.0, 3.0)
     shift_kernel_init: Initializer = "uniform"
     forget_bias: float = 2.0
-    first = {"f": "forget_bias", ("mu", "rho"): lambda mu, rho: mu.mul_(rho.exp())}
+    first = {"f": "forget_bias", ("mu", "rho"): within_period_}
 
     @staticmethod
     def step(
