@@ -101,7 +101,7 @@ html_title = f"torchrecurrent {release}"
 html_static_path = ["_static", str(_mathjax())]
 html_css_files = ["custom.css"]
 html_js_files = [
-    (name, {"defer": "defer"}) for name in ("cells.js", "navigation.js", "versions.js")
+    (name, {"defer": "defer"}) for name in ("navigation.js", "tables.js", "versions.js")
 ]
 html_copy_source = False
 mathjax_path = _mathjax().name

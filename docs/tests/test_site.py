@@ -28,7 +28,7 @@ addEventListener("load", () => {
   const year = buttons.find((each) => each.textContent.trim() === "Year");
   year.click();
   year.click();
-  const input = document.querySelector(".cells-controls input");
+  const input = document.querySelector(".table-controls input");
   input.value = "GRU";
   input.dispatchEvent(new Event("input"));
   document.body.dataset.query = location.search;
@@ -42,6 +42,23 @@ addEventListener("load", () => {
   const [entry, list] = [place(".sidebar-tree li.current-page > a"), place(".sidebar-scroll")];
   document.body.dataset.seen = list.top <= entry.top && entry.bottom <= list.bottom;
   document.body.dataset.scrolled = document.querySelector(".sidebar-scroll").scrollTop;
+});
+"""
+
+
+#: How large each picture of equations is shown, relative to its own size.
+PICTURES = """
+addEventListener("load", async () => {
+  const shares = [];
+  for (const picture of document.querySelectorAll("ul.equations img")) {
+    picture.loading = "eager";
+    await picture.decode();
+    const [fit, { width, height }] = [getComputedStyle(picture).objectFit, picture];
+    const squeezed = (width / height) * (picture.naturalHeight / picture.naturalWidth);
+    const whole = fit === "fill" && Math.abs(squeezed - 1) < 0.1; // pixels are whole numbers
+    shares.push(whole ? width / picture.naturalWidth : 0);
+  }
+  document.body.dataset.shares = JSON.stringify(shares);
 });
 """
 
@@ -66,7 +83,7 @@ addEventListener("load", async () => {
 
 def page_rows(page: BeautifulSoup) -> list[Row]:
     """The texts of those rows of the table that can be seen."""
-    table = page.select_one("table.cells")
+    table = page.select_one("table.cells, table.speeds")
     assert table is not None
     return [
         [cell.get_text().strip() for cell in row.find_all("td")]
@@ -92,7 +109,7 @@ def test_the_table_says_what_the_package_does() -> None:
         facts = [info.family, ", ".join(info.states), info.recurrence, info.parameters, str(size)]
         assert rest == facts
     page = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser")
-    assert not page.select("table.cells button, .cells-controls")
+    assert not page.select("table.cells button, .table-controls")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +135,7 @@ def test_an_address_sorts_and_filters(
 
     expected = [row for row in written() if all(word in " ".join(row).lower() for word in words)]
     assert page_rows(page) == sorted(expected, key=key)
-    found = page.select_one(".cells-controls output")
+    found = page.select_one(".table-controls output")
     assert found is not None
     assert found.get_text() == f"{len(expected)} of {len(list_cells())} cells"
     states = [header["aria-sort"] for header in page.select("table.cells th")]
@@ -126,6 +143,19 @@ def test_an_address_sorts_and_filters(
     assert states.count("none") == len(states) - sorts
     if sorts:
         assert states[place] == ("descending" if down else "ascending")
+
+
+@pytest.mark.parametrize(("query", "column"), [("a-ms", 1), ("-b-nn-lstm", -5), ("-a-0-2-5", -3)])
+def test_the_table_of_speeds_is_sorted_by_any_column(
+    open_page: Open, query: str, column: int
+) -> None:
+    """Numbers, not texts; cells that 0.2.5 does not have come last, whichever way."""
+    rows = page_rows(open_page(f"{(SITE / 'speed.html').as_uri()}?sort={query}"))
+    assert len(rows) > 50
+    texts = [row[abs(column)] for row in rows]
+    numbers = [float(text) for text in texts if text]
+    assert numbers == sorted(numbers, reverse=column < 0)
+    assert texts == [*filter(None, texts), *[""] * texts.count("")]
 
 
 def test_clicking_and_typing(open_page: Open, tmp_path: Path) -> None:
@@ -196,6 +226,21 @@ def test_pages_load_and_render_their_mathematics(open_page: Open, path: str) -> 
     assert page.select("h1")
     assert page.select("mjx-container svg")
     assert not page.select("mjx-merror")
+
+
+def test_the_page_of_a_cell_has_its_equations_once() -> None:
+    for name in list_cells():
+        page = BeautifulSoup((SITE / "cells" / f"{name}.html").read_text("utf-8"), "html.parser")
+        assert len(page.select("div.math")) == 1, name
+
+
+def test_no_picture_of_equations_is_cut_off_or_tiny(open_page: Open, tmp_path: Path) -> None:
+    """Letters are 12 pixels high in a picture of its own size."""
+    page = open_page(with_script(SITE / "index.html", PICTURES, tmp_path))
+    assert page.body is not None
+    shares = json.loads(str(page.body["data-shares"]))
+    assert len(shares) == len(list_cells())
+    assert min(shares) >= 0.8
 
 
 def test_every_function_on_the_page_of_a_cell_has_a_name() -> None:

@@ -27,7 +27,9 @@ class PhasedLSTMCell(BaseRecurrentCell, citation="neil2016phased", family="LSTM-
     nearly keeps its state meanwhile. Use it for long or irregular signals with rhythms.
 
     .. math::
-        n_t, m_t &= \mathrm{PeepholeLSTM}(x_t, h_{t-1}, c_{t-1}) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + p_i \odot c_{t-1}) \text{ and so } f_t \\
+        m_t &= f_t \odot c_{t-1} + i_t \odot \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
+        n_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + p_o \odot m_t) \odot \tanh m_t \\
         s_t &= s_{t-1} + \Delta t, \qquad \phi_t = ((s_t - \mu) / e^\rho) \bmod 1 \\
         k_t &= \begin{cases} 2 \phi_t / r & \text{if } \phi_t < r / 2 \\
             2 - 2 \phi_t / r & \text{if } r / 2 \le \phi_t < r \\
