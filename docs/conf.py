@@ -63,6 +63,15 @@ bibtex_bibfiles = ["../torchrecurrent/catalog/refs.bib"]
 bibtex_default_style = "by_author"
 bibtex_reference_style = "author_year_round"
 
+# Links to other sites; `make links` follows them ----------------------------------------
+
+# Publishers answer a program, to which a DOI leads, with "forbidden".
+linkcheck_ignore = [r"https://doi\.org/"]
+# GitHub's pages make the anchors of lines and headings only in a browser.
+linkcheck_anchors_ignore_for_url = [r"https://github\.com/"]
+linkcheck_timeout = 30
+linkcheck_workers = 4
+
 # Examples --------------------------------------------------------------------------
 
 doctest_global_setup = "import torch"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -19,6 +20,9 @@ from torchrecurrent.catalog.formula import count, without_values
 
 SITE = Path(__file__).parents[1] / "_build" / "html"
 PAGE = SITE / "cells.html"
+SPEED = Path(__file__).parents[2] / "benchmarks" / "results" / "all_cells.csv"
+#: Of the first of the two shapes.
+SPEED_COLUMNS = ("layer", "ms", "/ nn.LSTM")
 Row = list[str]
 
 #: What a visitor does on the page, and what the address is afterwards.
@@ -101,8 +105,12 @@ def test_the_table_says_what_the_package_does() -> None:
     """Without any script, too: this is the file as it is."""
     rows = written()
     assert [row[0] for row in rows] == list_cells()
-    for name, year, paper, *rest in rows:
+    with SPEED.open(newline="") as file:
+        times = {row["layer"]: row["/ nn.LSTM"] for row in csv.DictReader(file, SPEED_COLUMNS)}
+    assert len(times) > 60
+    for name, year, paper, *rest, time in rows:
         info = cell_info(name)
+        assert time == times.get(str(info.layer), "")
         assert year == str(info.year)
         assert paper
         size = count(getattr(torchrecurrent, name), 100, 100)
