@@ -29,6 +29,7 @@ extensions = [
     # docs/_ext:
     "cell_pages",
     "citations",
+    "descriptions",
     "repository",
     "search_terms",
     "signatures",

@@ -310,6 +310,16 @@ def test_the_table_of_speeds_has_every_cell_or_says_that_it_was_not_timed() -> N
     assert sorted(timed + left) == sorted(str(cell_info(name).layer) for name in list_cells())
 
 
+def test_every_page_describes_itself_to_search_engines() -> None:
+    pages = [path for path in SITE.rglob("*.html") if "_modules" not in path.parts]
+    made = {"genindex.html", "py-modindex.html", "search.html"}  # by Sphinx, from no file
+    for path in (path for path in pages if path.name not in made):
+        page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        texts = [str(tag["content"]) for tag in page.select("meta[name=description]")]
+        assert len(texts) == 1, path
+        assert 10 < len(texts[0]) <= 200, path
+
+
 def test_pages_are_small_enough_to_load() -> None:
     assert {path.name for path in SITE.rglob("*.html") if path.stat().st_size > 1_000_000} == set()
 

@@ -64,8 +64,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     running.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="a Dask scheduler, such as tcp://host:8786, on whose workers to run; each needs one "
-        "thread, the folder of results, and to be able to import the cells",
+        help="a Dask scheduler, such as tcp://host:8786, on whose workers to run; each has one "
+        "thread, sees the folder of results and can import the cells",
     )
     running.add_argument(
         "--dry-run", action="store_true", help="show the runs and about how long they take"
