@@ -10,7 +10,7 @@ from cell_parts import cut, described
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from search_terms import search_terms
 from study_rows import study_rows
-from thumbnails import Thumbnail
+from thumbnails import thumbnail
 
 from torchrecurrent import BaseRecurrentCell, cell_info, cite, equations
 from torchrecurrent.catalog import listing as catalog
@@ -32,7 +32,7 @@ def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
         "info": cell_info(cell),
         "count": count(cell, _SIZE, _SIZE),
         "bibtex": cite(without_values(cell, _SIZE, _SIZE)),
-        "thumbnail": Thumbnail.of(equations.latex(cell)),
+        "thumbnail": thumbnail(equations.latex(cell)),
         "symbolic": Symbolic(cell),
         "variants": Symbolic.variants(cell),
         "search_terms": search_terms(cell),
@@ -62,7 +62,7 @@ def write_pages(app: Sphinx) -> None:
     cells = [_facts(cell) for cell in catalog.cells().values()]
     page = templates.get_template("cell.rst.jinja")
     written = {f"{cell['info'].name}.rst": page.render(cell) for cell in cells}
-    written |= {f"{cell['info'].name}.svg": cell["thumbnail"].svg for cell in cells}
+    written |= {f"{cell['info'].name}.svg": cell["thumbnail"] for cell in cells}
     for stale in (*folder.glob("*.rst"), *folder.glob("*.svg")):
         if stale.name not in written:
             stale.unlink()

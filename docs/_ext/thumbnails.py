@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -12,12 +11,11 @@ from xml.etree import ElementTree
 from ziamath.config import config
 from ziamath.zmath import Latex
 
-__all__ = ["Thumbnail"]
+__all__ = ["thumbnail"]
 
-#: Of the letters, in pixels.
+#: Of the letters, in pixels, and of a picture; cards have a little less room, so the widest shrink.
 _SIZE = 12
-#: What a card of one column has room for at this size, and what one of two columns has.
-_NARROW, _WIDE = 240, 440
+_WIDTH = 390
 #: What begins a further line of an equation.
 _INDENT = r"&\qquad "
 _SEPARATORS = re.compile(r" (?=[+-] )| (?=\\(?:odot|cdot) )|(?<=,) |(?<= )(?=/ )")
@@ -25,26 +23,18 @@ _SEPARATORS = re.compile(r" (?=[+-] )| (?=\\(?:odot|cdot) )|(?<=,) |(?<= )(?=/ )
 config.precision = 2  # decimals of a pixel
 
 
-@dataclass(frozen=True)
-class Thumbnail:
-    """An SVG, and whether its card needs two columns."""
+def thumbnail(equations: Sequence[str]) -> str:
+    """Return an SVG of equations, lines of LaTeX with ``&`` before their equals signs.
 
-    svg: str
-    is_wide: bool
-
-    @classmethod
-    def of(cls, equations: Sequence[str]) -> Thumbnail:
-        """Draw equations, lines of LaTeX with ``&`` before their equals signs.
-
-        What is wider than a card of two columns goes on in the next line.
-        """
-        left = max(_width(equation.partition("&=")[0]) for equation in equations)
-        picture = _drawn([line for each in equations for line in _lines(each, _WIDE - left)])
-        x, y, width, height = map(float, picture.get("viewBox", "").split())
-        picture.set("viewBox", f"{x:g} {y:g} {width:g} {height:g}")
-        picture.set("width", f"{width:g}")
-        picture.set("height", f"{height:g}")
-        return cls(f"{ElementTree.tostring(picture, encoding='unicode')}\n", width > _NARROW)
+    What is wider than a card goes on in the next line.
+    """
+    left = max(_width(equation.partition("&=")[0]) for equation in equations)
+    picture = _drawn([line for each in equations for line in _lines(each, _WIDTH - left)])
+    x, y, width, height = map(float, picture.get("viewBox", "").split())
+    picture.set("viewBox", f"{x:g} {y:g} {width:g} {height:g}")
+    picture.set("width", f"{width:g}")
+    picture.set("height", f"{height:g}")
+    return f"{ElementTree.tostring(picture, encoding='unicode')}\n"
 
 
 def _drawn(lines: Sequence[str]) -> ElementTree.Element:

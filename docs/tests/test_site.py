@@ -243,12 +243,12 @@ def test_the_page_of_a_cell_has_its_equations_once() -> None:
 
 
 def test_no_picture_of_equations_is_cut_off_or_tiny(open_page: Open, tmp_path: Path) -> None:
-    """Letters are 12 pixels high in a picture of its own size."""
+    """Letters are 12 pixels high in a picture of its own size, so they have at least 9."""
     page = open_page(with_script(SITE / "index.html", PICTURES, tmp_path))
     assert page.body is not None
     shares = json.loads(str(page.body["data-shares"]))
     assert len(shares) == len(list_cells())
-    assert min(shares) >= 0.8
+    assert min(shares) >= 0.75
 
 
 def test_every_function_on_the_page_of_a_cell_has_a_name() -> None:
