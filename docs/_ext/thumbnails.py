@@ -16,6 +16,8 @@ __all__ = ["thumbnail"]
 #: Of the letters, in pixels, and of a picture; cards have a little less room, so the widest shrink.
 _SIZE = 12
 _WIDTH = 390
+#: Around an operator, which has none at the beginning of a piece that is measured by itself.
+_SPACE = 2 * 4 / 18 * _SIZE
 #: What begins a further line of an equation.
 _INDENT = r"&\qquad "
 _SEPARATORS = re.compile(r" (?=[+-] )| (?=\\(?:odot|cdot) )|(?<=,) |(?<= )(?=/ )")
@@ -68,12 +70,13 @@ def _break(text: str, room: float) -> int:
     places = [0]
     for match in _SEPARATORS.finditer(text):
         before = text[: match.end()]
-        if before.count("{") == before.count("}") and r"\begin{cases}" not in before:
+        cases = before.count(r"\begin{cases}") - before.count(r"\end{cases}")
+        if before.count("{") == before.count("}") and not cases:
             places.append(match.end())
     places.append(len(text))
     width, found = 0.0, dict[int, int]()
     for start, end in pairwise(places):
-        width += _width(text[start:end])
+        width += _width(text[start:end]) + (_SPACE if start else 0)
         if width > room:
             # A line of a few letters is no gain: rather break within brackets.
             return min(found.items(), default=(0, 0))[1]
