@@ -249,6 +249,10 @@ def test_no_picture_of_equations_is_cut_off_or_tiny(open_page: Open, tmp_path: P
     shares = json.loads(str(page.body["data-shares"]))
     assert len(shares) == len(list_cells())
     assert min(shares) >= 0.75
+    pictures = [path.read_text("utf-8") for path in (SITE / "_images").glob("*Cell.svg")]
+    widths = [float(re.findall(r' width="([\d.]+)"', text)[0]) for text in pictures]
+    assert len(widths) == len(list_cells())
+    assert max(widths) <= 400  # a telephone, 390 pixels wide, has room for 330 in a card
 
 
 def test_every_function_on_the_page_of_a_cell_has_a_name() -> None:
