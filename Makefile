@@ -10,7 +10,7 @@ OUT ?= build/studies
 SMALL := --set validation_size=1000 --set test_size=10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-triton test-zig cross lint types docs docs-test wheel bench bench-all studies leaderboard smoke clean
+.PHONY: help demo test test-triton test-zig cross lint types docs docs-test links wheel bench bench-all studies leaderboard smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -56,6 +56,9 @@ docs: $(VENV)/docs $(VENV)/studies ## build the site into docs/_build/html, warn
 
 docs-test: $(VENV)/docs $(VENV)/test ## try the built site in a browser (needs chromium)
 	$(BIN)/python -m pytest docs/tests
+
+links: $(VENV)/docs $(VENV)/studies ## look whether the documentation's links to other sites work (needs the Internet)
+	$(BIN)/python -m sphinx -q -b linkcheck -D plot_gallery=0 docs docs/_build/links
 
 # The wheel is tried where there is no checkout, the sdist by some of its own tests.
 wheel: $(VENV)/release $(VENV)/test ## build wheel and sdist into dist, check them, and try both by themselves

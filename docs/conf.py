@@ -29,6 +29,7 @@ extensions = [
     # docs/_ext:
     "cell_pages",
     "citations",
+    "descriptions",
     "repository",
     "search_terms",
     "signatures",
@@ -62,6 +63,15 @@ nitpick_ignore = [
 bibtex_bibfiles = ["../torchrecurrent/catalog/refs.bib"]
 bibtex_default_style = "by_author"
 bibtex_reference_style = "author_year_round"
+
+# Links to other sites; `make links` follows them ----------------------------------------
+
+# Publishers answer a program, to which a DOI leads, with "forbidden".
+linkcheck_ignore = [r"https://doi\.org/"]
+# GitHub's pages make the anchors of lines and headings only in a browser.
+linkcheck_anchors_ignore_for_url = [r"https://github\.com/"]
+linkcheck_timeout = 30
+linkcheck_workers = 4
 
 # Examples --------------------------------------------------------------------------
 
@@ -101,7 +111,7 @@ html_title = f"torchrecurrent {release}"
 html_static_path = ["_static", str(_mathjax())]
 html_css_files = ["custom.css"]
 html_js_files = [
-    (name, {"defer": "defer"}) for name in ("cells.js", "navigation.js", "versions.js")
+    (name, {"defer": "defer"}) for name in ("navigation.js", "tables.js", "versions.js")
 ]
 html_copy_source = False
 mathjax_path = _mathjax().name

@@ -1,6 +1,6 @@
 """Predict a signal as it comes in, one value at a time, with the state carried along.
 
-What comes out is what the layer gives for the whole sequence at once.
+The predictions are those that the layer makes for the whole sequence at once.
 
     python examples/streaming.py --steps 200
 """

@@ -116,6 +116,13 @@ def test_the_help_of_a_layer_has_its_arguments_shapes_and_states(
         assert re.search(rf"^States?: .*``{name}``", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("cell", cells().values())
+def test_every_function_that_a_docstring_names_has_a_name(cell: type[BaseRecurrentCell]) -> None:
+    for text in (inspect.getdoc(cell), inspect.getdoc(layer_of(cell)), repr(cell(4, 4))):
+        assert text is not None
+        assert not re.search(r"lambda>|<function|<bound|functools| at 0x", text)
+
+
 def test_what_is_said_stays_and_no_docstring_is_made_up() -> None:
     class SilentCell(BaseRecurrentCell):
         squash: Activation = "tanh"

@@ -33,7 +33,7 @@ def _facts(cell: type[BaseRecurrentCell]) -> dict[str, Any]:
         "info": cell_info(cell),
         "count": count(cell, _SIZE, _SIZE),
         "bibtex": cite(without_values(cell, _SIZE, _SIZE)),
-        "equations": equations.latex(cell),
+        "thumbnail": thumbnail(equations.latex(cell)),
         "symbolic": Symbolic(cell),
         "variants": Symbolic.variants(cell),
         "search_terms": search_terms(cell),
@@ -64,7 +64,7 @@ def write_pages(app: Sphinx) -> None:
     cells = [_facts(cell) for cell in catalog.cells().values()]
     page = templates.get_template("cell.rst.jinja")
     written = {f"{cell['info'].name}.rst": page.render(cell) for cell in cells}
-    written |= {f"{cell['info'].name}.svg": thumbnail(cell["equations"]) for cell in cells}
+    written |= {f"{cell['info'].name}.svg": cell["thumbnail"] for cell in cells}
     for stale in (*folder.glob("*.rst"), *folder.glob("*.svg")):
         if stale.name not in written:
             stale.unlink()

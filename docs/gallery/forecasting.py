@@ -4,7 +4,7 @@ Forecast a series
 
 Sunspots, counted each year since 1700: cycles of about eleven years whose height changes. A
 GRU forecasts the next year, then feeds on its own forecasts for twenty years. Beside it stands the
-classic of this series, a linear regression on the last nine years, AR(9).
+classic model of this series, a linear regression on the last nine years, AR(9).
 """
 
 # %%
@@ -97,9 +97,8 @@ for name, forecast in (
     print(f"{name:18} {early:5.1f} {late:5.1f}")
 
 # %%
-# Up to 1955 the two are about equal. Later cycles are higher than any before 1920; a straight line
-# goes on there, and what a GRU has never seen it gets wrong. On a series like this try the
-# regression first.
+# Up to 1955 the two are about equal. Later cycles are higher than any before 1920: the linear
+# regression extrapolates to them, the GRU does not. On a series like this try the regression first.
 
 # %%
 # Twenty years ahead: from 1988 on each model reads its own forecasts. ``state`` goes back in, so

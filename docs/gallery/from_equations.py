@@ -44,12 +44,12 @@ class FadingCell(BaseRecurrentCell):
 
 
 # %%
-# What the package understood, printed from the traced step, and whether all that a user relies on
-# holds: gradients, saving, padding, directions, the kernel.
+# The equations as the package read them from the step, and a check of everything that a user relies
+# on: gradients, saving, padding, directions, the kernel.
 
 print(*equations.latex(FadingCell), sep="\n")
 check_cell(FadingCell)
-print("check_cell: right")
+print("check_cell: no complaints")
 
 # %%
 # The layer is called as :class:`torch.nn.LSTM` is, and says which path it takes.

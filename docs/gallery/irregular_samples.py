@@ -2,9 +2,9 @@
 Irregular samples
 =================
 
-A wave is measured at times that are anything but regular: is it fast or slow? The values alone say
-little; the time since the sample before makes them a wave again. Three ways to hand it over: not at
-all, as one more input, and as ``dt``, the time step of a cell that follows a differential equation.
+A wave is measured at irregular times: is it fast or slow? The values alone say little; it takes the
+time since the sample before. Three ways to pass that: not at all, as one more input, and as ``dt``,
+the time step of a cell that follows a differential equation.
 """
 
 # %%
@@ -93,5 +93,6 @@ axis.legend(loc="lower right")
 plt.show()
 
 # %%
-# The time has to be there, but ``dt`` is no promise: one of these two cells is ahead of the GRU
-# that reads the gaps, and the other behind. This is one seed of one task; try both ways on yours.
+# The models need the time, but ``dt`` is no guarantee: one of these two cells is better than the
+# GRU that reads the gaps, and the other is worse. This is one seed of one task; try both ways on
+# yours.

@@ -2,13 +2,14 @@
 Reinforcement learning: remember the way
 ========================================
 
-A T-maze: where a lamp is lit at the first step of an episode, the way is left, else right. Then
-comes a corridor, and at its end the agent turns: it must remember the lamp. Episodes may break off,
-and nothing that is seen tells so; ``resets`` keeps the memory of one out of the next.
+A T-maze: if a lamp is lit at the first step of an episode, the way out is on the left, otherwise on
+the right. Then comes a corridor, at whose end the agent has to turn: it must remember the lamp.
+Episodes may break off, and no observation shows it; ``resets`` keeps the memory of one out of the
+next.
 """
 
 # %%
-# Many mazes at once. Whoever turns before the end bumps into a wall; the reward comes at the end.
+# Many mazes at once. An agent that turns too early bumps into a wall; the reward comes at the end.
 
 import matplotlib.pyplot as plt
 import torch
@@ -22,7 +23,7 @@ LEFT, RIGHT, AHEAD = range(3)
 
 
 class Mazes:
-    """Seen is ``(N, 3)``: the lamp at an episode's first step, the corridor's end, noise."""
+    """Observations ``(N, 3)``: the lamp at an episode's first step, the corridor's end, noise."""
 
     def __init__(self, count: int) -> None:
         self.lamp = torch.zeros(count)

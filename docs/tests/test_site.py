@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -19,6 +20,9 @@ from torchrecurrent.catalog.formula import count, without_values
 
 SITE = Path(__file__).parents[1] / "_build" / "html"
 PAGE = SITE / "cells.html"
+SPEED = Path(__file__).parents[2] / "benchmarks" / "results" / "all_cells.csv"
+#: Of the first of the two shapes.
+SPEED_COLUMNS = ("layer", "ms", "/ nn.LSTM")
 Row = list[str]
 
 #: What a visitor does on the page, and what the address is afterwards.
@@ -28,7 +32,7 @@ addEventListener("load", () => {
   const year = buttons.find((each) => each.textContent.trim() === "Year");
   year.click();
   year.click();
-  const input = document.querySelector(".cells-controls input");
+  const input = document.querySelector(".table-controls input");
   input.value = "GRU";
   input.dispatchEvent(new Event("input"));
   document.body.dataset.query = location.search;
@@ -42,6 +46,23 @@ addEventListener("load", () => {
   const [entry, list] = [place(".sidebar-tree li.current-page > a"), place(".sidebar-scroll")];
   document.body.dataset.seen = list.top <= entry.top && entry.bottom <= list.bottom;
   document.body.dataset.scrolled = document.querySelector(".sidebar-scroll").scrollTop;
+});
+"""
+
+
+#: How large each picture of equations is shown, relative to its own size.
+PICTURES = """
+addEventListener("load", async () => {
+  const shares = [];
+  for (const picture of document.querySelectorAll("ul.equations img")) {
+    picture.loading = "eager";
+    await picture.decode();
+    const [fit, { width, height }] = [getComputedStyle(picture).objectFit, picture];
+    const squeezed = (width / height) * (picture.naturalHeight / picture.naturalWidth);
+    const whole = fit === "fill" && Math.abs(squeezed - 1) < 0.1; // pixels are whole numbers
+    shares.push(whole ? width / picture.naturalWidth : 0);
+  }
+  document.body.dataset.shares = JSON.stringify(shares);
 });
 """
 
@@ -66,7 +87,7 @@ addEventListener("load", async () => {
 
 def page_rows(page: BeautifulSoup) -> list[Row]:
     """The texts of those rows of the table that can be seen."""
-    table = page.select_one("table.cells")
+    table = page.select_one("table.cells, table.speeds")
     assert table is not None
     return [
         [cell.get_text().strip() for cell in row.find_all("td")]
@@ -84,15 +105,19 @@ def test_the_table_says_what_the_package_does() -> None:
     """Without any script, too: this is the file as it is."""
     rows = written()
     assert [row[0] for row in rows] == list_cells()
-    for name, year, paper, *rest in rows:
+    with SPEED.open(newline="") as file:
+        times = {row["layer"]: row["/ nn.LSTM"] for row in csv.DictReader(file, SPEED_COLUMNS)}
+    assert len(times) > 60
+    for name, year, paper, *rest, time in rows:
         info = cell_info(name)
+        assert time == times.get(str(info.layer), "")
         assert year == str(info.year)
         assert paper
         size = count(getattr(torchrecurrent, name), 100, 100)
         facts = [info.family, ", ".join(info.states), info.recurrence, info.parameters, str(size)]
         assert rest == facts
     page = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser")
-    assert not page.select("table.cells button, .cells-controls")
+    assert not page.select("table.cells button, .table-controls")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +143,7 @@ def test_an_address_sorts_and_filters(
 
     expected = [row for row in written() if all(word in " ".join(row).lower() for word in words)]
     assert page_rows(page) == sorted(expected, key=key)
-    found = page.select_one(".cells-controls output")
+    found = page.select_one(".table-controls output")
     assert found is not None
     assert found.get_text() == f"{len(expected)} of {len(list_cells())} cells"
     states = [header["aria-sort"] for header in page.select("table.cells th")]
@@ -126,6 +151,19 @@ def test_an_address_sorts_and_filters(
     assert states.count("none") == len(states) - sorts
     if sorts:
         assert states[place] == ("descending" if down else "ascending")
+
+
+@pytest.mark.parametrize(("query", "column"), [("a-ms", 1), ("-b-nn-lstm", -5), ("-a-0-2-5", -3)])
+def test_the_table_of_speeds_is_sorted_by_any_column(
+    open_page: Open, query: str, column: int
+) -> None:
+    """Numbers, not texts; cells that 0.2.5 does not have come last, whichever way."""
+    rows = page_rows(open_page(f"{(SITE / 'speed.html').as_uri()}?sort={query}"))
+    assert len(rows) > 50
+    texts = [row[abs(column)] for row in rows]
+    numbers = [float(text) for text in texts if text]
+    assert numbers == sorted(numbers, reverse=column < 0)
+    assert texts == [*filter(None, texts), *[""] * texts.count("")]
 
 
 def test_clicking_and_typing(open_page: Open, tmp_path: Path) -> None:
@@ -198,6 +236,32 @@ def test_pages_load_and_render_their_mathematics(open_page: Open, path: str) -> 
     assert not page.select("mjx-merror")
 
 
+def test_the_page_of_a_cell_has_its_equations_once() -> None:
+    for name in list_cells():
+        page = BeautifulSoup((SITE / "cells" / f"{name}.html").read_text("utf-8"), "html.parser")
+        assert len(page.select("div.math")) == 1, name
+
+
+def test_no_picture_of_equations_is_cut_off_or_tiny(open_page: Open, tmp_path: Path) -> None:
+    """Letters are 12 pixels high in a picture of its own size, so they have at least 9."""
+    page = open_page(with_script(SITE / "index.html", PICTURES, tmp_path))
+    assert page.body is not None
+    shares = json.loads(str(page.body["data-shares"]))
+    assert len(shares) == len(list_cells())
+    assert min(shares) >= 0.75
+    pictures = [path.read_text("utf-8") for path in (SITE / "_images").glob("*Cell.svg")]
+    widths = [float(re.findall(r' width="([\d.]+)"', text)[0]) for text in pictures]
+    assert len(widths) == len(list_cells())
+    assert max(widths) <= 400  # a telephone, 390 pixels wide, has room for 330 in a card
+
+
+def test_every_function_on_the_page_of_a_cell_has_a_name() -> None:
+    for name in list_cells():
+        page = BeautifulSoup((SITE / "cells" / f"{name}.html").read_text("utf-8"), "html.parser")
+        found = re.findall(r"<?lambda>|<function|<bound|functools\.partial| at 0x", page.get_text())
+        assert not found, name
+
+
 def test_the_page_has_the_bibtex_of_the_cell() -> None:
     page = BeautifulSoup((SITE / "cells" / "LSTMCell.html").read_text("utf-8"), "html.parser")
     blocks = [block.get_text().strip() for block in page.select(".highlight-bibtex pre")]
@@ -248,6 +312,16 @@ def test_the_table_of_speeds_has_every_cell_or_says_that_it_was_not_timed() -> N
     found = re.search(r"Not timed yet: (.*)\.", page.get_text())
     left = found[1].split(", ") if found else []
     assert sorted(timed + left) == sorted(str(cell_info(name).layer) for name in list_cells())
+
+
+def test_every_page_describes_itself_to_search_engines() -> None:
+    pages = [path for path in SITE.rglob("*.html") if "_modules" not in path.parts]
+    made = {"genindex.html", "py-modindex.html", "search.html"}  # by Sphinx, from no file
+    for path in (path for path in pages if path.name not in made):
+        page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        texts = [str(tag["content"]) for tag in page.select("meta[name=description]")]
+        assert len(texts) == 1, path
+        assert 10 < len(texts[0]) <= 200, path
 
 
 def test_pages_are_small_enough_to_load() -> None:

@@ -18,17 +18,17 @@ FAMILIES: dict[str, str] = {
         "try; the variants add a gate, let gates see the cell state, or train in deeper stacks."
     ),
     "GRU-like": (
-        "One state, a gated mixture of what it was and a candidate that sees a gated part of it. "
+        "One state, a gated mixture of the old state and a candidate that sees a gated part of it. "
         "Take one where an LSTM is good but too large: the GRU has three quarters of its "
         "parameters."
     ),
     "one-gate": (
-        "A single gate, which in some shares its kernels with the candidate. Take one where "
-        "parameters count: all have fewer than a GRU, most of them a third or two thirds."
+        "A single gate; in some cells it shares its kernels with the candidate. Take one where few "
+        "parameters count: all have fewer than a GRU, most of them one or two thirds as many."
     ),
     "additive": (
         "The candidate sees the input alone, and gates decide how much of it is added to what is "
-        "kept. Take one where the state should be open to interpretation."
+        "kept. Take one where the state should be easy to interpret."
     ),
     "simple": (
         "No gate: at most the state leaks, at a fixed or a learned rate. Take one as a baseline, "

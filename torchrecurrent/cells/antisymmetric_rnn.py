@@ -24,8 +24,8 @@ class AntisymmetricRNNCell(BaseRecurrentCell, citation="chang2019antisymmetricrn
     imaginary axis: gradients neither explode nor vanish over long sequences.
 
     .. math::
-        U &= V - V^\top - \gamma I \\
-        h_t &= h_{t-1} + \epsilon\, \phi(W x_t + b + U h_{t-1} + d)
+        U_n &= V - V^\top - \gamma I \\
+        h_t &= h_{t-1} + \epsilon\, \phi(W_n x_t + b_n + U_n h_{t-1} + d_n)
 
     The parameter ``weight_hh`` is V. An antisymmetric matrix has a zero diagonal, so a diagonal
     recurrence is reduced to :math:`-\gamma`.
@@ -66,9 +66,11 @@ class GatedAntisymmetricRNNCell(
     the gate lets the cell ignore an input.
 
     .. math::
-        U &= V - V^\top - \gamma I \\
-        z_t &= \sigma(W_z x_t + b_z + U h_{t-1} + d) \\
-        h_t &= h_{t-1} + \epsilon\, z_t \odot \tanh(W_h x_t + b_h + U h_{t-1} + d)
+        U_u &= V - V^\top - \gamma I \\
+        z_t &= \sigma(W_z x_t + b_z + U_u h_{t-1} + d_u) \\
+        h_t &= h_{t-1} + \epsilon\, z_t \odot \tanh(W_n x_t + b_n + U_u h_{t-1} + d_u)
+
+    The parameter ``weight_hh`` is V.
 
     Args:
         epsilon: step size :math:`\epsilon`; the paper tries 0.01, 0.1 and 1.

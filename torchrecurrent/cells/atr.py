@@ -17,7 +17,7 @@ class ATRCell(BaseRecurrentCell, citation="zhang2018simplifying", family="additi
     can be read off. Use it where a GRU is too heavy.
 
     .. math::
-        p_t &= W x_t + b, \qquad q_t = U h_{t-1} + d \\
+        p_t &= W_p x_t + b_p, \qquad q_t = U_q h_{t-1} + d_q \\
         i_t &= \sigma(p_t + q_t), \qquad f_t = \sigma(p_t - q_t) \\
         h_t &= i_t \odot p_t + f_t \odot h_{t-1}
 

@@ -18,9 +18,9 @@ class BRCell(BaseRecurrentCell, citation="vecoven2021bio", family="bistable"):
     a long, noisy sequence.
 
     .. math::
-        a_t &= 1 + \tanh(W_a x_t + b_a + w_a \odot h_{t-1} + d_a) \\
-        c_t &= \sigma(W_c x_t + b_c + w_c \odot h_{t-1} + d_c) \\
-        h_t &= c_t \odot h_{t-1} + (1 - c_t) \odot \tanh(W_h x_t + b_h + a_t \odot h_{t-1})
+        a_t &= 1 + \tanh(W_a x_t + b_a + u_a \odot h_{t-1} + d_a) \\
+        c_t &= \sigma(W_c x_t + b_c + u_c \odot h_{t-1} + d_c) \\
+        h_t &= c_t \odot h_{t-1} + (1 - c_t) \odot \tanh(W_n x_t + b_n + a_t \odot h_{t-1})
 
     Sources: the authors' repository nvecoven/BRC, ``cells/cells.py``, whose initialisation this is.
     The paper's candidate has no bias :math:`b_h`; here it starts at zero.
@@ -48,7 +48,7 @@ class nBRCell(BRCell):
     .. math::
         a_t &= 1 + \tanh(W_a x_t + b_a + U_a h_{t-1} + d_a) \\
         c_t &= \sigma(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
-        h_t &= c_t \odot h_{t-1} + (1 - c_t) \odot \tanh(W_h x_t + b_h + a_t \odot h_{t-1})
+        h_t &= c_t \odot h_{t-1} + (1 - c_t) \odot \tanh(W_n x_t + b_n + a_t \odot h_{t-1})
 
     Sources: as for :class:`BRCell`. The authors' code drew the recurrent kernels orthogonal in 2020
     and Xavier-uniform since January 2021.

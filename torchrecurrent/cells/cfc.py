@@ -50,7 +50,7 @@ class CfCCell(BaseRecurrentCell, citation="hasani2022closed", family="ODE"):
     the time :math:`\Delta t`. Use it for control and physical signals, if it has to be small.
 
     .. math::
-        z_t &= \phi(W x_t + b + U h_{t-1} + d) \\
+        z_t &= \phi(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
         f_t &= \tanh(F z_t + d_F), \qquad g_t = \tanh(G z_t + d_G) \\
         \tau_t &= \sigma((A z_t + d_A)\,\Delta t + B z_t + d_B) \\
         h_t &= (1 - \tau_t) \odot f_t + \tau_t \odot g_t

@@ -19,7 +19,7 @@ class CFNCell(BaseRecurrentCell, citation="laurent2017recurrent", family="additi
     .. math::
         \theta_t &= \sigma(W_\theta x_t + b_\theta + U_\theta h_{t-1} + d_\theta) \\
         \eta_t &= \sigma(W_\eta x_t + b_\eta + U_\eta h_{t-1} + d_\eta) \\
-        h_t &= \theta_t \odot \tanh h_{t-1} + \eta_t \odot \tanh(W_h x_t + b_h)
+        h_t &= \theta_t \odot \tanh h_{t-1} + \eta_t \odot \tanh(W_n x_t + b_n)
 
     Sources: the paper's cell and initialisation as in an independent port to TensorFlow; no code
     by the authors was found. The paper's candidate has no bias :math:`b_h`; here it starts at zero.

@@ -17,7 +17,7 @@ class coRNNCell(BaseRecurrentCell, citation="rusch2021coupled", family="ODE"):
     :math:`\Delta t` gradients are bounded over any length.
 
     .. math::
-        z_t &= z_{t-1} + \Delta t \,(\tanh(W x_t + b + U y_{t-1} + d + V z_{t-1} + e)
+        z_t &= z_{t-1} + \Delta t \,(\tanh(W_n x_t + b_n + U_n y_{t-1} + d_n + V z_{t-1} + d_V)
             - \gamma\, y_{t-1} - \epsilon\, z_{t-1}) \\
         y_t &= y_{t-1} + \Delta t \, z_t
 

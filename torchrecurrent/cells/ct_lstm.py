@@ -22,12 +22,14 @@ class CTLSTMCell(BaseRecurrentCell, citation="mei2017neural", family="LSTM-like"
 
     .. math::
         \tilde c_t &= s_{t-1} + (c_{t-1} - s_{t-1}) \odot e^{-\delta_{t-1} \Delta t} \\
-        i_t &= \sigma(W_i x_t + b_i + U_i (o_{t-1} \odot \tanh \tilde c_t) + d_i)
-            \quad\text{and so}\quad f_t, j_t, k_t, o_t \\
-        z_t &= \tanh(\ldots), \qquad \delta_t = \mathrm{softplus}(\ldots) \\
+        u_t &= o_{t-1} \odot \tanh \tilde c_t \\
+        i_t &= \sigma(W_i x_t + b_i + U_i u_t + d_{U_i}) \quad\text{and so}\quad f_t, j_t, k_t \\
+        o_t &= \sigma(W_q x_t + b_q + U_q u_t + d_{U_q}) \\
+        z_t &= \tanh(W_z x_t + b_z + U_z u_t + d_{U_z}) \\
+        \delta_t &= \mathrm{softplus}(W_r x_t + b_r + U_r u_t + d_{U_r}) \\
         c_t &= f_t \odot \tilde c_t + i_t \odot z_t, \qquad s_t = k_t \odot s_{t-1} + j_t \odot z_t
 
-    where z and :math:`\delta` see what i does. The output is :math:`o_t \odot \tanh c_t`.
+    The output is :math:`o_t \odot \tanh c_t`.
 
     Sources: the authors' repository hongyuanmei/neurawkes, ``modules/models.py``, class
     NeuralHawkesCTLSTM, which draws all kernels as one matrix of norm 1 and learns an event before

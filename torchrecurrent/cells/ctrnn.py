@@ -18,7 +18,7 @@ class CTRNNCell(BaseRecurrentCell, citation="funahashi1993approximation", family
     low-pass filter. Use it to model neural data, or as the simplest network with a sense of time.
 
     .. math::
-        h_t = h_{t-1} + \frac{\Delta t}{\tau} (-h_{t-1} + \phi(W x_t + b + U h_{t-1} + d))
+        h_t = h_{t-1} + \frac{\Delta t}{\tau} (-h_{t-1} + \phi(W_n x_t + b_n + U_n h_{t-1} + d_n))
 
     Args:
         dt: time step :math:`\Delta t`, in the units of ``tau``, such as milliseconds.

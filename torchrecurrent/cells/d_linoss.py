@@ -47,12 +47,12 @@ class DLinOSSCell(BaseRecurrentCell, citation="boyer2025learning", family="ODE")
     state-space model, in deep stacks with nonlinear layers between, for very long sequences.
 
     .. math::
-        z_t &= z_{t-1} + \Delta t \odot (-A \odot y_{t-1} - G \odot z_t + B x_t) \\
+        z_t &= z_{t-1} + \Delta t \odot (-A \odot y_{t-1} - G \odot z_t + W_b x_t + b_b) \\
         y_t &= y_{t-1} + \Delta t \odot z_t \\
         o_t &= \operatorname{Re}(C y_t) + D \odot x_t
 
-    where z, y, B and C are complex, :math:`G = \mathrm{relu}(\hat G)`,
-    :math:`\Delta t = \sigma(\hat\Delta)`, and A is :math:`\hat A` moved into the range in which the
+    where z, y, :math:`W_b`, :math:`b_b` and C are complex, G is at least 0, by a ReLU of its
+    parameter, :math:`\Delta t = \sigma(\delta)`, and A is moved into the range in which the
     eigenvalues are not real: with :math:`S = 1 + \Delta t\, G`, from
     :math:`(\sqrt S - 1)^2 / \Delta t^2` to :math:`(\sqrt S + 1)^2 / \Delta t^2`. The equation for
     :math:`z_t` is solved by means of S. The output is as wide as the input.

@@ -22,7 +22,7 @@ class ExpRNNCell(BaseRecurrentCell, citation="lezcano2019cheap", family="simple"
     unit's modulus by a threshold b. Use it to remember over long sequences.
 
     .. math::
-        n_t &= W x_t + b_n + U h_{t-1}, \qquad U = e^{A - A^\top} \\
+        n_t &= W_n x_t + b_n + U_n h_{t-1}, \qquad U_n = e^{A - A^\top} \\
         h_t &= \operatorname{sign} n_t \odot \mathrm{relu}(|n_t| + b)
 
     where A is what ``weight_hh`` has above its diagonal.

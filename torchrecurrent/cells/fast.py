@@ -18,7 +18,7 @@ class FastRNNCell(BaseRecurrentCell, citation="kusupati2018fastgrnn", family="si
     well-conditioned over long sequences. Use it on devices where a gate costs too much.
 
     .. math::
-        \tilde h_t &= \phi(W x_t + b + U h_{t-1} + d) \\
+        \tilde h_t &= \phi(W_n x_t + b_n + U_n h_{t-1} + d_n) \\
         h_t &= \sigma(\alpha)\, \tilde h_t + \sigma(\beta)\, h_{t-1}
 
     Sources: the authors' repository microsoft/EdgeML, ``pytorch/edgeml_pytorch/graph/rnn.py``,
@@ -47,7 +47,7 @@ class FastGRNNCell(BaseRecurrentCell, citation="kusupati2018fastgrnn", family="o
     vector and two numbers. Use it for models that must fit into kilobytes.
 
     .. math::
-        n_t &= W x_t + U h_{t-1} \\
+        n_t &= W_n x_t + U_n h_{t-1} \\
         z_t &= \sigma(n_t + b_z), \qquad \tilde h_t = \phi(n_t + b_h) \\
         h_t &= (\sigma(\zeta)\,(1 - z_t) + \sigma(\nu)) \odot \tilde h_t + z_t \odot h_{t-1}
 

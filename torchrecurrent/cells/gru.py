@@ -22,7 +22,7 @@ class GRUCell(BaseRecurrentCell, citation="cho2014learning", family="GRU-like"):
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad z_t \\
-        n_t &= \tanh(W_n x_t + b_n + r_t \odot (U_n h_{t-1} + d_n)) \\
+        n_t &= \tanh(W_n x_t + b_n + r_t \odot (U_m h_{t-1} + d_m)) \\
         h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}
     """
 
@@ -58,7 +58,7 @@ class GRUResetBeforeCell(BaseRecurrentCell, citation="cho2014learning", family="
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad z_t \\
-        n_t &= \tanh(W_n x_t + b_n + U_n (r_t \odot h_{t-1}) + d_n) \\
+        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d_U) \\
         h_t &= (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 
     Sources: the authors' lisa-groundhog/GroundHog, ``groundhog/layers/rec_layers.py``, which has

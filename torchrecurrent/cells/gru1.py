@@ -17,7 +17,7 @@ class GRU1Cell(BaseRecurrentCell, citation="dey2017gate", family="GRU-like"):
 
     .. math::
         z_t &= \sigma(U_z h_{t-1} + d_z) \quad\text{and so}\quad r_t \\
-        n_t &= \tanh(W x_t + b + U (r_t \odot h_{t-1}) + d) \\
+        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d_U) \\
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot n_t
 
     Sources: the paper's abstract, and SciML/ReservoirComputing.jl,

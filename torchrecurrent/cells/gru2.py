@@ -16,7 +16,7 @@ class GRU2Cell(BaseRecurrentCell, citation="dey2017gate", family="GRU-like"):
 
     .. math::
         z_t &= \sigma(U_z h_{t-1}) \quad\text{and so}\quad r_t \\
-        n_t &= \tanh(W x_t + b + U (r_t \odot h_{t-1})) \\
+        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1})) \\
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot n_t
 
     Sources: as for :class:`GRU1Cell`.

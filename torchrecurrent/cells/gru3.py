@@ -22,7 +22,7 @@ class GRU3Cell(BaseRecurrentCell, citation="dey2017gate", family="GRU-like"):
 
     .. math::
         z &= \sigma(b_z), \qquad r = \sigma(b_r) \\
-        n_t &= \tanh(W x_t + b + U (r \odot h_{t-1}) + d) \\
+        n_t &= \tanh(W_n x_t + b_n + U (r \odot h_{t-1}) + d_U) \\
         h_t &= (1 - z) \odot h_{t-1} + z \odot n_t
 
     Sources: as for :class:`GRU1Cell`.

@@ -23,7 +23,7 @@ class GRUwECell(BaseRecurrentCell, citation="joshi2026still", family="GRU-like")
 
     .. math::
         \tilde h_t &= h_{t-1} \odot e^{-\mathrm{relu}(w \Delta t + \beta)} \\
-        z_t &= \sigma(W_z x_t + b_z + U_z \tilde h_t + d_z) \quad\text{and so}\quad r_t \\
+        z_t &= \sigma(W_z x_t + b_z + U_z \tilde h_t + d_{U_z}) \quad\text{and so}\quad r_t \\
         n_t &= \tanh(W_n x_t + b_n + V (r_t \odot \tilde h_t) + d_V) \\
         h_t &= (1 - z_t) \odot \tilde h_t + z_t \odot n_t
 

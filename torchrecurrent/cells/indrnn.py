@@ -24,7 +24,7 @@ class IndRNNCell(BaseRecurrentCell, citation="li2018independently", family="simp
     explode nor vanish over T steps. Stack several layers: within one, units never mix.
 
     .. math::
-        h_t = \phi(W x_t + b + u \odot h_{t-1} + d)
+        h_t = \phi(W_n x_t + b_n + u_n \odot h_{t-1} + d_n)
 
     Sources: Sunnydreamrain/IndRNN_pytorch, ``IndRNN_onlyrecurrent.py``, ``Indrnn_plainnet.py`` and
     ``README.md``. The authors also clip :math:`|u|` after each update:

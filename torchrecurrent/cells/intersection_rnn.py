@@ -44,11 +44,12 @@ class IntersectionRNNCell(BaseRecurrentCell, citation="collins2017capacity", fam
     stacks train. Its output is not its state, and its input is as wide as its state.
 
     .. math::
-        \hat y_t &= \psi(W_1 x_t + b_1 + U_1 h_{t-1} + d_1) \\
-        \hat h_t &= \phi(W_2 x_t + b_2 + U_2 h_{t-1} + d_2) \\
-        g^y_t &= \sigma(W_3 x_t + b_3 + U_3 h_{t-1} + d_3) \quad\text{and so}\quad g^h_t \\
-        y_t &= g^y_t \odot x_t + (1 - g^y_t) \odot \hat y_t \\
-        h_t &= g^h_t \odot h_{t-1} + (1 - g^h_t) \odot \hat h_t
+        g_{k,t} &= \sigma(W_{g_k} x_t + b_{g_k} + U_{g_k} h_{t-1} + d_{g_k})
+            \quad\text{for } k = y, h \\
+        y_t &= g_{y,t} \odot x_t + (1 - g_{y,t}) \odot \psi(W_{y_{\mathrm{in}}} x_t
+            + b_{y_{\mathrm{in}}} + U_{y_{\mathrm{in}}} h_{t-1} + d_{y_{\mathrm{in}}}) \\
+        h_t &= g_{h,t} \odot h_{t-1} + (1 - g_{h,t}) \odot \phi(W_{h_{\mathrm{in}}} x_t
+            + b_{h_{\mathrm{in}}} + U_{h_{\mathrm{in}}} h_{t-1} + d_{h_{\mathrm{in}}})
 
     Sources: TensorFlow's ``contrib/rnn/python/ops/rnn_cell.py``, class IntersectionRNNCell, which
     adds the one in the step.

@@ -19,7 +19,7 @@ class JANETCell(BaseRecurrentCell, citation="vanderwesthuizen2018unreasonable", 
 
     .. math::
         f_t &= W_f x_t + b_f + U_f h_{t-1} + d_f \\
-        \tilde h_t &= \tanh(W_h x_t + b_h + U_h h_{t-1} + d_h) \\
+        \tilde h_t &= \tanh(W_n x_t + b_n + U_n h_{t-1} + d_n) \\
         h_t &= \sigma(f_t) \odot h_{t-1} + (1 - \sigma(f_t - \beta)) \odot \tilde h_t
 
     Args:

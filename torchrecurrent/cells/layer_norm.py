@@ -32,7 +32,7 @@ class LayerNormRNNCell(BaseRecurrentCell, citation="ba2016layer", family="simple
     activations nor gradients can grow from step to step.
 
     .. math::
-        n_t &= W x_t + U h_{t-1} \\
+        n_t &= W_n x_t + U_n h_{t-1} \\
         h_t &= \phi(\gamma \odot \mathrm{LN}(n_t) + b)
 
     where LN subtracts the mean of all units and divides by
@@ -62,10 +62,12 @@ class LayerNormGRUCell(BaseRecurrentCell, citation="ba2016layer", family="GRU-li
     faster than a GRU on long sequences and small batches, but each step costs more.
 
     .. math::
-        r_t, z_t &= \sigma(\gamma_{rz} \odot \mathrm{LN}(W_{rz} x_t)
-            + \alpha_{rz} \odot \mathrm{LN}(U_{rz} h_{t-1}) + b_{rz}) \\
+        \hat r_t, \hat z_t &= \mathrm{LN}(W_r x_t, W_z x_t), \qquad
+            \check r_t, \check z_t = \mathrm{LN}(U_r h_{t-1}, U_z h_{t-1}) \\
+        r_t &= \sigma(\gamma_r \odot \hat r_t + \alpha_r \odot \check r_t + b_r)
+            \quad\text{and so}\quad z_t \\
         n_t &= \tanh(\gamma_n \odot \mathrm{LN}(W_n x_t) + b_n
-            + r_t \odot (\alpha_n \odot \mathrm{LN}(U_n h_{t-1}) + d)) \\
+            + r_t \odot (\alpha_m \odot \mathrm{LN}(U_m h_{t-1}) + d)) \\
         h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot n_t
 
     where LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + \epsilon}`, of all
@@ -98,10 +100,12 @@ class LayerNormLSTMCell(BaseRecurrentCell, citation="ba2016layer", family="LSTM-
     batches, but each step costs more.
 
     .. math::
-        i_t, f_t, o_t &= \sigma(\gamma \odot \mathrm{LN}(W x_t)
-            + \alpha \odot \mathrm{LN}(U h_{t-1}) + b) \\
-        g_t &= \tanh(\gamma_g \odot \mathrm{LN}(W x_t)_g
-            + \alpha_g \odot \mathrm{LN}(U h_{t-1})_g + b_g) \\
+        \hat i_t, \hat f_t, \hat g_t, \hat o_t &= \mathrm{LN}(W_i x_t, W_f x_t, W_g x_t, W_o x_t) \\
+        \check i_t, \check f_t, \check g_t, \check o_t
+            &= \mathrm{LN}(U_i h_{t-1}, U_f h_{t-1}, U_g h_{t-1}, U_o h_{t-1}) \\
+        i_t &= \sigma(\gamma_i \odot \hat i_t + \alpha_i \odot \check i_t + b_i)
+            \quad\text{and so}\quad f_t, o_t \\
+        g_t &= \tanh(\gamma_g \odot \hat g_t + \alpha_g \odot \check g_t + b_g) \\
         c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
         h_t &= o_t \odot \tanh(\kappa \odot \mathrm{LN}(c_t) + d)
 

@@ -11,15 +11,15 @@ __all__ = ["LEM", "LEMCell"]
 
 
 class LEMCell(BaseRecurrentCell, citation="rusch2022long", family="ODE"):
-    r"""Long expressive memory [rusch2022long]_.
+    r"""Long expressive memory [rusch2022long]_, a discretised system of differential equations.
 
-    Two coupled states with learned time steps, a discretised multi-scale system of differential
-    equations. Use it for physical signals whose events differ in pace.
+    Two coupled states with learned time steps, for physical signals whose events differ in pace.
 
     .. math::
-        \Delta_{k,t} &= \Delta t\,\sigma(W_k x_t + b_k + U_k y_{t-1} + d_k), \quad k = 1, 2 \\
-        z_t &= z_{t-1} + \Delta_{2,t} \odot (\tanh(W_z x_t + b_z + U_z y_{t-1} + d_z) - z_{t-1}) \\
-        y_t &= y_{t-1} + \Delta_{1,t} \odot (\tanh(W_y x_t + b_y + V z_t + d_y) - y_{t-1})
+        \delta_{k,t} &= \Delta t\,\sigma(W_{\delta_k} x_t + b_{\delta_k} + U_{\delta_k} y_{t-1}
+            + d_{\delta_k}) \quad\text{for } k = 1, 2 \\
+        z_t &= z_{t-1} + \delta_{2,t} \odot (\tanh(W_u x_t + b_u + U_u y_{t-1} + d_u) - z_{t-1}) \\
+        y_t &= y_{t-1} + \delta_{1,t} \odot (\tanh(W_v x_t + b_v + V z_t + d_V) - y_{t-1})
 
     Args:
         dt: the longest time step :math:`\Delta t`; the authors tune it from 0.0002 to 1.

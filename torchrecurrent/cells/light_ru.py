@@ -16,7 +16,7 @@ class LightRUCell(BaseRecurrentCell, citation="ye2024light", family="additive"):
     average of past inputs. Use it where a small, readable cell is enough.
 
     .. math::
-        \tilde h_t &= \tanh(W_h x_t + b_h) \\
+        \tilde h_t &= \tanh(W_n x_t + b_n) \\
         f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
         h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
 

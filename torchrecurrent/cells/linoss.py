@@ -34,15 +34,16 @@ class LinOSSCell(BaseRecurrentCell, citation="rusch2025oscillatory", family="ODE
     nonlinear layers between, for very long sequences.
 
     .. math::
-        z_t &= z_{t-1} + \Delta t \odot (-A \odot y_* + B x_t) \\
+        z_t &= z_{t-1} + \Delta t \odot (-A \odot y_* + W_b x_t + b_b) \\
         y_t &= y_{t-1} + \Delta t \odot z_t \\
         o_t &= \operatorname{Re}(C y_t) + D \odot x_t
 
-    where z, y, B and C are complex, :math:`A = \mathrm{relu}(\hat A)`,
-    :math:`\Delta t = \sigma(\hat\Delta)`, and :math:`y_*` is :math:`y_t` in the implicit scheme,
-    IM, which forgets, and :math:`y_{t-1}` in IMEX, which preserves volume in the space of y and z.
-    The implicit equations are solved by means of S below, with :math:`\theta` = 1; for
-    IMEX :math:`\theta` is 0. The output is as wide as the input.
+    where z, y, :math:`W_b`, :math:`b_b` and C are complex, A is at least 0, by a ReLU of its
+    parameter, :math:`\Delta t = \sigma(\delta)`, and :math:`y_*` is :math:`y_t` in the implicit
+    scheme, IM, which forgets, and :math:`y_{t-1}` in IMEX, which preserves volume in the space of y
+    and z. The implicit equations are solved in closed form, with the factor
+    :math:`1 / (1 + \theta\, \Delta t^2 A)`, where :math:`\theta` is 1, and 0 for IMEX. The output
+    is as wide as the input.
 
     Args:
         discretization: ``"IM"`` or ``"IMEX"``.

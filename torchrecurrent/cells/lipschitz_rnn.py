@@ -19,9 +19,9 @@ class LipschitzRNNCell(BaseRecurrentCell, citation="erichson2021lipschitz", fami
     the system can be kept stable. Use it for long, noisy sequences of images or signals.
 
     .. math::
-        A &= (1 - \beta)(M + M^\top) + \beta (M - M^\top) - \gamma I \\
-        U &= (1 - \beta)(V + V^\top) + \beta (V - V^\top) - \gamma I \\
-        h_t &= h_{t-1} + \epsilon \left(A h_{t-1} + \tanh(W x_t + b + U h_{t-1})\right)
+        U_a &= (1 - \beta)(M + M^\top) + \beta (M - M^\top) - \gamma I \\
+        U_n &= (1 - \beta)(V + V^\top) + \beta (V - V^\top) - \gamma I \\
+        h_t &= h_{t-1} + \epsilon \left(U_a h_{t-1} + \tanh(W_n x_t + b_n + U_n h_{t-1})\right)
 
     The blocks of ``weight_hh`` are M, named a, and V, named n.
 
@@ -32,8 +32,8 @@ class LipschitzRNNCell(BaseRecurrentCell, citation="erichson2021lipschitz", fami
 
     Sources: the authors' repository erichson/LipschitzRNN as of 2021-06-28: ``models.py``, whose
     defaults these are, ``tools.py`` for M and V, and ``README.md`` for the commands, which draw M
-    and V a tenth as large. W is drawn as by ``torch.nn.Linear``, as there since 2021-03-30
-    (before: ``xavier_normal``); there the bias is drawn so, too, and here it is zero.
+    and V a tenth as large. :math:`W_n` is drawn as by ``torch.nn.Linear``, as there since
+    2021-03-30 (before: ``xavier_normal``); there the bias is drawn so, too, and here it is zero.
     """
 
     epsilon: float = 0.01

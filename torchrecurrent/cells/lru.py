@@ -41,19 +41,19 @@ class LRUCell(BaseRecurrentCell, citation="orvieto2023resurrecting", family="inp
 
     .. math::
         \lambda &= \exp(-\exp \nu + i \exp \theta) \\
-        h_t &= \lambda \odot h_{t-1} + \exp \gamma \odot (B x_t) \\
+        h_t &= \lambda \odot h_{t-1} + \exp \gamma \odot (W_b x_t + b_b) \\
         y_t &= \operatorname{Re}(C h_t) + D \odot x_t
 
-    where h, B and C are complex. The output y is as wide as the input.
+    where h, :math:`W_b`, :math:`b_b` and C are complex. The output y is as wide as the input.
 
     Args:
         nu_kernel_init: initialiser of :math:`\nu`, such as ``torchrecurrent.init.ring(0.9, 0.999)``
             for long memories.
         gamma_kernel_init: initialiser of a term added to the first :math:`\gamma`, which is
-            :math:`\frac12 \log(1 - |\lambda|^2)`: the states' variance is that of B x.
+            :math:`\frac12 \log(1 - |\lambda|^2)`: the states' variance is that of :math:`W_b x`.
 
     Sources: the paper's pseudo-code as quoted by several ports, NicolasZucchet/minimal-LRU's
-    ``lru/model.py`` among them; no code by the authors was found. It has no biases.
+    ``lru/model.py`` among them; no code by the authors was found. The paper's has no biases.
     """
 
     kernel_init: Initializer = variance_scaling(0.5)

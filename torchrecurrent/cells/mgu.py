@@ -18,7 +18,7 @@ class MGUCell(BaseRecurrentCell, citation="zhou2016minimal", family="one-gate"):
 
     .. math::
         f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \\
-        \tilde h_t &= \phi(W_h x_t + b_h + U_h (f_t \odot h_{t-1}) + d_h) \\
+        \tilde h_t &= \phi(W_n x_t + b_n + U (f_t \odot h_{t-1}) + d_U) \\
         h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot \tilde h_t
 
     Sources: the paper; no code by the authors was found, and its initialisation could not be

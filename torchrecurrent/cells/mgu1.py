@@ -17,7 +17,7 @@ class MGU1Cell(BaseRecurrentCell, citation="heck2017simplified", family="one-gat
 
     .. math::
         f_t &= \sigma(U_f h_{t-1} + d_f) \\
-        n_t &= \tanh(W x_t + b + U (f_t \odot h_{t-1}) + d) \\
+        n_t &= \tanh(W_n x_t + b_n + U (f_t \odot h_{t-1}) + d_U) \\
         h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot n_t
 
     Sources: the paper's abstract, and the equations of MGU1 to 3 as in a port to Keras by others,

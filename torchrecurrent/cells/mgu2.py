@@ -17,7 +17,7 @@ class MGU2Cell(BaseRecurrentCell, citation="heck2017simplified", family="one-gat
 
     .. math::
         f_t &= \sigma(U_f h_{t-1}) \\
-        n_t &= \tanh(W x_t + b + U (f_t \odot h_{t-1})) \\
+        n_t &= \tanh(W_n x_t + b_n + U (f_t \odot h_{t-1})) \\
         h_t &= (1 - f_t) \odot h_{t-1} + f_t \odot n_t
 
     Sources: as for :class:`MGU1Cell`.

@@ -21,7 +21,7 @@ class MGU3Cell(BaseRecurrentCell, citation="heck2017simplified", family="one-gat
 
     .. math::
         f &= \sigma(b_f) \\
-        n_t &= \tanh(W x_t + b + U (f \odot h_{t-1}) + d) \\
+        n_t &= \tanh(W_n x_t + b_n + U (f \odot h_{t-1}) + d_U) \\
         h_t &= (1 - f) \odot h_{t-1} + f \odot n_t
 
     Sources: as for :class:`MGU1Cell`.

@@ -27,14 +27,14 @@ class minGRUCell(BaseRecurrentCell, citation="feng2024were", family="input-gated
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z) \\
-        \tilde h_t &= g(W_h x_t + b_h) \\
+        \tilde h_t &= \phi(W_n x_t + b_n) \\
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot \tilde h_t
 
-    where :math:`g(x) = x + 1/2` for :math:`x \ge 0` and :math:`\sigma(x)` below, so that states
+    where :math:`\phi(x) = x + 1/2` for :math:`x \ge 0` and :math:`\sigma(x)` below, so that states
     stay positive.
 
     Args:
-        nonlinearity: :math:`g`. The paper's first version has none: ``"identity"``.
+        nonlinearity: :math:`\phi`. The paper's first version has none: ``"identity"``.
 
     Sources: the authors' repository BorealisAI/minRNNs, ``models/minRNNs.py``, with torch's linear
     maps. It computes the same in the space of logarithms, which its parallel scan needs and a loop
@@ -64,13 +64,13 @@ class minLSTMCell(BaseRecurrentCell, citation="feng2024were", family="input-gate
     .. math::
         f_t &= \sigma(W_f x_t + b_f), \quad i_t = \sigma(W_i x_t + b_i) \\
         f'_t &= f_t / (f_t + i_t) \\
-        \tilde h_t &= g(W_h x_t + b_h) \\
+        \tilde h_t &= \phi(W_n x_t + b_n) \\
         h_t &= f'_t \odot h_{t-1} + (1 - f'_t) \odot \tilde h_t
 
-    where :math:`g(x) = x + 1/2` for :math:`x \ge 0` and :math:`\sigma(x)` below.
+    where :math:`\phi(x) = x + 1/2` for :math:`x \ge 0` and :math:`\sigma(x)` below.
 
     Args:
-        nonlinearity: :math:`g`. The paper's first version has none: ``"identity"``.
+        nonlinearity: :math:`\phi`. The paper's first version has none: ``"identity"``.
         forget_bias: added to the first value of the forget gate's bias, an option of the authors'
             code whose default could not be checked.
 

@@ -32,7 +32,7 @@ class MinimalRNNCell(BaseRecurrentCell, citation="chen2017minimalrnn", family="a
     the space of codes. Use it where the state should be interpretable.
 
     .. math::
-        z_t &= \phi(W x_t + b), \qquad u_t = \sigma(U h_{t-1} + d + M z_t) \\
+        z_t &= \phi(W_z x_t + b_z), \qquad u_t = \sigma(U_u h_{t-1} + d_u + M z_t) \\
         h_t &= u_t \odot h_{t-1} + (1 - u_t) \odot z_t
 
     Sources: the paper's equations as in two independent ports, where the gate sees the code of the

@@ -18,7 +18,7 @@ class MiRU1Cell(BaseRecurrentCell, citation="zyarah2026minion", family="one-gate
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
-        \tilde h_t &= \phi(W_h x_t + b_h + U_h (r_t \odot h_{t-1}) + d_h) \\
+        \tilde h_t &= \phi(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d_U) \\
         h_t &= \lambda h_{t-1} + (1 - \lambda) \tilde h_t
 
     Args:
@@ -57,7 +57,7 @@ class MiRU2Cell(BaseRecurrentCell, citation="zyarah2026minion", family="simple")
     parameters.
 
     .. math::
-        \tilde h_t &= \phi(W x_t + b + U (\theta h_{t-1}) + d) \\
+        \tilde h_t &= \phi(W_n x_t + b_n + U (\theta h_{t-1}) + d_U) \\
         h_t &= \lambda h_{t-1} + (1 - \lambda) \tilde h_t
 
     Args:

@@ -29,17 +29,19 @@ class MogrifierLSTMCell(BaseRecurrentCell, citation="melis2020mogrifier", family
     is one more product that waits for another.
 
     .. math::
-        x^{(k)} &= 2\,\sigma(Q_k h^{(k-1)}) \odot x^{(k-2)} \quad\text{for odd } k \le r \\
-        h^{(k)} &= 2\,\sigma(R_k x^{(k-1)}) \odot h^{(k-2)} \quad\text{for even } k \le r \\
-        i_t &= \sigma(W_i \hat x_t + b_i + U_i \hat h_{t-1} + d_i)
+        x_{0,t} &= 2\,\sigma(Q_0 h_{t-1}) \odot x_t, \qquad
+            h_{0,t} = 2\,\sigma(R_0 x_{0,t}) \odot h_{t-1} \\
+        x_{1,t} &= 2\,\sigma(Q_1 h_{0,t}) \odot x_{0,t}, \qquad
+            h_{1,t} = 2\,\sigma(R_1 x_{1,t}) \odot h_{0,t} \\
+        x_{2,t} &= 2\,\sigma(L_0 h_{1,t}) \odot x_{1,t} \\
+        i_t &= \sigma(W_i x_{2,t} + d_{W_i} + U_i h_{1,t} + d_{U_i})
             \quad\text{and so}\quad f_t, o_t \\
-        g_t &= \tanh(W_g \hat x_t + b_g + U_g \hat h_{t-1} + d_g) \\
+        g_t &= \tanh(W_g x_{2,t} + d_{W_g} + U_g h_{1,t} + d_{U_g}) \\
         c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
         h_t &= o_t \odot \tanh c_t
 
-    from :math:`x^{(-1)} = x_t` and :math:`h^{(0)} = h_{t-1}` to the last of either,
-    :math:`\hat x_t` and :math:`\hat h_{t-1}`. Below, Q and L are the Q for odd k, R those for even
-    k, all counted from 0. The gates start near 1.
+    for five rounds. Input and state are gated in turn; if the last round is one of the input, as
+    here, its map is L. The gates start near 1.
 
     Args:
         rounds: r, how often input or state are gated. The paper uses 4 to 6.

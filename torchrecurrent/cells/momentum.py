@@ -19,8 +19,8 @@ class MomentumRNNCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", famil
     vanishing and speeds up learning.
 
     .. math::
-        v_t &= \mu\, v_{t-1} + \epsilon\,(W x_t + b) \\
-        h_t &= \phi(U h_{t-1} + d + v_t)
+        v_t &= \mu\, v_{t-1} + \epsilon\,(W_n x_t + b_n) \\
+        h_t &= \phi(U_u h_{t-1} + d_u + v_t)
 
     Args:
         mu: momentum :math:`\mu`, from 0 to less than 1.
@@ -60,7 +60,8 @@ class MomentumLSTMCell(BaseRecurrentCell, citation="nguyen2020momentumrnn", fami
     for each gate. The paper tries it on images by pixel, on speech and on text.
 
     .. math::
-        v_t &= \mu\, v_{t-1} + \epsilon\,(W x_t + b) \quad\text{for each of } i, f, g, o \\
+        v_{k,t} &= \mu\, v_{k,t-1} + \epsilon\,(W_{w_k} x_t + b_{w_k})
+            \quad\text{for } k = i, f, g, o \\
         i_t &= \sigma(U_i h_{t-1} + d_i + v_{i,t}) \quad\text{and so}\quad f_t, o_t \\
         g_t &= \tanh(U_g h_{t-1} + d_g + v_{g,t}) \\
         c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\

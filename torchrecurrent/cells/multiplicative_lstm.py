@@ -24,9 +24,9 @@ class MultiplicativeLSTMCell(
     its own transition. Use it for language models over characters or bytes.
 
     .. math::
-        m_t &= (W_m x_t + b_m) \odot (U h_{t-1} + d) \\
-        i_t &= \sigma(W_i x_t + b_i + V_i m_t + e_i) \quad\text{and so}\quad f_t, o_t \\
-        g_t &= \tanh(W_g x_t + b_g + V_g m_t + e_g) \\
+        m_t &= (W_m x_t + b_m) \odot (U_k h_{t-1} + d_k) \\
+        i_t &= \sigma(W_i x_t + b_i + V_i m_t + d_{V_i}) \quad\text{and so}\quad f_t, o_t \\
+        g_t &= \tanh(W_g x_t + b_g + V_g m_t + d_{V_g}) \\
         c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
         h_t &= o_t \odot \tanh c_t
 

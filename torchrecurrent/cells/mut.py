@@ -18,7 +18,7 @@ class MUT1Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
     .. math::
         z_t &= \sigma(W_z x_t + b_z) \\
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
-        n_t &= \tanh(U (r_t \odot h_{t-1}) + d + \tanh(W_n x_t + b_n)) \\
+        n_t &= \tanh(U (r_t \odot h_{t-1}) + d_U + \tanh(W_n x_t + b_n)) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
     The paper has :math:`\tanh x_t`, which requires an input as wide as the state. Here it is
@@ -47,7 +47,7 @@ class MUT2Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \quad\text{and so}\quad r_t \\
-        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d) \\
+        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d_U) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
     The paper's :math:`r_t` has :math:`x_t` for :math:`W_r x_t`, which requires an input as wide as
@@ -73,9 +73,9 @@ class MUT3Cell(BaseRecurrentCell, citation="jozefowicz2015empirical", family="GR
     like a GRU, where the first state may be large.
 
     .. math::
-        z_t &= \sigma(W_z x_t + b_z + V \tanh h_{t-1} + d_z) \\
+        z_t &= \sigma(W_z x_t + b_z + V \tanh h_{t-1} + d_V) \\
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
-        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d) \\
+        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d_U) \\
         h_t &= z_t \odot n_t + (1 - z_t) \odot h_{t-1}
 
     Sources: as for :class:`MUT1Cell`.

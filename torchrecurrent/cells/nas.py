@@ -16,8 +16,9 @@ class NASCell(BaseRecurrentCell, citation="zoph2017neural", family="LSTM-like"):
     of an LSTM; use it for comparison, or for text.
 
     .. math::
-        g_{k,t} &= W_k x_t + b_k + U_k h_{t-1} + d_k \quad\text{for } k = 0, 1, 2, 4, 5, 6, 7 \\
-        g_{3,t} &= (W_3 x_t + b_3) \odot (U_3 h_{t-1} + d_3) \\
+        g_{k,t} &= W_{g_k} x_t + b_{g_k} + U_{g_k} h_{t-1} + d_{g_k}
+            \quad\text{for } k = 0, 1, 2, 4, 5, 6, 7 \\
+        g_{3,t} &= (W_{x_3} x_t + b_{x_3}) \odot (U_{h_3} h_{t-1} + d_{h_3}) \\
         a_t &= \tanh(\sigma(g_{0,t}) \odot \mathrm{relu}(g_{1,t})) \\
         b_t &= \tanh(\sigma(g_{2,t}) + \mathrm{relu}(g_{3,t})) \\
         p_t &= \tanh(\tanh(g_{4,t}) \odot \sigma(g_{5,t})) \\

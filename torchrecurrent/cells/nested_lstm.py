@@ -28,9 +28,9 @@ class NestedLSTMCell(BaseRecurrentCell, citation="moniz2017nested", family="LSTM
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\
         g_t &= W_g x_t + b_g + U_g h_{t-1} + d_g \\
         u_t &= i_t \odot g_t, \qquad s_t = f_t \odot c_{t-1} \\
-        \tilde i_t &= \sigma(A_i u_t + a_i + B_i s_t + e_i)
+        \tilde i_t &= \sigma(A_i u_t + d_{A_i} + B_i s_t + d_{B_i})
             \quad\text{and so}\quad \tilde f_t, \tilde o_t \\
-        \tilde g_t &= \tanh(A_g u_t + a_g + B_g s_t + e_g) \\
+        \tilde g_t &= \tanh(A_g u_t + d_{A_g} + B_g s_t + d_{B_g}) \\
         n_t &= \tilde f_t \odot n_{t-1} + \tilde i_t \odot \tilde g_t \\
         c_t &= \tilde o_t \odot \tanh n_t \\
         h_t &= o_t \odot \tanh c_t

@@ -19,7 +19,7 @@ class ParaGRUCell(BaseRecurrentCell, citation="danieli2025pararnn", family="inpu
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z + u_z \odot h_{t-1}) \quad\text{and so}\quad r_t \\
-        n_t &= \tanh(W_n x_t + b_n + u_n \odot r_t \odot h_{t-1}) \\
+        n_t &= \tanh(W_n x_t + b_n + u \odot r_t \odot h_{t-1}) \\
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot n_t
 
     Sources: a copy of the authors' repository apple/ml-pararnn, xaviergonzalez/ml-pararnn,

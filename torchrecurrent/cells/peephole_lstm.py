@@ -19,7 +19,7 @@ class PeepholeLSTMCell(BaseRecurrentCell, citation="gers2002learning", family="L
 
     .. math::
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + p_i \odot c_{t-1}) \text{ and so } f_t \\
-        c_t &= f_t \odot c_{t-1} + i_t \odot \phi(W_c x_t + b_c + U_c h_{t-1} + d_c) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot \phi(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
         o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + p_o \odot c_t) \\
         h_t &= o_t \odot \phi(c_t)
 

@@ -15,6 +15,11 @@ Period = Annotated[Tensor, VectorRole(Weight("weight_period", None, "period_"))]
 Shift = Annotated[Tensor, VectorRole(Weight("weight_shift", None, "shift_"))]
 
 
+def within_period_(mu: Tensor, rho: Tensor) -> None:
+    r"""Multiply mu by the period :math:`e^\rho`: drawn from 0 to 1, it is a part of a period."""
+    mu.mul_(rho.exp())
+
+
 class PhasedLSTMCell(BaseRecurrentCell, citation="neil2016phased", family="LSTM-like"):
     r"""Phased LSTM [neil2016phased]_.
 
@@ -22,7 +27,9 @@ class PhasedLSTMCell(BaseRecurrentCell, citation="neil2016phased", family="LSTM-
     nearly keeps its state meanwhile. Use it for long or irregular signals with rhythms.
 
     .. math::
-        n_t, m_t &= \mathrm{PeepholeLSTM}(x_t, h_{t-1}, c_{t-1}) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + p_i \odot c_{t-1}) \text{ and so } f_t \\
+        m_t &= f_t \odot c_{t-1} + i_t \odot \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
+        n_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + p_o \odot m_t) \odot \tanh m_t \\
         s_t &= s_{t-1} + \Delta t, \qquad \phi_t = ((s_t - \mu) / e^\rho) \bmod 1 \\
         k_t &= \begin{cases} 2 \phi_t / r & \text{if } \phi_t < r / 2 \\
             2 - 2 \phi_t / r & \text{if } r / 2 \le \phi_t < r \\
@@ -49,7 +56,7 @@ class PhasedLSTMCell(BaseRecurrentCell, citation="neil2016phased", family="LSTM-
     period_kernel_init: Initializer = uniform(0.0, 3.0)
     shift_kernel_init: Initializer = "uniform"
     forget_bias: float = 2.0
-    first = {"f": "forget_bias", ("mu", "rho"): lambda mu, rho: mu.mul_(rho.exp())}
+    first = {"f": "forget_bias", ("mu", "rho"): within_period_}
 
     @staticmethod
     def step(

@@ -35,10 +35,9 @@ class PLRNNCell(BaseRecurrentCell, citation="koppe2019identifying", family="simp
     exactly. Use it to find the dynamical system behind a time series, as in neuroscience.
 
     .. math::
-        z_t = A \odot z_{t-1} + W \mathrm{relu}(z_{t-1}) + C s_t + h
+        z_t = A \odot z_{t-1} + W \mathrm{relu}(z_{t-1}) + W_s x_t + b_s
 
-    where s is the input, h its bias, and W, the parameter ``weight_hh``, has a diagonal of zeros;
-    what is there in the parameter does not count.
+    where W has a diagonal of zeros: what ``weight_hh`` has there does not count.
 
     Sources: the authors' repository DurstewitzLab/reg-PLRNN,
     ``machine_learning_benchmarks/benchmark_run/gdplrnn/model.py``, whose readout is not included;

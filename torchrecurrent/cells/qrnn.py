@@ -23,8 +23,8 @@ class QRNNCell(BaseRecurrentCell, citation="bradbury2017quasi", family="input-ga
     runs through time. Use it in stacks, for text, where an LSTM is too slow.
 
     .. math::
-        z_t &= \tanh(W_z x_t + V_z x_{t-1} + b_z) \\
-        f_t &= \sigma(W_f x_t + V_f x_{t-1} + b_f) \quad\text{and so}\quad o_t \\
+        z_t &= \tanh(W_z x_t + U_z x_{t-1} + b_z) \\
+        f_t &= \sigma(W_f x_t + U_f x_{t-1} + b_f) \quad\text{and so}\quad o_t \\
         c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t, \qquad h_t = o_t \odot c_t
 
     Sources: the authors' repository salesforce/pytorch-qrnn, ``torchqrnn/qrnn.py``, with

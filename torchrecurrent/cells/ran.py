@@ -17,8 +17,8 @@ class RANCell(BaseRecurrentCell, citation="lee2017recurrent", family="additive")
     fewer parameters.
 
     .. math::
-        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t \\
-        c_t &= i_t \odot W_c x_t + f_t \odot c_{t-1} \\
+        i_t &= \sigma(W_i x_t + U_i h_{t-1} + b_i) \quad\text{and so}\quad f_t \\
+        c_t &= i_t \odot W_n x_t + f_t \odot c_{t-1} \\
         h_t &= \tanh c_t
 
     Sources: the authors' repository kentonl/ran, ``ran.py``, whose kernels have TensorFlow's

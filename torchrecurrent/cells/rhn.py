@@ -22,13 +22,16 @@ class RHNCell(BaseRecurrentCell, citation="zilly2017recurrent", family="highway"
     it for language models, where one step of the sequence needs a long computation.
 
     .. math::
-        s_{0,t} &= t_0 \odot \tanh(W_h x_t + b_h + U_h s_{t-1} + d_h) + (1 - t_0) \odot s_{t-1},
-            \quad t_0 = \sigma(W_t x_t + b_t + U_t s_{t-1} + d_t) \\
-        s_{l,t} &= t_l \odot \tanh(H_l s_{l-1,t} + d_{H_l}) + (1 - t_l) \odot s_{l-1,t},
-            \quad t_l = \sigma(T_l s_{l-1,t} + d_{T_l}), \quad s_t = s_{L-1,t}
+        t_{0,t} &= \sigma(W_t x_t + b_t + U_t s_{t-1} + d_t) \\
+        t_{k,t} &= \sigma(T_k s_{k-1,t} + d_{T_k}) \quad\text{for } k = 1, 2 \\
+        s_{0,t} &= t_{0,t} \odot \tanh(W_h x_t + b_h + U_h s_{t-1} + d_h)
+            + (1 - t_{0,t}) \odot s_{t-1} \\
+        s_{k,t} &= t_{k,t} \odot \tanh(H_k s_{k-1,t} + d_{H_k}) + (1 - t_{k,t}) \odot s_{k-1,t}
+            \quad\text{for } k = 1, 2 \\
+        s_t &= s_{2,t}
 
     Carry and transform gates are coupled, :math:`c = 1 - t`, as in all of the paper's experiments.
-    The equations printed from the code below are for L = 3.
+    These are the equations of L = 3.
 
     Args:
         depth: L, the number of highway layers.

@@ -21,7 +21,7 @@ class RNNCell(BaseRecurrentCell, citation="elman1990finding", family="simple"):
     ``recurrent_kernel_init="orthogonal"`` or ``"eye"`` where gates cost too much.
 
     .. math::
-        h_t = \phi(W x_t + b + U h_{t-1} + d)
+        h_t = \phi(W_n x_t + b_n + U_n h_{t-1} + d_n)
     """
 
     nonlinearity: Activation = "tanh"

@@ -41,8 +41,9 @@ class RWKV4Cell(BaseRecurrentCell, citation="peng2023rwkv", family="input-gated"
     residual connections, each followed by a feed-forward layer, for text.
 
     .. math::
-        k_t &= K(\mu_k \odot x_t + (1 - \mu_k) \odot x_{t-1})
-            \quad\text{and so}\quad v_t, r_t \\
+        k_t &= K(\mu_k \odot x_t + (1 - \mu_k) \odot x_{t-1}) + d_K \\
+        v_t &= V(\mu_v \odot x_t + (1 - \mu_v) \odot x_{t-1}) + d_V \\
+        r_t &= R(\mu_r \odot x_t + (1 - \mu_r) \odot x_{t-1}) + d_R \\
         a_t &= e^{-e^w} \odot a_{t-1} + e^{k_t} \odot v_t, \qquad
             b_t = e^{-e^w} \odot b_{t-1} + e^{k_t} \\
         y_t &= O\left(\sigma(r_t) \odot
@@ -57,7 +58,7 @@ class RWKV4Cell(BaseRecurrentCell, citation="peng2023rwkv", family="input-gated"
     Sources: the authors' repository BlinkDL/RWKV-LM, ``RWKV-v4/src/model.py`` and
     ``model_run.py``, with the first values of its first layer; w, :math:`\mu` and the bonus of
     others differ. There O begins with zeros, which needs a residual connection; here it is
-    orthogonal, like V. It has no biases.
+    orthogonal, like V. Theirs has no biases.
     """
 
     kernel_init: Initializer = "orthogonal"

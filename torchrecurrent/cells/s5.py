@@ -35,25 +35,25 @@ class S5Cell(BaseRecurrentCell, citation="smith2023simplified", family="input-ga
     it in deep stacks with nonlinear layers between, for very long sequences.
 
     .. math::
-        \Lambda &= \Lambda_{re} + i \Lambda_{im}, \quad \Delta = e^{\delta}, \quad
-            \bar\Lambda = \exp(\Lambda \odot \Delta) \\
-        h_t &= \bar\Lambda \odot h_{t-1} + \frac{\bar\Lambda - 1}{\Lambda} \odot (B x_t) \\
+        \Lambda &= \mathrm{re} + i\, \mathrm{im}, \qquad \Delta t = e^{\delta}, \qquad
+            \bar\Lambda = \exp(\Lambda \odot \Delta t) \\
+        h_t &= \bar\Lambda \odot h_{t-1} + \frac{\bar\Lambda - 1}{\Lambda} \odot (W_b x_t + b_b) \\
         y_t &= 2 \operatorname{Re}(C h_t) + D \odot x_t
 
-    where h, B and C are complex; twice the real part stands for the conjugates of all units, which
-    are not computed. :math:`\Lambda_{re}` is at most -0.0001, so that it is stable whatever it
-    learns. The output y is as wide as the input.
+    where h, :math:`W_b`, :math:`b_b` and C are complex; twice the real part stands for the
+    conjugates of all units, which are not computed. :math:`\mathrm{re}` is at most -0.0001, so that
+    it is stable whatever it learns. The output y is as wide as the input.
 
     Args:
-        im_kernel_init: initialiser of :math:`\Lambda_{im}`; with the authors' eight blocks it is
+        im_kernel_init: initialiser of :math:`\mathrm{im}`; with the authors' eight blocks it is
             ``torchrecurrent.init.hippo(8)``.
-        dt_kernel_init: initialiser of :math:`\delta`; the default draws :math:`\Delta` from 0.001
+        dt_kernel_init: initialiser of :math:`\delta`; the default draws :math:`\Delta t` from 0.001
             to 0.1, evenly in its logarithm.
 
     Sources: the authors' repository lindermanlab/S5, ``s5/ssm.py`` and ``s5/ssm_init.py``, which
-    draws B and C and rotates them by HiPPO's eigenvectors; here they are drawn from the normal
-    distribution that results. There the bound on :math:`\Lambda_{re}` is an option, ``clip_eigs``,
-    and so is a bilinear discretisation, which is not included. It has no biases.
+    draws :math:`W_b` and C and rotates them by HiPPO's eigenvectors; here they are drawn from the
+    normal distribution that results. There the bound on re is an option, ``clip_eigs``, and so is a
+    bilinear discretisation, which is not included. Theirs has no biases.
     """
 
     kernel_init: Initializer = variance_scaling(0.25, mode="fan_out")

@@ -34,9 +34,9 @@ class SCRNCell(BaseRecurrentCell, citation="mikolov2014learning", family="simple
     inputs: a cheap longer memory, such as for the topic of a text. The output is not the state.
 
     .. math::
-        s_t &= (1 - \alpha)\,(B x_t + b_s) + \alpha\, s_{t-1} \\
-        h_t &= \sigma(A x_t + b_h + R h_{t-1} + d_h + P s_t + e_h) \\
-        y_t &= \phi(U h_t + d_y + V s_t + e_y)
+        s_t &= (1 - \alpha)\,(W_b x_t + b_b) + \alpha\, s_{t-1} \\
+        h_t &= \sigma(W_n x_t + b_n + U_n h_{t-1} + d_n + P s_t + d_P) \\
+        y_t &= \phi(U h_t + d_U + V s_t + d_V)
 
     Args:
         alpha: :math:`\alpha`, from 0 to 1, the share of the context that is kept at each step.

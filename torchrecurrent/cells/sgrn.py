@@ -16,8 +16,8 @@ class SGRNCell(BaseRecurrentCell, citation="zu2020simple", family="one-gate"):
     It was designed for events in mains voltage, on small devices.
 
     .. math::
-        p_t &= W x_t + b \\
-        f_t &= \sigma(p_t + U h_{t-1} + d) \\
+        p_t &= W_p x_t + b_p \\
+        f_t &= \sigma(p_t + U_q h_{t-1} + d_q) \\
         h_t &= \tanh((1 - f_t) \odot p_t + f_t \odot h_{t-1})
 
     Sources: the paper's equations as quoted in the issues of RecurrentLayers.jl; no code by the

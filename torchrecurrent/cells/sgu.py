@@ -38,7 +38,7 @@ class SGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
     it again. It learns long dependencies in fewer updates than a GRU.
 
     .. math::
-        g_t &= \phi(U_g ((W_g x_t + b_g) \odot h_{t-1}) + d_g) \\
+        g_t &= \phi(U ((W_g x_t + b_g) \odot h_{t-1}) + d_U) \\
         o_t &= \psi(g_t \odot h_{t-1}) \\
         z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot o_t
@@ -83,7 +83,7 @@ class DSGUCell(BaseRecurrentCell, citation="gao2016deep", family="one-gate"):
     the two: a state that starts in [0, 1] stays there.
 
     .. math::
-        g_t &= \phi(U_g ((W_g x_t + b_g) \odot h_{t-1}) + d_g) \\
+        g_t &= \phi(U ((W_g x_t + b_g) \odot h_{t-1}) + d_U) \\
         o_t &= \psi(V (g_t \odot h_{t-1})) \\
         z_t &= \sigma(W_z x_t + b_z + U_z h_{t-1} + d_z) \\
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot o_t

@@ -18,7 +18,7 @@ class SLiGRUCell(BaseRecurrentCell, citation="moumen2023stabilising", family="on
     lets gradients explode on long recordings. Use it for speech.
 
     .. math::
-        (u_n, u_z) &= \mathrm{LN}(U_n h_{t-1}, U_z h_{t-1}) \\
+        (u_n, u_z) &= \mathrm{LN}(U_{u_n} h_{t-1}, U_{u_z} h_{t-1}) \\
         z_t &= \sigma(W_z x_t + b_z + u_z) \\
         h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot \phi(W_n x_t + b_n + u_n)
 

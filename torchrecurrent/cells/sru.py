@@ -21,8 +21,8 @@ class SRUCell(BaseRecurrentCell, citation="lei2018simple", family="input-gated")
     place of an LSTM where speed matters, with twice as many layers or more.
 
     .. math::
-        f_t &= \sigma(W_f x_t + v_f \odot c_{t-1} + b_f) \quad\text{and so}\quad r_t \\
-        c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot (W x_t) \\
+        f_t &= \sigma(W_f x_t + u_f \odot c_{t-1} + b_f) \quad\text{and so}\quad r_t \\
+        c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot (W_n x_t) \\
         h_t &= r_t \odot \phi(c_t) + (1 - r_t) \odot \alpha\, S x_t
 
     where :math:`\alpha = \sqrt{1 + 2 e^{b}}` with b the first value of :math:`b_r`, and S is the

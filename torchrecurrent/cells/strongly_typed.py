@@ -60,13 +60,13 @@ class TGRUCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="input
     linear recurrence: every product can be computed for all steps at once.
 
     .. math::
-        z_t &= W_z x_t + b_z + V_z x_{t-1} + d_z \\
-        f_t &= \sigma(W_f x_t + b_f + V_f x_{t-1} + d_f) \\
-        o_t &= \tau(W_o x_t + b_o + V_o x_{t-1} + d_o) \\
+        z_t &= W_z x_t + b_z + U_z x_{t-1} + d_z \\
+        f_t &= \sigma(W_f x_t + b_f + U_f x_{t-1} + d_f) \\
+        o_t &= \phi(W_o x_t + b_o + U_o x_{t-1} + d_o) \\
         h_t &= f_t \odot h_{t-1} + z_t \odot o_t
 
     Args:
-        output_nonlinearity: :math:`\tau`.
+        output_nonlinearity: :math:`\phi`.
 
     Sources: the paper's equations as in other implementations; no code by the authors was found.
     The initialisation, and whether its z has a bias, could not be checked.
@@ -101,14 +101,14 @@ class TLSTMCell(BaseRecurrentCell, citation="balduzzi2016strongly", family="inpu
     computed for all steps at once.
 
     .. math::
-        z_t &= W_z x_t + b_z + V_z x_{t-1} + d_z \\
-        f_t &= \sigma(W_f x_t + b_f + V_f x_{t-1} + d_f) \\
-        o_t &= \tau(W_o x_t + b_o + V_o x_{t-1} + d_o) \\
+        z_t &= W_z x_t + b_z + U_z x_{t-1} + d_z \\
+        f_t &= \sigma(W_f x_t + b_f + U_f x_{t-1} + d_f) \\
+        o_t &= \phi(W_o x_t + b_o + U_o x_{t-1} + d_o) \\
         c_t &= f_t \odot c_{t-1} + (1 - f_t) \odot z_t \\
         y_t &= c_t \odot o_t
 
     Args:
-        output_nonlinearity: :math:`\tau`.
+        output_nonlinearity: :math:`\phi`.
 
     Outputs: ``(y, (c, x))``, where y is the paper's h.
 

@@ -22,9 +22,10 @@ class UnICORNNCell(BaseRecurrentCell, citation="rusch2021unicornn", family="ODE"
     Use it for very long sequences, in stacks of several layers.
 
     .. math::
-        \Delta_t &= \Delta t\, \sigma(c) \\
-        z_t &= z_{t-1} - \Delta_t \odot (\tanh(w \odot y_{t-1} + W x_t + b) + \alpha\, y_{t-1}) \\
-        y_t &= y_{t-1} + \Delta_t \odot z_t
+        \delta_t &= \Delta t\, \sigma(c) \\
+        z_t &= z_{t-1} - \delta_t \odot (\tanh(W_n x_t + b_n + u_n \odot y_{t-1})
+            + \alpha\, y_{t-1}) \\
+        y_t &= y_{t-1} + \delta_t \odot z_t
 
     Args:
         dt: the longest time step :math:`\Delta t`. The authors tune both: (0.19, 30.65) for

@@ -74,7 +74,7 @@ class URGRUCell(UniformGates, citation="gu2020improving", family="GRU-like"):
     .. math::
         f_t &= \sigma(W_f x_t + b_f + U_f h_{t-1} + d_f) \quad\text{and so}\quad r_t, s_t \\
         g_t &= r_t \odot (1 - (1 - f_t)^2) + (1 - r_t) \odot f_t^2 \\
-        n_t &= \tanh(W_n x_t + b_n + U_n (s_t \odot h_{t-1}) + d_n) \\
+        n_t &= \tanh(W_n x_t + b_n + U (s_t \odot h_{t-1}) + d_U) \\
         h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot n_t
 
     Args:

@@ -23,10 +23,10 @@ class WMCLSTMCell(BaseRecurrentCell, citation="landi2021working", family="LSTM-l
     amount however far the state has drifted. Use it on long sequences, where peepholes saturate.
 
     .. math::
-        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + \tanh(V_i c_{t-1} + e_i))
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + \tanh(U_{m_i} c_{t-1} + d_{m_i}))
             \quad\text{and so}\quad f_t \\
         c_t &= f_t \odot c_{t-1} + i_t \odot \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
-        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + \tanh(V_o c_t + e_o)) \\
+        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + \tanh(V_o c_t + d_{V_o})) \\
         h_t &= o_t \odot \tanh c_t
 
     Sources: a published summary of the three connections. The paper, its initialisation, whether V

@@ -18,7 +18,7 @@ class sLSTMCell(BaseRecurrentCell, citation="beck2024xlstm", family="LSTM-like")
     output in (-1, 1), and the stabiliser m keeps the exponentials finite.
 
     .. math::
-        \tilde k_t &= W_k x_t + b_k + R_k h_{t-1} + d_k \quad\text{for } k = i, f, z, o \\
+        \tilde k_t &= W_k x_t + b_k + U_k h_{t-1} + d_k \quad\text{for } k = i, f, z, o \\
         m_t &= \max(\log \sigma(\tilde f_t) + m_{t-1},\ \tilde i_t) \\
         i'_t &= \exp(\tilde i_t - m_t), \quad f'_t = \exp(\log\sigma(\tilde f_t) + m_{t-1} - m_t) \\
         c_t &= f'_t \odot c_{t-1} + i'_t \odot \tanh \tilde z_t \\

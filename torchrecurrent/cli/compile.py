@@ -41,7 +41,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "without arguments and returns a model",
     )
     parser.add_argument(
-        "--dtype", nargs="+", default=["float32"], choices=DTYPES, help="(%(default)s)"
+        "--dtype",
+        nargs="+",
+        default=["float32"],
+        choices=DTYPES,
+        metavar="DTYPE",
+        help=f"any of {', '.join(DTYPES)} (default: float32)",
     )
     parser.add_argument(
         "--set",

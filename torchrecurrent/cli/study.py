@@ -32,32 +32,40 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     running.add_argument(
         "--preset",
         default="quick",
-        help="smoke: that it runs; quick: minutes; paper: as published (%(default)s)",
+        help="smoke: to see that it runs; quick: minutes; paper: as published "
+        "(default: %(default)s)",
     )
     running.add_argument(
         "--cells",
         nargs="+",
         default=[],
         metavar="CELL",
-        help="names in upper or lower case, 'all', or package.module:Class (the study's)",
+        help="names in upper or lower case, 'all', or package.module:Class "
+        "(default: the study's own)",
     )
-    running.add_argument("--seeds", default="", help="how many (5), or which (3-7) (the preset's)")
+    running.add_argument(
+        "--seeds",
+        default="",
+        help="how many, such as 5, or which, such as 3-7 (default: the preset's)",
+    )
     running.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
-        help="in place of the preset's; several values with commas between are all run",
+        help="a value in place of the preset's; of several, separated by commas, all are run",
     )
     running.add_argument(
-        "--jobs", type=int, help="runs at a time (number of cores, or of the cluster's workers)"
+        "--jobs",
+        type=int,
+        help="runs at a time (default: the number of cores, or of the cluster's workers)",
     )
     running.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="of a Dask scheduler, such as tcp://host:8786, to run on its workers: each with one "
-        "thread, and able to write to the folder of results and to import the cells",
+        help="a Dask scheduler, such as tcp://host:8786, on whose workers to run; each has one "
+        "thread, sees the folder of results and can import the cells",
     )
     running.add_argument(
         "--dry-run", action="store_true", help="show the runs and about how long they take"
@@ -68,14 +76,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         showing = actions.add_parser(action, help=text)
         showing.set_defaults(run=run)
         showing.add_argument(
-            "studies", nargs="*", metavar="study", help="names of studies (all in the folder)"
+            "studies",
+            nargs="*",
+            metavar="study",
+            help="names of studies (default: all in the folder)",
         )
         _add_out(showing)
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", type=Path, default=Path("results"), help="folder of results (%(default)s)"
+        "--out", type=Path, default=Path("results"), help="folder of results (default: %(default)s)"
     )
 
 

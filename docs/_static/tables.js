@@ -1,9 +1,9 @@
-// Sorts and filters the table of cells. Without it the table stands as it is, by name.
+// Sorts and filters the tables of all cells and of their speeds. Without it a table stands as it is, by name.
 // The address keeps both, as in cells.html?sort=-year&filter=one-gate, so a view can be shared.
 "use strict";
 
 (() => {
-  const table = document.querySelector("table.cells, table.leaderboard");
+  const table = document.querySelector("table.cells, table.leaderboard, table.speeds");
   if (!table) return;
   const body = table.tBodies[0];
   const rows = [...body.rows]; // in the order of the page
@@ -13,7 +13,7 @@
     text(header).toLowerCase().replace(/[^a-z0-9]+/g, "-"),
   );
   const numeric = keys.map((_, column) =>
-    rows.every((row) => /^\d+$/.test(text(row.cells[column]))),
+    rows.every((row) => /^[\d.]*$/.test(text(row.cells[column]))),
   );
   const asked = new URLSearchParams(location.search);
   let sort = asked.get("sort") ?? ""; // a key, with a minus in front from large to small
@@ -29,7 +29,11 @@
     const sorted = [...rows]; // sorting is stable: equals stay by name
     if (column >= 0) {
       const ascending = compare(column);
-      sorted.sort(down ? (one, other) => ascending(other, one) : ascending);
+      const empty = (row) => text(row.cells[column]) === ""; // last, whichever way
+      sorted.sort(
+        (one, other) =>
+          empty(one) - empty(other) || (down ? ascending(other, one) : ascending(one, other)),
+      );
     }
     body.append(...sorted);
     headers.forEach((header, k) => {
@@ -78,14 +82,14 @@
   const label = document.createElement("label");
   input.type = "search";
   input.value = asked.get("filter") ?? "";
-  input.placeholder = "lstm, one-gate, two-stage, 2021 …";
+  input.placeholder = table.matches(".cells") ? "lstm, one-gate, two-stage, 2021 …" : "lstm …";
   input.addEventListener("input", () => {
     select();
     remember();
   });
   label.append("Filter: ", input);
   const controls = document.createElement("p");
-  controls.className = "cells-controls";
+  controls.className = "table-controls";
   controls.append(label, " ", found);
   (table.closest(".table-wrapper") ?? table).before(controls);
 
