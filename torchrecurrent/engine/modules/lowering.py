@@ -15,7 +15,7 @@ from ..program.assembly import Assembly
 from ..program.plan import Map, Vector
 from .capture import Call
 from .reading import Reading
-from .values import Applied, Constant, Given, Mean, Own, Product, Source
+from .values import Applied, Constant, Given, Own, Product, Single, Source
 
 __all__ = ["Key", "Lowering"]
 
@@ -93,19 +93,17 @@ class Lowering:
                 return self._given(source, index)
             case Own():
                 return self._vector([(source, index)])
-            case Mean():
-                width = len(source.argument)
-                if len(index) != width:
-                    raise UntraceableError(
-                        f"a mean over {width} units is combined with {len(index)} units"
-                    )
-                node = self._node(source.argument)
-                return self.parts.average(node, width)
+            case Single():
+                return self._across(source, len(index))
             case Applied(name="add"):
                 return self._sum(self._terms(source, index))
             case Applied():
                 return self._call(source, index)
         return self._sum(self._terms(source, index))
+
+    def _across(self, source: Single, width: int) -> Symbol:
+        node = self._node(source.argument)
+        return self.parts.across(source.across, node, width)
 
     def _given(self, source: Given, index: Tensor) -> Symbol:
         if index.equal(torch.arange(source.width)):

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from ...across import Across
 from ..ir.trace import UntraceableError
 
 __all__ = [
-    "Applied", "Constant", "Given", "Mean", "Own", "Product", "Source", "Sources", "Value",
+    "Applied", "Constant", "Given", "Own", "Product", "Single", "Source", "Sources", "Value",
     "is_own", "nodes_of", "places_of", "values_of",
 ]  # fmt: skip
 
@@ -71,14 +72,15 @@ class Product:
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
-    """The mean of a value over its units."""
+class Single:
+    """One number of all units of a value: their mean, sum or maximum."""
 
+    across: Across
     argument: Tensor
-    width: int
+    width: int = 1
 
 
-Source = Given | Own | Constant | Applied | Product | Mean
+Source = Given | Own | Constant | Applied | Product | Single
 
 
 @dataclass(frozen=True, eq=False)
