@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchrecurrent import MassConservingLSTM, MassConservingLSTMCell
+from torchrecurrent import LSTMCell, MassConservingLSTM, MassConservingLSTMCell, ONLSTMCell
 
 from .making import assert_same, randomize
 
@@ -49,3 +49,43 @@ def test_an_mc_lstm_begins_with_little_flow_and_most_masses_in_their_places() ->
     torch.testing.assert_close(kernel.sum(0), torch.ones(6, dtype=F64))
     assert bool((kernel.diagonal() > kernel.amax(0) - 1e-15).all())
     torch.testing.assert_close(cell.block("bias_ih", "W_o"), torch.full((6,), -3.0, dtype=F64))
+
+
+def ordered(write_up_to: int, keep_from: int, chunk_size: int = 1) -> tuple[Any, Any]:
+    """An ON-LSTM whose master gates are as good as steps along its units, and the LSTM in it."""
+    cell: Any = randomize(ONLSTMCell(3, 6, chunk_size=chunk_size, dtype=F64))
+    cell.block("bias_ih", "m_i")[write_up_to] = 1e3
+    cell.block("bias_ih", "m_f")[keep_from] = 1e3
+    lstm: Any = LSTMCell(3, 6, dtype=F64)
+    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        for gate in "ifgo":
+            lstm.block(name, gate).copy_(cell.block(name, gate))
+    return cell, lstm
+
+
+@torch.no_grad()
+def test_on_lstm_writes_up_to_a_unit_and_keeps_from_another() -> None:
+    x, h, c = (torch.randn(5, width, dtype=F64) for width in (3, 6, 6))
+    cell, lstm = ordered(4, 2)
+    (_, new), (_, plain) = cell(x, (h, c)), lstm(x, (h, c))
+    g = torch.tanh(_product(cell, "g", x, h))
+    assert_same(new[:, :2], g[:, :2])  # written anew
+    assert_same(new[:, 2:4], plain[:, 2:4])  # as in an LSTM
+    assert_same(new[:, 4:], c[:, 4:])  # kept as they are
+    cell, _ = ordered(1, 5)
+    _, new = cell(x, (h, c))
+    assert not new[:, 1:5].abs().max() > 1e-12  # neither written nor kept
+
+
+@torch.no_grad()
+def test_chunks_of_an_on_lstm_are_opened_together() -> None:
+    x, h, c = (torch.randn(5, width, dtype=F64) for width in (3, 6, 6))
+    cell, lstm = ordered(2, 1, chunk_size=2)
+    (_, new), (_, plain) = cell(x, (h, c)), lstm(x, (h, c))
+    assert_same(new[:, 2:4], plain[:, 2:4])
+    assert_same(new[:, 4:], c[:, 4:])
+
+
+def _product(cell: Any, name: str, x: Tensor, h: Tensor) -> Tensor:
+    found = x @ cell.block("weight_ih", name).T + h @ cell.block("weight_hh", name).T
+    return found + cell.block("bias_ih", name) + cell.block("bias_hh", name)  # type: ignore[no-any-return]

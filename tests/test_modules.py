@@ -95,8 +95,9 @@ class Joining(nn.Module):
         lambda value: torch.tanh(value) * value.softmax(dim=1),
         lambda value: value / value.abs().sum(-1, keepdim=True),
         lambda value: torch.tanh(value - value.mean(1, keepdim=True)),
+        lambda value: torch.tanh(value).cumsum(-1) / INPUT,
     ],
-    ids=["softmax", "softmax of dim 1", "sum", "mean"],
+    ids=["softmax", "softmax of dim 1", "sum", "mean", "cumsum"],
 )
 def test_units_that_are_joined(function: Any) -> None:
     check(Joining(function))

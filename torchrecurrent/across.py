@@ -36,6 +36,8 @@ class Across:
     is_number: bool = True
     #: Whether what is passed on is.
     passes_number: bool = True
+    #: Whether a result as wide as the value is the value itself.
+    may_keep: bool = False
 
 
 def _spread(number: Tensor, width: int) -> Tensor:
@@ -44,6 +46,11 @@ def _spread(number: Tensor, width: int) -> Tensor:
 
 def _total(value: Tensor, width: int) -> Tensor:
     return _spread(value.sum(-1, keepdim=True), width)
+
+
+def _cumulative(value: Tensor) -> Tensor:
+    summed = torch.promote_types(value.dtype, torch.float32)
+    return value.cumsum(-1, dtype=summed).to(value.dtype)
 
 
 def _largest(value: Tensor, width: int) -> Tensor:
@@ -72,6 +79,24 @@ _ROWS = (
         "rest",
         lambda value, width: value[..., value.size(-1) - width :],
         lambda received, width: torch.nn.functional.pad(received, (width - received.size(-1), 0)),
+        is_number=False,
+        passes_number=False,
+        may_keep=True,
+    ),
+    Across(
+        "repeated",  # each unit several times, side by side
+        lambda value, width: (
+            value.unsqueeze(-1).expand(*value.shape, width // value.size(-1)).flatten(-2)
+        ),
+        lambda received, width: received.unflatten(-1, (width, -1)).sum(-1),
+        is_number=False,
+        passes_number=False,
+        may_keep=True,
+    ),
+    Across(
+        "cumulative",  # the sum of the units up to each
+        lambda value, width: _cumulative(value),
+        lambda received, width: _cumulative(received.flip(-1)).flip(-1),
         is_number=False,
         passes_number=False,
     ),

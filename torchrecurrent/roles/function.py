@@ -62,9 +62,11 @@ class NormRole(Role):
 class AcrossRole(Role):
     """An operation across the units of a value.
 
-    ``operation`` is ``"average"``, ``"total"`` or ``"largest"``, the same number for all units;
-    ``"first"``, the first unit, for all; or ``"rest"``, the last ones. ``rows``, an attribute of
-    the cell, is how many units the result has; by default as many as the value.
+    ``operation`` is ``"average"``, ``"total"`` or ``"largest"``, which has no gradient, the same
+    number for all units; ``"first"``, the first unit, for all; ``"rest"``, the last units;
+    ``"repeated"``, each unit several times, side by side; or ``"cumulative"``, the sum of the units
+    up to each. ``rows``, an attribute of the cell, is how many units the result has; by default
+    as many as the value.
     It is printed as ``symbol``, by default its name.
     """
 

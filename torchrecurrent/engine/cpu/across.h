@@ -65,3 +65,30 @@ ACROSS(rest_back) {
         for (int64_t j = 0; j < width; j++) to[wide - width + j] = from[n * width + j];
     }
 }
+
+ACROSS(repeated) {
+    const int64_t times = wide / width;
+    for (int64_t k = 0; k < rows * width; k++)
+        for (int64_t j = 0; j < times; j++) to[k * times + j] = from[k];
+}
+
+ACROSS(repeated_back) {
+    const int64_t times = width / wide;
+    for (int64_t k = 0; k < rows * wide; k++) to[k] = sum_of(times, from + k * times);
+}
+
+ACROSS(cumulative) {
+    (void)wide;
+    for (int64_t n = 0; n < rows; n++, from += width, to += width) {
+        double sum = 0; /* as torch, since errors of one sum after the other would add up */
+        for (int64_t j = 0; j < width; j++) to[j] = (real)(sum += (double)from[j]);
+    }
+}
+
+ACROSS(cumulative_back) {
+    (void)wide;
+    for (int64_t n = 0; n < rows; n++, from += width, to += width) {
+        double sum = 0;
+        for (int64_t j = width - 1; j >= 0; j--) to[j] = (real)(sum += (double)from[j]);
+    }
+}

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from ...across import ACROSS
 from ..ir.trace import Symbol, UntraceableError
 from ..program.assembly import Assembly
 from ..program.plan import Map, Vector
 from .capture import Call
 from .reading import Reading
-from .values import Applied, Constant, Given, Own, Product, Single, Source
+from .values import Applied, Constant, Cumulative, Given, Own, Product, Single, Source
 
 __all__ = ["Key", "Lowering"]
 
@@ -94,16 +95,18 @@ class Lowering:
             case Own():
                 return self._vector([(source, index)])
             case Single():
-                return self._across(source, len(index))
+                node = self._node(source.argument)
+                return self.parts.across(source.across, node, len(index))
+            case Cumulative():
+                if not index.equal(torch.arange(source.width)):
+                    raise UntraceableError("its forward takes a cumulative sum apart")
+                node = self._node(source.argument)
+                return self.parts.across(ACROSS["cumulative"], node, source.width)
             case Applied(name="add"):
                 return self._sum(self._terms(source, index))
             case Applied():
                 return self._call(source, index)
         return self._sum(self._terms(source, index))
-
-    def _across(self, source: Single, width: int) -> Symbol:
-        node = self._node(source.argument)
-        return self.parts.across(source.across, node, width)
 
     def _given(self, source: Given, index: Tensor) -> Symbol:
         if index.equal(torch.arange(source.width)):

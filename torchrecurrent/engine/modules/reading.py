@@ -19,6 +19,7 @@ from .fixed import Fixed
 from .values import (
     Applied,
     Constant,
+    Cumulative,
     Given,
     Own,
     Product,
@@ -256,6 +257,12 @@ class Reading:
         largest = self._single("softmax", "largest", rows, a, (dim,))
         powers = self._apply("exp", shape, self._apply("sub", shape, a, largest))
         return self._apply("div", shape, powers, self._sum(rows, powers, (dim,)))
+
+    def _cumsum(self, shape: torch.Size, a: Value, dim: int, dtype: Any = None) -> Value:
+        if a.places.dim() != 2 or dim % 2 != 1:
+            raise UntraceableError("'cumsum' has a rule over the units of each sequence only")
+        units = self.sources.units(a.places, "cumsum")
+        return self.sources.batched(Cumulative(units, len(units)), shape)
 
     def _single(
         self, name: str, across: str, shape: torch.Size, a: Value, dim: Sequence[int]

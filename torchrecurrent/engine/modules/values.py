@@ -19,8 +19,8 @@ from ...across import Across
 from ..ir.trace import UntraceableError
 
 __all__ = [
-    "Applied", "Constant", "Given", "Own", "Product", "Single", "Source", "Sources", "Value",
-    "is_own", "nodes_of", "places_of", "values_of",
+    "Applied", "Constant", "Cumulative", "Given", "Own", "Product", "Single", "Source", "Sources",
+    "Value", "is_own", "nodes_of", "places_of", "values_of",
 ]  # fmt: skip
 
 #: The places of one sequence of a batch are so far from those of the next.
@@ -80,7 +80,15 @@ class Single:
     width: int = 1
 
 
-Source = Given | Own | Constant | Applied | Product | Single
+@dataclass(frozen=True, eq=False)
+class Cumulative:
+    """The sum of the units of a value up to each."""
+
+    argument: Tensor
+    width: int
+
+
+Source = Given | Own | Constant | Applied | Product | Single | Cumulative
 
 
 @dataclass(frozen=True, eq=False)

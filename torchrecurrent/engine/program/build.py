@@ -246,6 +246,8 @@ class _Tracer(CellSource):
         check_mapped(type(self.cell).__name__, name, width, width or 0)
         assert width is not None
         wide = width if rows is None else self.option(rows)
+        if across.may_keep and wide == width:
+            return value
         key = across.name, value.node, wide
         if key not in self._across:
             self._across[key] = self.parts.across(across, value.node, wide)
