@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent import LSTMCell, MassConservingLSTM, MassConservingLSTMCell, ONLSTMCell
+from torchrecurrent import (
+    GRUResetBeforeCell,
+    LSTMCell,
+    MassConservingLSTM,
+    MassConservingLSTMCell,
+    ONLSTMCell,
+    Recurrent,
+    SkipGRUCell,
+    SkipLSTMCell,
+)
 
 from .making import assert_same, randomize
 
@@ -89,3 +99,41 @@ def test_chunks_of_an_on_lstm_are_opened_together() -> None:
 def _product(cell: Any, name: str, x: Tensor, h: Tensor) -> Tensor:
     found = x @ cell.block("weight_ih", name).T + h @ cell.block("weight_hh", name).T
     return found + cell.block("bias_ih", name) + cell.block("bias_hh", name)  # type: ignore[no-any-return]
+
+
+SKIPPING = [(SkipLSTMCell, LSTMCell), (SkipGRUCell, GRUResetBeforeCell)]
+
+
+def skipping(kind: Any, peer: Any, chance: float) -> tuple[Any, Any]:
+    """A cell that gathers the same chance of an update at each step, and the cell in it."""
+    cell, plain = randomize(kind(3, 5, dtype=F64)), peer(3, 5, dtype=F64)
+    cell.get_parameter("weight_update").zero_()
+    cell.get_parameter("bias_update").fill_(torch.logit(torch.tensor(chance, dtype=F64)))
+    for name, value in plain.named_parameters():
+        value.copy_(cell.get_parameter(name))
+    return cell, plain
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("kind", "peer"), SKIPPING)
+def test_a_cell_that_skips_updates_when_it_has_gathered_enough(kind: Any, peer: Any) -> None:
+    # of 1, .9: at every step; of .2: .2, .4, .6, so every third; of .06: every ninth
+    for chance, every in ((0.9, 1), (0.2, 3), (0.06, 9)):
+        cell, plain = skipping(kind, peer, chance)
+        input = torch.randn(30, 2, 3, dtype=F64)
+        output, last = Recurrent(cell, 3, 5)(input)
+        updates, state = Recurrent(plain, 3, 5)(input[::every])
+        assert_same(output, updates.repeat_interleave(every, 0)[:30])
+        assert_same(last[:-1], state if isinstance(state, tuple) else (state,))
+
+
+@pytest.mark.parametrize(("kind", "peer"), SKIPPING)
+def test_the_rounding_of_a_cell_that_skips_passes_its_gradient_on(kind: Any, peer: Any) -> None:
+    with torch.no_grad():
+        cell, _ = skipping(kind, peer, 0.2)
+    width, states = len(cell.state_names) - 1, torch.randn(2, 4, 5, dtype=F64)
+    wait = torch.full((4, 1), 0.7, dtype=F64, requires_grad=True)  # no update
+    new = cell(torch.randn(4, 3, dtype=F64), (*states[:width], wait))
+    (grad,) = torch.autograd.grad(new[0].sum(), wait)
+    assert_same(new[0], states[0])
+    assert bool((grad != 0).all())

@@ -57,10 +57,11 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
 
 def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
     """Whether an average or its like joins all units, whatever the kernels are."""
-    joins = roles.NormRole, roles.AcrossRole, roles.SoftmaxRole
-    return (
-        any(any(cell_class.signature.having(role)) for role in joins)
-        or cell_class.integration == "layer_norm"
+    sums = ("average", "total", "largest", "cumulative")
+    return cell_class.integration == "layer_norm" or any(
+        isinstance(each.role, roles.NormRole | roles.SoftmaxRole)
+        or (isinstance(each.role, roles.AcrossRole) and each.role.operation in sums)
+        for each in cell_class.signature.arguments
     )
 
 

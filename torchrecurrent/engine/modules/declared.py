@@ -30,6 +30,7 @@ _ACROSS = {
     "average": "a mean over units",
     "total": "a sum over units",
     "largest": "the largest of its units",
+    "first": "one unit of a state for all",
     "cumulative": "a cumulative sum over units",
 }
 #: How weights begin that torch's cells don't have.

@@ -114,6 +114,9 @@ class Lowering:
                 return self.parts.leaf("x", "input", source.width)
             return self.parts.leaf("s", f"s{source.name}", source.width)
         if source.name != "input":
+            if not index.any():  # a state that is one number, or the first unit, for all units
+                state = self.parts.leaf("s", f"s{source.name}", source.width)
+                return self.parts.across(ACROSS["first"], state.node, len(index))
             raise UntraceableError("its forward takes a state apart")
         if not self.fixed.given:
             raise UntraceableError("its forward takes its input apart and has no parameters")
