@@ -227,6 +227,13 @@ class Writer:
             self.statements.append(f"({', '.join(names)},) = N({listed})")
             for each in names:
                 self.draw.declare(width, each, max(value.rank for value in values))
+        for name, role in (("S", "Softmax"), ("T", "Total")):
+            if self.chance(0.1):
+                self.arguments.append((name, role))
+                width = rng.choice(list(self.draw.values))
+                joined = self.draw.draw(width, 1, 1)
+                self.statements.append(f"joined_{name} = {name}({joined.text})")
+                self.draw.declare(width, f"joined_{name}", joined.rank)
 
     def _numbers(self) -> None:
         """Options that are numbers, one that is an integer and one that follows from another."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
 from torchrecurrent.roles import INPUT
+from torchrecurrent.testing.held import holding
 
 from .making import HIDDEN, assert_same, fitting, gradients, input_for, make, states_for, tensors
 
@@ -73,7 +74,7 @@ def test_gradients_are_right(cell_class: type[BaseRecurrentCell], options: dict[
 
     values = (input, *states, *cell.parameters())
     leaves = tuple(value.detach().clone().requires_grad_() for value in values)
-    assert torch.autograd.gradcheck(step, leaves)
+    assert torch.autograd.gradcheck(holding(step, leaves), leaves)
 
 
 def test_either_bias_may_be_had_without_the_other(cell_class: type[BaseRecurrentCell]) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, TGRUCell, roles
+from torchrecurrent.across import ACROSS, Across
 from torchrecurrent.activations import resolve_activation
 from torchrecurrent.equations import latex
 from torchrecurrent.roles.weight import Weight
@@ -55,9 +56,13 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
 
 
 def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
-    """Whether an average joins all units, whatever the kernels are."""
-    norms = any(cell_class.signature.having(roles.NormRole))
-    return norms or cell_class.integration == "layer_norm"
+    """Whether an average or its like joins all units, whatever the kernels are."""
+    sums = ("average", "total", "largest", "cumulative")
+    return cell_class.integration == "layer_norm" or any(
+        isinstance(each.role, roles.NormRole | roles.SoftmaxRole)
+        or (isinstance(each.role, roles.AcrossRole) and each.role.operation in sums)
+        for each in cell_class.signature.arguments
+    )
 
 
 def test_num_heads_makes_a_block_diagonal_jacobian(cell_class: type[BaseRecurrentCell]) -> None:
@@ -87,6 +92,11 @@ def together(*values: Tensor, epsilon: float) -> Tensor | tuple[Tensor, ...]:
     joined = torch.cat(values)
     normal = torch.nn.functional.layer_norm(joined, joined.shape, eps=epsilon)
     return normal if len(values) == 1 else normal.chunk(len(values))
+
+
+def across(operation: Across, width: int | None, value: Tensor) -> Tensor:
+    """An operation across units; its result is as wide as the value if nothing says otherwise."""
+    return operation.value(value, width or value.size(-1))
 
 
 def linear(weight: Tensor) -> Any:
@@ -123,7 +133,8 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
     input, states = input_for(cell), list(tensors(states_for(cell)))
     values: dict[str, Any] = {symbol("x", "t"): input}
     functions: dict[str, Callable[..., Any]] = {
-        r"\mathrm{LN}": partial(together, epsilon=cell.layer_norm_eps)
+        r"\mathrm{LN}": partial(together, epsilon=cell.layer_norm_eps),
+        r"\mathrm{softmax}": partial(torch.softmax, dim=-1),
     }
     for name, state in whole(cell, states).items():
         values[symbol(name, "t-1")] = state
@@ -174,6 +185,9 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                 values[symbol(name)] = getattr(cell, name)
             case roles.NonlinearityRole(symbol=printed):
                 functions[printed] = resolve_activation(name, getattr(cell, name))
+            case roles.AcrossRole(operation=operation, rows=rows, symbol=printed):
+                width = None if rows is None else getattr(cell, rows)
+                functions[printed] = partial(across, ACROSS[operation], width)
             case roles.DelayedRole(steps=steps):
                 delayed = symbol(cell.state_names[0], f"t-1-{symbol(steps)}")
                 values[delayed] = states[-1][: cell.hidden_size]

@@ -38,8 +38,10 @@ def test_the_formula_is_the_number_of_parameters(cell_class: type[BaseRecurrentC
     for sizes in [(1, 1), (3, 4), (17, 5), (64, 32), (5, 129)]:
         try:
             cell = cell_class(*sizes)
-        except ValueError:  # the cell wants both equal
-            assert "I" not in formula
+        except ValueError as error:
+            if "input_size should be at least 2" in str(error):
+                continue
+            assert "I" not in formula  # the cell wants both equal
             cell = cell_class(sizes[1], sizes[1])
         # equally wide, the SRU's highway needs no map, nor does what the RG-LRU takes in
         without = {"SRUCell": sizes[1] ** 2, "RGLRUCell": sizes[1] * (sizes[1] + 1)}

@@ -71,6 +71,43 @@ def test_cells_of_papers(kind: Any, widths: tuple[int, ...] | None) -> None:
     check(kind(INPUT, HIDDEN), widths)
 
 
+class Joining(nn.Module):
+    """A cell whose step joins its units by a function."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.x, self.h, self.function = (
+            nn.Linear(INPUT, HIDDEN),
+            nn.Linear(HIDDEN, HIDDEN),
+            function,
+        )
+
+    def forward(self, input: Tensor, h: Tensor | None = None) -> Tensor:
+        before = input.new_zeros(input.size(0), HIDDEN) if h is None else h
+        found: Tensor = self.function(self.x(input) + self.h(before))
+        return found
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda value: torch.softmax(value, -1),
+        lambda value: torch.tanh(value) * value.softmax(dim=1),
+        lambda value: value / value.abs().sum(-1, keepdim=True),
+        lambda value: torch.tanh(value - value.mean(1, keepdim=True)),
+        lambda value: torch.tanh(value).cumsum(-1) / INPUT,
+    ],
+    ids=["softmax", "softmax of dim 1", "sum", "mean", "cumsum"],
+)
+def test_units_that_are_joined(function: Any) -> None:
+    check(Joining(function))
+
+
+def test_the_largest_of_the_units_runs_by_the_loop() -> None:
+    layer = Recurrent([Joining(lambda value: value - value.amax(-1, keepdim=True))], INPUT, HIDDEN)
+    assert "the gradient of its forward is not that of" in layer.explain(torch.randn(2, 3, INPUT))
+
+
 def test_given_states_and_lengths() -> None:
     layer = Recurrent([nn.LSTMCell(3, 5, dtype=torch.float64)], 3, 5)
     x = torch.randn(6, 4, 3, dtype=torch.float64)

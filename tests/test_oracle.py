@@ -23,6 +23,7 @@ from torchrecurrent import (
     MiRU2Cell,
     MogrifierLSTMCell,
     MomentumLSTMCell,
+    ONLSTMCell,
     OriginalLSTMCell,
     RHNCell,
     SCRNCell,
@@ -65,6 +66,7 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (MomentumLSTMCell, {"mu": 0.5, "epsilon": 0.7}),
     (MogrifierLSTMCell, {"rounds": 1}),
     (MogrifierLSTMCell, {"rounds": 4, "q_bias": True, "r_bias": True}),
+    (ONLSTMCell, {"chunk_size": 2}),
     (CfCCell, {"dt": 0.3, "backbone_units": 7, "backbone_layers": 3}),
 ]
 

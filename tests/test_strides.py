@@ -100,7 +100,8 @@ def test_states(layer: Any, kind: str) -> None:
     else:
         bases = [state[:, :1].clone().requires_grad_() for state in first]
         states = [base.expand_as(state) for base, state in zip(bases, first, strict=True)]
-    assert not any(state.is_contiguous() for state in states)
+    # one unit wide, a state is contiguous however it lies
+    assert not any(state.is_contiguous() for state in states if state.size(-1) > 1)
     hx = states[0] if len(states) == 1 else tuple(states)
     check([*bases, *layer.parameters()], lambda: layer(input, hx))
 
@@ -129,7 +130,9 @@ def test_weights_that_are_views(layer: Any, kind: str) -> None:
     input = input_for(layer, STEPS, BATCH)
     views = {name: view_of(value.detach(), kind) for name, value in layer.named_parameters()}
     weights = {name: weight for name, (_, weight) in views.items()}
-    assert not any(weight.is_contiguous() for weight in weights.values() if weight.dim() == 2)
+    matrices = [weight for weight in weights.values() if weight.dim() == 2]
+    # one row is contiguous however it lies
+    assert not any(matrix.is_contiguous() for matrix in matrices if len(matrix) > 1)
     bases = [base for base, _ in views.values()]
     check(bases, lambda: functional_call(layer, weights, (input,)))
 

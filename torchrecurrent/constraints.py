@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["antisymmetric", "off_diagonal", "orthogonal"]
+__all__ = ["antisymmetric", "off_diagonal", "orthogonal", "stochastic"]
 
 
 def antisymmetric(weight: Tensor | None, gamma: float, beta: float = 1.0) -> Tensor:
@@ -40,6 +40,13 @@ def orthogonal(weight: Tensor | None) -> Tensor:
     skew = (above - above.mT).to(torch.promote_types(weight.dtype, torch.float32))
     exponential = _by_squaring if torch.onnx.is_in_onnx_export() else torch.linalg.matrix_exp
     return exponential(skew).to(weight.dtype).view_as(weight)
+
+
+def stochastic(weight: Tensor | None) -> Tensor:
+    """Return the softmax of each column of each diagonal block; a vector is all ones."""
+    assert weight is not None
+    width = weight.size(1) if weight.dim() > 1 else 1
+    return weight.view(-1, width, width).softmax(1).view_as(weight)
 
 
 def _by_squaring(skew: Tensor) -> Tensor:

@@ -10,18 +10,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Normalize", "average", "normalizer"]
+__all__ = ["Normalize", "normalizer"]
 
 
 class Normalize(Protocol):
     """Subtracts the mean of all units of all values and divides by their standard deviation."""
 
     def __call__(self, *values: Tensor) -> tuple[Tensor, ...]: ...
-
-
-def average(value: Tensor) -> Tensor:
-    """Return the mean over the units, the same number for each."""
-    return value.mean(-1, keepdim=True).expand_as(value)
 
 
 def normalizer(average: Callable[[Any], Any], epsilon: Any) -> Normalize:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Params", "Step", "Vector", "biases", "log_sigmoid", "sigmoid", "split"]
+__all__ = ["Params", "Step", "Vector", "biases", "log_sigmoid", "sigmoid", "softmax", "split"]
 
 Vector: TypeAlias = NDArray[np.float64]
 #: Name of a parameter, as in the state dict, to its value.
@@ -34,3 +34,8 @@ def sigmoid(a: Vector) -> Vector:
 
 def log_sigmoid(a: Vector) -> Vector:
     return -np.logaddexp(0, -a)
+
+
+def softmax(a: Vector) -> Vector:
+    powers = np.exp(a - a.max())
+    return np.asarray(powers / powers.sum())

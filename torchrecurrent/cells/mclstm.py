@@ -21,7 +21,7 @@ class MCLSTMCell(BaseRecurrentCell, citation="benari2017sequence", family="LSTM-
         c_t &= f_t \odot c_{t-1} + i_t \odot \phi(W_n x_t + b_n + U_n v_{t-1} + d_n) \\
         v_t &= m_t \odot \tanh c_t, \qquad y_t = o_t \odot \tanh c_t
 
-    It is not the mass-conserving LSTM, which has the same initials.
+    It is not the :class:`MassConservingLSTMCell`, which has the same initials.
 
     Sources: the paper's abstract, and its equations as in two independent ports; its text, its
     initialisation and code by the authors could not be found.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..across import Across
 from ..activations import resolve_activation
 from ..roles import RECURRENT, ProductRole
 from ..roles.weight import Weight
@@ -88,7 +89,7 @@ class CellSource(ABC):
     def bias(self, name: str) -> Any: ...
 
     @abstractmethod
-    def average(self, name: str, value: Any) -> Any: ...
+    def across(self, across: Across, name: str, value: Any, rows: str | None = None) -> Any: ...
 
     @abstractmethod
     def projection(self, name: str) -> Any: ...

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from ..across import ACROSS
 from ..normalization import normalizer
 from ..roles import ProductRole
 from ..roles.role import Printer, Source
@@ -154,7 +155,9 @@ class LayerNormalized(Integrator):
 
     def value(self, source: Products, name: str, role: ProductRole) -> Any:
         alike = [other for other, known in _products(source.cell) if known == role]
-        normalize = normalizer(partial(source.average, name), source.constant("layer_norm_eps"))
+        normalize = normalizer(
+            partial(source.across, ACROSS["average"], name), source.constant("layer_norm_eps")
+        )
         sides: list[tuple[Weight, Callable[[str], Any]]] = []
         if role.input is not None:
             sides.append((self.weights[0], source.projection))

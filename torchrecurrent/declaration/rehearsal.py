@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from .. import roles
+from ..across import Across
 from ..complex_numbers import Complex
 from ..roles.weight import Weight
 from .signature import StepSignature
@@ -165,7 +166,7 @@ class _Rehearsal:
     ) -> tuple[StandIn, ...]:
         return (self._applied(name, value),) * len(names)
 
-    def average(self, name: str, value: Any) -> StandIn:
+    def across(self, across: Across, name: str, value: Any, rows: str | None = None) -> StandIn:
         return self._applied(name, value)
 
     def _applied(self, name: str, value: Any) -> StandIn:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..complex_numbers import Complex, ComplexMap
 from ..normalization import Normalize
 from .complex import ComplexRole
-from .function import NonlinearityRole, NormRole
+from .function import AcrossRole, NonlinearityRole, NormRole, SoftmaxRole
 from .gap import GapRole
 from .map import Function, Functions, MapRole, MapsRole, Parts
 from .number import ConstantRole, ScalarRole, VectorRole
@@ -28,6 +28,7 @@ __all__ = [
     "CELL",
     "INPUT",
     "RECURRENT",
+    "AcrossRole",
     "Bias",
     "BiasRole",
     "CellMap",
@@ -67,8 +68,11 @@ __all__ = [
     "Scalar",
     "ScalarRole",
     "Skip",
+    "Softmax",
+    "SoftmaxRole",
     "State",
     "StateRole",
+    "Total",
     "Vector",
     "VectorRole",
     "Weight",
@@ -103,4 +107,6 @@ Nonlinearity = Annotated[Function, NonlinearityRole()]
 GateNonlinearity = Annotated[Function, NonlinearityRole(r"\sigma")]
 OutputNonlinearity = Annotated[Function, NonlinearityRole(r"\psi")]
 Norm = Annotated[Normalize, NormRole()]
+Softmax = Annotated[Function, SoftmaxRole()]
+Total = Annotated[Function, AcrossRole("total", symbol=r"\mathrm{sum}")]
 Output = Annotated[Tensor, OutputRole()]

@@ -1,4 +1,4 @@
-"""Arguments that are functions: nonlinearities and layer normalisation."""
+"""Arguments that are functions: nonlinearities, and what joins the units of a value."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ..across import ACROSS, softmax
 from ..normalization import normalizer
 from ..term import Term
 from .role import Printer, Role, Source
 
-__all__ = ["NonlinearityRole", "NormRole"]
+__all__ = ["AcrossRole", "NonlinearityRole", "NormRole", "SoftmaxRole"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,51 @@ class NormRole(Role):
         return (self.epsilon,)
 
     def value(self, source: Source, name: str) -> Any:
-        return normalizer(partial(source.average, name), source.constant(self.epsilon))
+        return normalizer(
+            partial(source.across, ACROSS["average"], name), source.constant(self.epsilon)
+        )
 
     def call(self, printer: Printer, name: str, arguments: Sequence[Term]) -> Term | None:
         return Term(rf"\mathrm{{LN}}({_listed(arguments)})")
+
+
+@dataclass(frozen=True)
+class AcrossRole(Role):
+    """An operation across the units of a value.
+
+    ``operation`` is ``"average"``, ``"total"`` or ``"largest"``, which has no gradient, the same
+    number for all units; ``"first"``, the first unit, for all; ``"rest"``, the last units;
+    ``"repeated"``, each unit several times, side by side; or ``"cumulative"``, the sum of the units
+    up to each. ``rows``, an attribute of the cell, is how many units the result has; by default
+    as many as the value.
+    It is printed as ``symbol``, by default its name.
+    """
+
+    operation: str
+    rows: str | None = None
+    symbol: str = ""
+
+    def value(self, source: Source, name: str) -> Any:
+        return lambda value: source.across(ACROSS[self.operation], name, value, self.rows)
+
+    def call(self, printer: Printer, name: str, arguments: Sequence[Term]) -> Term | None:
+        name = self.symbol or rf"\mathrm{{{self.operation}}}"
+        return Term(f"{name}({_listed(arguments)})")
+
+
+@dataclass(frozen=True)
+class SoftmaxRole(Role):
+    """Exponentials divided by their sum over the units."""
+
+    def value(self, source: Source, name: str) -> Any:
+        largest, total = (partial(source.across, ACROSS[each], name) for each in _SOFTMAX)
+        return lambda value: softmax(value, largest, total)
+
+    def call(self, printer: Printer, name: str, arguments: Sequence[Term]) -> Term | None:
+        return Term(rf"\mathrm{{softmax}}({_listed(arguments)})")
+
+
+_SOFTMAX = ("largest", "total")
 
 
 def _listed(arguments: Sequence[Term]) -> str:

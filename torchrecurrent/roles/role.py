@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..across import Across
 from ..term import Term, symbol
 from .weight import Weight
 
@@ -66,8 +67,11 @@ class Source(Protocol):
     ) -> tuple[Any, ...]:
         """The product of ``value``, whose width is ``columns``, with blocks of the map ``name``."""
 
-    def average(self, name: str, value: Any) -> Any:
-        """The mean over the units, the same number for each, for the argument ``name``."""
+    def across(self, across: Across, name: str, value: Any, rows: str | None = None) -> Any:
+        """The result of an operation across the units, for the argument ``name``.
+
+        ``rows``: the attribute of the cell that says how wide it is; ``None``: as ``value``.
+        """
 
 
 class Printer(Protocol):

@@ -14,6 +14,7 @@ from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from ..declaration.integration import VECTORS
 from ..layers.recurrent import Recurrent
+from .held import holding
 from .pickling import pickled
 from .subject import Subject, check, require, require_same, step
 
@@ -111,7 +112,7 @@ def compare_gradients(
     module: nn.Module,
     fast: bool = False,
 ) -> None:
-    """Raise FaultError if backward and finite differences disagree.
+    """Raise FaultError if backward and finite differences disagree, but for what is detached.
 
     Args:
         function: takes ``values`` and the parameters; it may ignore the latter, which are
@@ -122,6 +123,7 @@ def compare_gradients(
     """
     leaves = [value.detach().clone().requires_grad_() for value in values.values()]
     parameters = dict(module.named_parameters())
+    function = holding(function, leaves)
     try:
         gradcheck(function, (*leaves, *parameters.values()), fast_mode=fast)
     except GradcheckError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..program.buffers import View
-from ..program.lower import Average, Multiply, Operation, Segment, Total, lower
+from ..program.lower import Multiply, Operation, Segment, Total, Units, lower
 from ..program.names import extent
 from ..program.plan import Plan
 from .math import prelude, source_file
@@ -36,20 +36,6 @@ typedef struct {
     int64_t T, I, batch, keep, packed;
 } sequence_t;
 """
-_AVERAGE = """\
-/* Of each row, in sixteen partial sums, which a compiler keeps in vector registers. */
-static void average(int64_t rows, int64_t width, const real *from, real *to) {
-    for (int64_t n = 0; n < rows; n++, from += width) {
-        real parts[16] = {0}, sum = 0;
-        int64_t j = 0;
-        for (; j + 16 <= width; j += 16)
-            for (int64_t k = 0; k < 16; k++) parts[k] += from[j + k];
-        for (; j < width; j++) sum += from[j];
-        for (int64_t k = 0; k < 16; k++) sum += parts[k];
-        to[n] = sum / (real)width;
-    }
-}
-"""
 _MASKED = """\
 static void masked(int64_t count, const real *from, const real *factors, real *to) {
     for (int64_t k = 0; k < count; k++) to[k] = factors[k] * from[k];
@@ -59,7 +45,7 @@ static void add_masked(int64_t count, const real *from, const real *factors, rea
 }
 """
 _TOTAL = """\
-/* Of each row, likewise. */
+/* Of each row, in sixteen partial sums, which a compiler keeps in vector registers. */
 static void total(int64_t rows, int64_t width, const real *from, real *to, int64_t stride) {
     for (int64_t n = 0; n < rows; n++, from += width, to += stride) {
         real parts[16] = {0}, sum = 0;
@@ -128,10 +114,10 @@ class _Writer:
             for name, body in bodies.items()
         )
         counts = f"enum {{ VECTORS = {segments.rows} }}; /* rows of a slice's vectors */\n"
-        averages = _AVERAGE if any(each.weight is None for each in plan.maps) else ""
+        across = source_file("across.h") if any(each.across for each in plan.maps) else ""
         masked = _MASKED if self.program.buffers.masked else ""
         totals = _TOTAL if self.program.gap_gradient is not None else ""
-        helpers = f"{averages}{masked}{totals}"
+        helpers = f"{across}{masked}{totals}"
         head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{helpers}"
         text = f"{head}{counts}{functions}"
         return Source(text, tuple(segments.slot.names), segments.rows)
@@ -161,9 +147,11 @@ class _Writer:
             case Multiply():
                 self.segments.slot(each.into.buffer.name)  # numbered before the matrix
                 return self._multiply(each)
-            case Average():
+            case Units():
+                name = f"across_{each.across.name}{'_back' if each.back else ''}"
                 source, into = self.segments.address(each.source), self.segments.address(each.into)
-                return f"        average(rows, {each.width.name}, {source}, {into});\n"
+                widths = each.source_width.name, each.width.name
+                return f"        {name}(rows, {widths[0]}, {source}, {widths[1]}, {into});\n"
 
     def _multiply(self, each: Multiply) -> str:
         if each.factors is None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..program.batch import Batch
 from ..program.form import Form
-from ..program.lower import Average
+from ..program.lower import Units
 from ..program.parameters import Parameters
 from ..program.plan import Plan
 from ..program.weight_gradients import weight_gradients
@@ -77,7 +77,7 @@ class TritonKernel:
                 rows, z = first.source.of(data.flatten(0, -2)), tensors[b.affine.name]
                 apply(first, known, rows, first.into.of(z))
             self._run.forward(batch, known, constants, keep)
-        narrow = {name: tensors[name][:, :1].contiguous() for name in self._averages()}
+        narrow = {name: tensors[name][:, :1].contiguous() for name in self._numbers()}
         return tensors | narrow
 
     def forms(self, batch: Batch, keep: bool) -> list[Form]:
@@ -108,10 +108,10 @@ class TritonKernel:
         """All that decides what the kernels compute, but for the device and torch."""
         return {"text": self.source.text, "code": _code(), "compiler": _compiler()}
 
-    def _averages(self) -> dict[str, int]:
-        """Return the width of each average: the kernels read a number for each unit."""
-        found = [each.into for each in self.program.forward if isinstance(each, Average)]
-        return {into.buffer.name: into.units for into in found}
+    def _numbers(self) -> dict[str, int]:
+        """Return the width of each average and its like: kernels read a number for each unit."""
+        found = [each for each in self.program.forward if isinstance(each, Units)]
+        return {each.into.buffer.name: each.into.units for each in found if each.across.is_number}
 
     def backward(
         self,
@@ -141,7 +141,7 @@ class TritonKernel:
                 work[b.d_data.name] = fresh(data, data.shape)
             wide = {
                 name: tensors[name].expand(-1, width).contiguous()
-                for name, width in self._averages().items()
+                for name, width in self._numbers().items()
             }
             known = {**tensors, **wide, **given, **work}
             sums = self._run.backward(batch, known, constants)

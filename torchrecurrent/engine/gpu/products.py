@@ -1,4 +1,4 @@
-"""Products of a few rows with dense or block-diagonal kernels, by torch."""
+"""Products of a few rows with dense or block-diagonal kernels, and averages, by torch."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..program.lower import Average, Multiply
+from ..program.lower import Multiply, Units
 
 __all__ = ["apply"]
 
 
 def apply(
-    each: Multiply | Average,
+    each: Multiply | Units,
     tensors: Mapping[str, Tensor],
     source: Tensor,
     into: Tensor,
@@ -28,8 +28,8 @@ def apply(
         into: those that it writes.
         sequences: of these rows; ``None``: those of a step, from the first sequence on.
     """
-    if isinstance(each, Average):
-        into.copy_(source.mean(1, keepdim=True).expand_as(into))
+    if isinstance(each, Units):
+        into.copy_(each.apply(source))
         return
     kernel = tensors[each.matrix.slot()]
     blocks = kernel.view(each.matrix.heads, -1, kernel.size(1))

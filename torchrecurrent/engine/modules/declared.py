@@ -25,6 +25,14 @@ _INFIX: dict[str, type[ast.operator] | type[ast.cmpop]] = {
 _STATES = ("h", "c")
 #: No names for arguments: the input, words of Python, and what looks like 1.
 _TAKEN = ("x", "as", "if", "in", "is", "or", "i", "l", "o")
+#: Operations across units, in words.
+_ACROSS = {
+    "average": "a mean over units",
+    "total": "a sum over units",
+    "largest": "the largest of its units",
+    "first": "one unit of a state for all",
+    "cumulative": "a cumulative sum over units",
+}
 #: How weights begin that torch's cells don't have.
 _INIT = "hidden_uniform"
 #: An expression of more nodes gets a name of its own.
@@ -76,8 +84,11 @@ class _Writer:
         self.plan, self.graph = plan, plan.graph
         self.roots = [*plan.new_states, *([] if plan.output is None else [plan.output])]
         arguments = [each.argument for each in plan.maps]
-        if any(each.weight is None for each in plan.maps):
-            raise UntraceableError("it takes a mean over units, for which a step has the role Norm")
+        for each in plan.maps:
+            if each.across is not None:
+                raise UntraceableError(
+                    f"it takes {_ACROSS[each.across.name]}, for which a step has a role of its own"
+                )
         self.needed = self.graph.needed([*self.roots, *arguments])
         self.uses = Counter(arg for node in self.needed for arg in self.graph.nodes[node].args)
         self.uses.update(self.roots)

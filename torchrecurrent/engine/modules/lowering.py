@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from ...across import ACROSS
 from ..ir.trace import Symbol, UntraceableError
 from ..program.assembly import Assembly
 from ..program.plan import Map, Vector
 from .capture import Call
 from .reading import Reading
-from .values import Applied, Constant, Given, Mean, Own, Product, Source
+from .values import Applied, Constant, Cumulative, Given, Own, Product, Single, Source
 
 __all__ = ["Key", "Lowering"]
 
@@ -93,14 +94,14 @@ class Lowering:
                 return self._given(source, index)
             case Own():
                 return self._vector([(source, index)])
-            case Mean():
-                width = len(source.argument)
-                if len(index) != width:
-                    raise UntraceableError(
-                        f"a mean over {width} units is combined with {len(index)} units"
-                    )
+            case Single():
                 node = self._node(source.argument)
-                return self.parts.average(node, width)
+                return self.parts.across(source.across, node, len(index))
+            case Cumulative():
+                if not index.equal(torch.arange(source.width)):
+                    raise UntraceableError("its forward takes a cumulative sum apart")
+                node = self._node(source.argument)
+                return self.parts.across(ACROSS["cumulative"], node, source.width)
             case Applied(name="add"):
                 return self._sum(self._terms(source, index))
             case Applied():
@@ -113,6 +114,9 @@ class Lowering:
                 return self.parts.leaf("x", "input", source.width)
             return self.parts.leaf("s", f"s{source.name}", source.width)
         if source.name != "input":
+            if not index.any():  # a state that is one number, or the first unit, for all units
+                state = self.parts.leaf("s", f"s{source.name}", source.width)
+                return self.parts.across(ACROSS["first"], state.node, len(index))
             raise UntraceableError("its forward takes a state apart")
         if not self.fixed.given:
             raise UntraceableError("its forward takes its input apart and has no parameters")

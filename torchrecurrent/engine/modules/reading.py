@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from ...across import ACROSS
 from ..ir.operations import FUNCTIONS
 from ..ir.trace import UntraceableError
 from .capture import Call, Captured, named, results
@@ -18,10 +19,11 @@ from .fixed import Fixed
 from .values import (
     Applied,
     Constant,
+    Cumulative,
     Given,
-    Mean,
     Own,
     Product,
+    Single,
     Sources,
     Value,
     is_own,
@@ -122,7 +124,7 @@ class Reading:
             return self._moved(target, args, kwargs)
         if name == "_to_copy":
             return self._cast(args[0], node)
-        reader = getattr(self, f"_{name}", None)
+        reader = getattr(self, "_" + name.lstrip("_"), None)
         if reader is not None:
             return reader(shape, *args, **kwargs)
         return self._apply(name, shape, *args, **kwargs)
@@ -232,14 +234,43 @@ class Reading:
             raise UntraceableError("no rule covers this call of 'addmm'")
         return self._apply("add", shape, self._mm(shape, a, b), bias)
 
-    # Averages over the units.
+    # Averages and their like over the units.
 
     def _mean(
         self, shape: torch.Size, a: Value, dim: Sequence[int] = (), keepdim: bool = False, **_: Any
     ) -> Value:
+        return self._single("mean", "average", shape, a, dim)
+
+    def _sum(
+        self, shape: torch.Size, a: Value, dim: Sequence[int] = (), keepdim: bool = False, **_: Any
+    ) -> Value:
+        return self._single("sum", "total", shape, a, dim)
+
+    def _amax(
+        self, shape: torch.Size, a: Value, dim: Sequence[int] = (), keepdim: bool = False
+    ) -> Value:
+        """Without a gradient; where a module has one, the proof finds that it is missing."""
+        return self._single("amax", "largest", shape, a, dim)
+
+    def _softmax(self, shape: torch.Size, a: Value, dim: int, *_: Any) -> Value:
+        rows = torch.Size((shape[0], 1))
+        largest = self._single("softmax", "largest", rows, a, (dim,))
+        powers = self._apply("exp", shape, self._apply("sub", shape, a, largest))
+        return self._apply("div", shape, powers, self._sum(rows, powers, (dim,)))
+
+    def _cumsum(self, shape: torch.Size, a: Value, dim: int, dtype: Any = None) -> Value:
+        if a.places.dim() != 2 or dim % 2 != 1:
+            raise UntraceableError("'cumsum' has a rule over the units of each sequence only")
+        units = self.sources.units(a.places, "cumsum")
+        return self.sources.batched(Cumulative(units, len(units)), shape)
+
+    def _single(
+        self, name: str, across: str, shape: torch.Size, a: Value, dim: Sequence[int]
+    ) -> Value:
         if a.places.dim() != 2 or [each % 2 for each in dim] != [1]:
-            raise UntraceableError("'mean' has a rule over the units of each sequence only")
-        return self.sources.batched(Mean(self.sources.units(a.places, "mean"), 1), shape)
+            raise UntraceableError(f"{name!r} has a rule over the units of each sequence only")
+        units = self.sources.units(a.places, name)
+        return self.sources.batched(Single(ACROSS[across], units), shape)
 
     def _native_layer_norm(
         self, shape: torch.Size, a: Value, over: Sequence[int], weight: Any, bias: Any, eps: float

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from ...across import Across
 from ..ir.trace import UntraceableError
 
 __all__ = [
-    "Applied", "Constant", "Given", "Mean", "Own", "Product", "Source", "Sources", "Value",
-    "is_own", "nodes_of", "places_of", "values_of",
+    "Applied", "Constant", "Cumulative", "Given", "Own", "Product", "Single", "Source", "Sources",
+    "Value", "is_own", "nodes_of", "places_of", "values_of",
 ]  # fmt: skip
 
 #: The places of one sequence of a batch are so far from those of the next.
@@ -71,14 +72,23 @@ class Product:
 
 
 @dataclass(frozen=True, eq=False)
-class Mean:
-    """The mean of a value over its units."""
+class Single:
+    """One number of all units of a value: their mean, sum or maximum."""
+
+    across: Across
+    argument: Tensor
+    width: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Cumulative:
+    """The sum of the units of a value up to each."""
 
     argument: Tensor
     width: int
 
 
-Source = Given | Own | Constant | Applied | Product | Mean
+Source = Given | Own | Constant | Applied | Product | Single | Cumulative
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...across import Across
 from ..ir.derive import derive
 from ..ir.graph import Graph, Leaf
 from ..ir.trace import Symbol
@@ -54,11 +55,11 @@ class Assembly:
         """Return the width of each node; ``None`` for a number."""
         return node_widths(self.graph, self.leaf_widths.get)
 
-    def average(self, node: int, width: int) -> Symbol:
-        """Return the mean of a node over its units, a map without a weight."""
-        result = f"average.{len(self.maps)}"
+    def across(self, across: Across, node: int, width: int) -> Symbol:
+        """Return the result, of a given width, of an operation across the units of a node."""
+        result = f"{across.name}.{len(self.maps)}"
         self.results[result] = width
-        self.maps.append(Map((result,), None, 0, node, 1))
+        self.maps.append(Map((result,), None, 0, node, 1, across))
         return self.leaf("m", result, width)
 
     def plan(
@@ -97,6 +98,7 @@ class Assembly:
             graph.leaf("m", name): (each.argument, each.name)
             for each in maps
             for name in each.names
+            if each.passes
         }
         forward = self.widths()
         for each in maps:

@@ -16,7 +16,7 @@ from .plan import Plan
 #: Makes an uninitialised tensor of a given shape, like another tensor.
 Empty = Callable[[Tensor, Sequence[int]], Tensor]
 
-__all__ = ["Before", "Buffer", "Buffers", "Life", "Rows", "Type", "View"]
+__all__ = ["Before", "Buffer", "Buffers", "Life", "Rows", "Type", "View", "named_widths"]
 
 
 class Rows(Enum):
@@ -130,19 +130,24 @@ class View:
         return tensor[:, left : stop if stop or left >= 0 else None]
 
 
+def named_widths(plan: Plan) -> list[Width]:
+    """Return the widths of a plan's values with their names, in the plan's order."""
+    return [Width(f"w{k}", units) for k, units in enumerate(plan.widths)]
+
+
 class Buffers:
     """All buffers of a plan.
 
     Args:
         plan: of the step.
         apart: products are computed outside the emitted code: the input's for all steps at once,
-            so that Z always has a row for each, and an average like any other map, with a
-            number for each unit. If not, an average is one number a row, and its input is
-            not kept after the step.
+            so that Z always has a row for each, and an operation across units like any other
+            map, with a number for each unit. If not, an average is one number a row, and what
+            such an operation reads is not kept after the step.
     """
 
     def __init__(self, plan: Plan, apart: bool = False) -> None:
-        widths = [Width(f"w{k}", units) for k, units in enumerate(plan.widths)]
+        widths = named_widths(plan)
         columns = tuple(widths[place] for place in plan.columns.values())
         each_step = Rows.STEP if apart else Rows.KEPT
         output = widths[plan.output_width]
@@ -211,19 +216,21 @@ class Buffers:
         for each in plan.maps:
             name, argument = each.name, widths[plan.node_widths[each.argument]]
             parts = tuple(widths[plan.mapped[part]] for part in each.names)
-            passes = each.weight is None  # a weight's gradient doesn't need the input of an average
-            narrow = passes and not apart
+            across = each.across
+            brief = across is not None and not apart  # only a weight's gradient needs the argument
             self.arguments[name] = Buffer(
                 f"V.{name}",
                 argument,
-                Rows.BATCH if narrow else Rows.KEPT,
-                Life.PASS if passes else Life.BACKWARD,
+                Rows.BATCH if brief else Rows.KEPT,
+                Life.BACKWARD if across is None else Life.PASS,
             )
-            self.results[name] = Buffer(
-                f"M.{name}", ONE if narrow else parts, Rows.KEPT, Life.BACKWARD
-            )
-            self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if narrow else each_step)
-            self.d_arguments[name] = Buffer(f"dV.{name}", ONE if narrow else argument, Rows.BATCH)
+            result = ONE if across and brief and across.is_number else parts
+            self.results[name] = Buffer(f"M.{name}", result, Rows.KEPT, Life.BACKWARD)
+            if not each.passes:
+                continue
+            passed = ONE if across and brief and across.passes_number else argument
+            self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if brief else each_step)
+            self.d_arguments[name] = Buffer(f"dV.{name}", passed, Rows.BATCH)
 
         #: What each unit passes on to the gradient of the time since the step before.
         self.d_gaps = [

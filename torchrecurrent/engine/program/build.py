@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ... import roles
+from ...across import Across
 from ...declaration.arguments import CellSource
 from ...declaration.noise import ZONED, noise_of
 from ...declaration.step_contract import StepError, check_mapped, check_width, returned
@@ -50,6 +51,7 @@ class _Tracer(CellSource):
         self.graph, self.vectors = self.parts.graph, self.parts.vectors
         self.maps, self.results = self.parts.maps, self.parts.results
         self._applied: dict[tuple[str, int], str] = {}  # its name, by block and argument
+        self._across: dict[tuple[str, int, int], Symbol] = {}  # by operation, argument, width
         self.states = self.parts.states
         self.states |= zip(cell.state_names, cell.state_widths, strict=True)
         self.line: list[str] = []  # the states of the delay line, oldest first
@@ -238,9 +240,15 @@ class _Tracer(CellSource):
         result = self._applied[key]
         return self.biased(self.parts.leaf("m", result, self.results[result]), name, (weight,))
 
-    def average(self, name: str, value: Symbol) -> Symbol:
+    def across(self, across: Across, name: str, value: Symbol, rows: str | None = None) -> Symbol:
         """A map without a weight."""
-        width = self.parts.widths()[value.node]
+        width = self.parts.widths()[value.node] if isinstance(value, Symbol) else None
         check_mapped(type(self.cell).__name__, name, width, width or 0)
         assert width is not None
-        return self.parts.average(value.node, width)
+        wide = width if rows is None else self.option(rows)
+        if across.may_keep and wide == width:
+            return value
+        key = across.name, value.node, wide
+        if key not in self._across:
+            self._across[key] = self.parts.across(across, value.node, wide)
+        return self._across[key]

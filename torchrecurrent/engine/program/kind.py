@@ -28,10 +28,12 @@ class _Value:
     Attributes:
         degree: its degree as a polynomial in the state; 0: it does not depend on it.
         stages: the number of successive matrix products between the state and it.
+        mixes: whether something joins the units of a state on the way to it.
     """
 
     degree: float = 0
     stages: int = 0
+    mixes: bool = False
 
 
 def recurrence_of(cell: BaseRecurrentCell) -> str:
@@ -62,7 +64,8 @@ def recurrence_kind(plan: Plan) -> str:
         passed = found
     states = [values[node] for name, node in new.items() if name not in passed]
     stages = max((value.stages for value in states), default=0)
-    words = ["dense" if stages else "diagonal" if _is_weighted(plan, values) else "elementwise"]
+    mixes = any(value.mixes for value in states)
+    words = ["dense" if mixes else "diagonal" if _is_weighted(plan, values) else "elementwise"]
     if stages > 1:
         words.append(_STAGES[stages] if stages < len(_STAGES) else f"{stages}-stage")
     if all(value.degree <= 1 for value in states):
@@ -75,7 +78,7 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
     graph = plan.graph
     read = {column: product.state for product in plan.products for column in product.columns}
     arguments = {name: each.argument for each in plan.maps for name in each.names}
-    averages = {each.name for each in plan.maps if each.weight is None}
+    across = {each.name: each.across for each in plan.maps if each.across is not None}
     values: dict[int, _Value] = {}
     for index in graph.needed((*plan.new_states, *arguments.values())):
         node = graph.nodes[index]
@@ -85,11 +88,12 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
         elif leaf.kind == "s" and leaf.name not in passed:
             values[index] = _Value(1)
         elif leaf.kind == "z" and leaf.name in read and read[leaf.name] not in passed:
-            values[index] = _Value(1, 1)
+            values[index] = _Value(1, 1, True)
         elif leaf.kind == "m" and (argument := values[arguments[leaf.name]]).degree:
             # an average mixes units, but takes far less time than a product
-            stages = max(1, argument.stages + (leaf.name not in averages))
-            values[index] = _Value(argument.degree, stages)
+            stages = argument.stages + (leaf.name not in across)
+            linear = leaf.name not in across or across[leaf.name].gradient is not None
+            values[index] = _Value(argument.degree if linear else math.inf, stages, True)
         else:
             values[index] = _Value()
     return values
@@ -97,14 +101,17 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
 
 def _result(op: str, arguments: list[_Value]) -> _Value:
     stages = max((argument.stages for argument in arguments), default=0)
+    mixes = any(argument.mixes for argument in arguments)
     depending = {place for place, argument in enumerate(arguments) if argument.degree}
     if not depending:
         return _Value()
     groups = OPERATIONS[op].linear
     if not depending <= {place for group in groups for place in group}:
-        return _Value(math.inf, stages)
+        return _Value(math.inf, stages, mixes)
     # like a product in its factors, it is linear in each group separately
-    return _Value(sum(max(arguments[place].degree for place in group) for group in groups), stages)
+    return _Value(
+        sum(max(arguments[place].degree for place in group) for group in groups), stages, mixes
+    )
 
 
 def _is_weighted(plan: Plan, values: dict[int, _Value]) -> bool:

@@ -11,13 +11,13 @@ from functools import cached_property
 
 from torch import Tensor
 
+from ...across import Across
 from ..ir.graph import Leaf
-from .buffers import Buffers, View
+from .buffers import Buffers, View, named_widths
 from .names import Width
-from .plan import Plan
+from .plan import Map, Plan
 
 __all__ = [
-    "Average",
     "Matrix",
     "Multiply",
     "Operation",
@@ -26,6 +26,7 @@ __all__ = [
     "Store",
     "Sum",
     "Total",
+    "Units",
     "kahan",
     "lower",
     "segments_of",
@@ -66,17 +67,24 @@ class Multiply:
 
 
 @dataclass(frozen=True)
-class Average:
-    """Writes the average of each row."""
+class Units:
+    """Writes the result of an operation across the units of each row, or what it passes back.
 
+    ``source_width`` and ``width`` are those of the values, of which a buffer may hold one number.
+    """
+
+    across: Across
     source: View
     into: View
+    source_width: Width
+    width: Width
+    back: bool = False
 
-    @property
-    def width(self) -> Width:
-        """The width of the averaged value."""
-        (width,) = self.source.buffer.parts
-        return width
+    def apply(self, source: Tensor) -> Tensor:
+        """Return the result for some rows."""
+        function = self.across.gradient if self.back else self.across.value
+        assert function is not None
+        return function(source, self.width.units)
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class Segment:
             yield place, Segment(self.name, stores, [s for s in self.sums if s.place == place])
 
 
-Operation = Multiply | Average | Segment
+Operation = Multiply | Units | Segment
 
 
 @dataclass(frozen=True)
@@ -225,25 +233,34 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         received, passed = replace(into, buffer=b.d_affine), View(b.d_states[product.state])
         backward.append(Multiply(matrix, received, passed, True, True, factors))
     for each in plan.maps:
-        argument, into = View(b.arguments[each.name]), View(b.results[each.name])
-        received, passed = View(b.d_results[each.name]), View(b.d_arguments[each.name])
-        store = Store(each.argument, plan.node_widths[each.argument], argument)
-        if each.weight is None:  # an average, which is its own transpose
-            applied: Operation = Average(argument, into)
-            transpose: Operation = Average(received, passed)
-        else:
-            matrix = Matrix(f"map.{each.name}", each.weight, each.start, into.units, each.heads)
-            applied = Multiply(matrix, argument, into)
-            transpose = Multiply(matrix, received, passed, transposed=True)
-        parts = [
-            Store(plan.gradient("m", name), plan.mapped[name], received.buffer.part(k))
-            for k, name in enumerate(each.names)
-        ]
+        place = plan.node_widths[each.argument]
+        applied, transpose = _map(plan, b, each)
+        store = Store(each.argument, place, View(b.arguments[each.name]))
         forward += [Segment(f"forward {each.name}", [store]), applied]
-        backward = [Segment(f"backward {each.name}", parts), transpose, *backward]
+        if transpose is not None:
+            parts = [
+                Store(plan.gradient("m", name), plan.mapped[name], transpose.source.buffer.part(k))
+                for k, name in enumerate(each.names)
+            ]
+            backward = [Segment(f"backward {each.name}", parts), transpose, *backward]
     forward.append(_results(plan, b))
     totals = [Total(View(each), b.d_data.part(1)) for each in b.d_gaps]
     return Program(plan, b, values, projection, forward, backward, data_gradient, *totals)
+
+
+def _map(plan: Plan, b: Buffers, each: Map) -> tuple[Multiply | Units, Multiply | Units | None]:
+    """Apply a map in the forward pass; pass the gradient of its result back, if any gets on."""
+    name = each.name
+    argument, into = View(b.arguments[name]), View(b.results[name])
+    back = (View(b.d_results[name]), View(b.d_arguments[name])) if each.passes else None
+    if each.across is not None:
+        named = named_widths(plan)
+        widths = named[plan.node_widths[each.argument]], named[plan.mapped[name]]
+        applied = Units(each.across, argument, into, *widths)
+        return applied, back and Units(each.across, *back, *widths[::-1], back=True)
+    assert each.weight is not None
+    matrix = Matrix(f"map.{name}", each.weight, each.start, into.units, each.heads)
+    return Multiply(matrix, argument, into), back and Multiply(matrix, *back, transposed=True)
 
 
 def _results(plan: Plan, b: Buffers) -> Segment:

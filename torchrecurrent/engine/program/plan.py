@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from ...across import Across
 from ..ir.graph import Graph, Leaf
 
 __all__ = ["Map", "Plan", "Product", "Vector", "grouped"]
@@ -28,7 +29,7 @@ class Product:
 class Map:
     """Adjacent rows of a weight that the step itself applies to one value.
 
-    Without a weight it is the average over the units, the same number for each.
+    Without a weight it is an operation across the units, such as their average.
     """
 
     names: tuple[str, ...]  # of what comes out, part by part
@@ -36,10 +37,16 @@ class Map:
     start: int
     argument: int  # node
     heads: int
+    across: Across | None = None  # without a weight
 
     @property
     def name(self) -> str:
         return self.names[0]
+
+    @property
+    def passes(self) -> bool:
+        """Whether its argument gets a gradient."""
+        return self.across is None or self.across.gradient is not None
 
 
 def grouped(maps: Iterable[Map], rows: Mapping[str, int]) -> list[Map]:

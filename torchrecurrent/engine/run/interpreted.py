@@ -67,9 +67,11 @@ class Interpreted:
             if node.leaf is not None and node.leaf.kind == "m" and node.leaf not in found:
                 each = maps[node.leaf.name]
                 argument = values[each.argument]
-                if each.weight is None:
-                    found[node.leaf] = argument.mean(-1, keepdim=True).expand_as(argument)
+                if each.across is not None:
+                    width = plan.widths[plan.mapped[each.name]]
+                    found[node.leaf] = each.across.value(argument, width)
                 else:
+                    assert each.weight is not None
                     rows = sum(plan.widths[plan.mapped[name]] for name in each.names)
                     weight = self._parameters[each.weight][each.start : each.start + rows]
                     value = functional.linear(argument, weight)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ... import roles
+from ...across import Across
 from ...declaration.arguments import CellSource
 from ...declaration.integration import INTEGRATORS
 from ...declaration.layout import Block, Run
@@ -28,7 +29,6 @@ from ...declaration.step_contract import (
     check_shape,
     returned,
 )
-from ...normalization import average
 from ...roles import INPUT, Weight
 from .gaps import part_gaps
 
@@ -347,10 +347,10 @@ class _Tensors(CellSource):
         product = recurrent_product(value, matrix, bias, units)
         return torch.split(product, units, -1) if len(names) > 1 else (product,)
 
-    def average(self, name: str, value: Any) -> Tensor:
+    def across(self, across: Across, name: str, value: Any, rows: str | None = None) -> Tensor:
         if not isinstance(value, Tensor) or not value.dim():
             check_mapped(type(self.cell).__name__, name, None, 0)
-        return average(value)
+        return across.value(value, value.size(-1) if rows is None else self.option(rows))
 
 
 def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units: int) -> Tensor:

@@ -1,0 +1,118 @@
+"""Operations across the units of a value, one row each, and softmax, which is composed of them.
+
+All else that a step does is elementwise or a product. Each row is linear, so that its gradient
+needs none of its values; but the largest of the units has no gradient, and is for what a result
+does not depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["ACROSS", "Across", "softmax"]
+
+#: Makes a tensor whose last dimension has a given width from another.
+Function = Callable[[Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Across:
+    """An operation across units.
+
+    C has the functions ``across_<name>`` and ``across_<name>_back`` in ``engine/cpu/across.h``.
+    """
+
+    name: str
+    #: The result, of a given width.
+    value: Function
+    #: What a gradient of the result passes on to a value of a given width; ``None``: nothing.
+    gradient: Function | None
+    #: Whether the result is the same number for all units.
+    is_number: bool = True
+    #: Whether what is passed on is.
+    passes_number: bool = True
+    #: Whether a result as wide as the value is the value itself.
+    may_keep: bool = False
+
+
+def _spread(number: Tensor, width: int) -> Tensor:
+    return number.expand(*number.shape[:-1], width)
+
+
+def _total(value: Tensor, width: int) -> Tensor:
+    return _spread(value.sum(-1, keepdim=True), width)
+
+
+def _cumulative(value: Tensor) -> Tensor:
+    summed = torch.promote_types(value.dtype, torch.float32)
+    return value.cumsum(-1, dtype=summed).to(value.dtype)
+
+
+def _largest(value: Tensor, width: int) -> Tensor:
+    return _spread(value.detach().amax(-1, keepdim=True), width)
+
+
+def _to_first(received: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(received.sum(-1, keepdim=True), (0, width - 1))
+
+
+_ROWS = (
+    Across(
+        "average",
+        lambda value, width: _spread(value.mean(-1, keepdim=True), width),
+        lambda received, width: _total(received, width) / width,
+    ),
+    Across("total", _total, _total),
+    Across("largest", _largest, None),
+    Across(
+        "first",
+        lambda value, width: _spread(value[..., :1], width),
+        _to_first,
+        passes_number=False,
+    ),
+    Across(
+        "rest",
+        lambda value, width: value[..., value.size(-1) - width :],
+        lambda received, width: torch.nn.functional.pad(received, (width - received.size(-1), 0)),
+        is_number=False,
+        passes_number=False,
+        may_keep=True,
+    ),
+    Across(
+        "repeated",  # each unit several times, side by side
+        lambda value, width: (
+            value.unsqueeze(-1).expand(*value.shape, width // value.size(-1)).flatten(-2)
+        ),
+        lambda received, width: received.unflatten(-1, (width, -1)).sum(-1),
+        is_number=False,
+        passes_number=False,
+        may_keep=True,
+    ),
+    Across(
+        "cumulative",  # the sum of the units up to each
+        lambda value, width: _cumulative(value),
+        lambda received, width: _cumulative(received.flip(-1)).flip(-1),
+        is_number=False,
+        passes_number=False,
+    ),
+)
+
+#: By name.
+ACROSS = {row.name: row for row in _ROWS}
+
+
+def softmax(value: Any, largest: Callable[[Any], Any], total: Callable[[Any], Any]) -> Any:
+    """Return positive numbers that add up to one over the units.
+
+    Args:
+        value: a tensor, or a stand-in for one.
+        largest: returns the largest of the units, the same number for each.
+        total: likewise their sum.
+    """
+    powers = torch.exp(value - largest(value))
+    return powers / total(powers)
