@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeGuard, cast
@@ -100,9 +99,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         zoneout: probability of a unit of a state to stay what it was at a step, in training; else
             the state is the mean of old and new with these weights [krueger2017zoneout]_. A number
             for all states, or a tuple with one for each.
-        frozen: names of parameters that are not trained, such as ``("weight_hh",)``. They are
-            buffers: they are initialised, saved and moved like the others, and no optimiser has
-            them.
+        frozen: names of parameters that are not trained, such as ``("weight_hh",)``: their
+            ``requires_grad`` is ``False``. They are initialised, saved and moved like the others.
         device: device of the parameters.
         dtype: dtype of the parameters.
 
@@ -272,8 +270,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         return noise.draw(widths, input.shape[:-1], input, states[0].shape[:-1])
 
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
-        def empty(*shape: int) -> Tensor:
-            return torch.empty(*shape, device=device, dtype=dtype)
+        def empty(name: str, *shape: int) -> nn.Parameter:
+            values = torch.empty(*shape, device=device, dtype=dtype)
+            return nn.Parameter(values, requires_grad=name not in self.frozen)
 
         stacks = self.layout.stacks
         shapes = {weight.name: self.layout.shape(weight) for weight in stacks}
@@ -285,18 +284,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         shapes |= {argument.name: (1,) for argument in self.signature.having(roles.ScalarRole)}
         check_frozen(self.frozen, list(shapes))
         for name, shape in shapes.items():
-            value = None if name in switched_off else empty(*shape)
-            if name in self.frozen:
-                self.register_buffer(name, value)
-            else:
-                self.register_parameter(name, None if value is None else nn.Parameter(value))
+            self.register_parameter(name, None if name in switched_off else empty(name, *shape))
         self.parameter_shapes = shapes
         self._names = tuple(shapes)
-
-    def _any_parameter(self) -> Tensor | None:
-        """Return one of the parameters, whose dtype and device all of them have."""
-        trained = next(iter(self._parameters.values()), None)  # faster than parameters()
-        return next(iter(self._buffers.values()), None) if trained is None else trained
 
     def reset_parameters(self) -> None:
         """Initialise every parameter anew, one gate at a time."""
@@ -375,8 +365,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             batch_size: N; if omitted, the state is that of an unbatched input.
         """
         shape = () if batch_size is None else (batch_size,)
-        like = next(itertools.chain(self.parameters(), self.buffers()), torch.empty(()))
-        return _unwrapped(self.initial_states(shape, like))
+        return _unwrapped(self.initial_states(shape, next(self.parameters())))
 
     def forward(
         self,
@@ -411,7 +400,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             if again is not None:
                 return self._result(*again)
         rows = self._check_input(input, sequence, batch_sizes)
-        weight = self._any_parameter()
+        weight = next(iter(self._parameters.values()), None)  # faster than parameters()
         check_placement("input", input, weight)
         if hx is None:
             states = self.initial_states(rows, input)

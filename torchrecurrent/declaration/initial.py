@@ -62,12 +62,12 @@ def initialize(cell: BaseRecurrentCell) -> None:
     for weight in cell.layout.stacks:
         option = weight.weight_option
         value = "ones" if weight in VECTORS else getattr(cell, option)
-        _fill(getattr(cell, weight.name), cell.layout.blocks(weight), option, value)
+        _fill(cell.get_parameter(weight.name), cell.layout.blocks(weight), option, value)
         if weight.bias and getattr(cell, weight.bias) is not None:
             option, blocks = weight.bias_option, cell.layout.bias_blocks(weight)
-            _fill(getattr(cell, weight.bias), blocks, option, getattr(cell, option))
+            _fill(cell.get_parameter(weight.bias), blocks, option, getattr(cell, option))
     for argument in cell.signature.having(roles.ScalarRole):
-        nn.init.constant_(getattr(cell, argument.name), getattr(cell, f"{argument.name}_init"))
+        nn.init.constant_(cell.get_parameter(argument.name), getattr(cell, f"{argument.name}_init"))
     for start in starts(cell):
         for each in start.zeros:
             cell.block(*each).zero_()

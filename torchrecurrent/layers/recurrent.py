@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -314,12 +313,9 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
 
     def _weight(self) -> Tensor | None:
         """A parameter beside which inputs have to lie; those that are sharded wait for a hook."""
-        first: Any = next(
-            iter(self.cells[0]._parameters.values()), None
-        )  # faster than parameters()
-        if first is None:
-            first = next(itertools.chain(self.parameters(), self.buffers()), None)
-        return first if type(first) in (nn.Parameter, Tensor) else None
+        first = next(iter(self.cells[0]._parameters.values()), None)  # faster than parameters()
+        weight = next(self.parameters(), None) if first is None else first
+        return weight if type(weight) is nn.Parameter else None
 
     def _first_states(
         self, hx: Any, cells: Sequence[Any], steps: Steps, batch_size: int | None
@@ -393,7 +389,7 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             RuntimeError: there is no compiler, or it failed.
         """
         if dtype is None:
-            weight = next(itertools.chain(self.parameters(), self.buffers()), None)
+            weight = next(self.parameters(), None)
             dtype = torch.get_default_dtype() if weight is None else weight.dtype
         own = [cell for cell in self.cells if is_own(cell)]
         found: dict[nn.Module, str] = dict(zip(own, compile_kernels(own, dtype), strict=True))

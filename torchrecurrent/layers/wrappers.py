@@ -5,7 +5,6 @@ They have no step of their own that could be declared, so a layer runs them by t
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeAlias
 
@@ -270,7 +269,7 @@ class FastSlow(nn.Module, CellNames):
         first, second, *further = self.fast_cells
         rows = tuple(input.shape[:-1])
         hx = self.init_hidden(*rows) if hx is None else hx
-        weight = next(itertools.chain(self.parameters(), self.buffers()))
+        weight = next(self.parameters())
         states = check_cell_states(self.state_names, self.state_widths, input, rows, hx, weight)
         fast, slow = states[: len(first.state_names)], states[len(first.state_names) :]
         output, fast = _step(first, input, fast)

@@ -32,7 +32,7 @@ class _Step:
     def __init__(self, cell: BaseRecurrentCell, found: Fused, dtype: torch.dtype) -> None:
         self._found, self._dtype, self._run = found, dtype, found.one_step(dtype)
         self._input_size, self._widths = cell.input_size, cell.state_widths
-        self._weights = [name for name in cell._names if getattr(cell, name) is not None]
+        self._weights = [name for name in cell._names if cell._parameters[name] is not None]
         self._shapes = [cell.parameter_shapes[name] for name in self._weights]
         self._names = ("the input", *cell.state_names, *self._weights)
 
@@ -41,7 +41,7 @@ class _Step:
     ) -> tuple[Tensor, tuple[Tensor, ...]] | None:
         """Return the output and the states after the step; ``None``: something is different."""
         dtype, states = self._dtype, (hx,) if len(self._widths) == 1 else hx
-        parameters = cell._parameters | cell._buffers if cell._buffers else cell._parameters
+        parameters = cell._parameters
         weights: list[Any] = [parameters.get(name) for name in self._weights]
         if (
             type(input) is not Tensor
@@ -80,10 +80,7 @@ _last: WeakKeyDictionary[BaseRecurrentCell, _Step] = WeakKeyDictionary()
 
 def remember(cell: BaseRecurrentCell, found: Fused, dtype: torch.dtype) -> None:
     """Let the next step of a cell be compared with this one, which a kernel in C has run."""
-    if (
-        cell.uses_its_parameters
-        and set(found.weights) <= cell._parameters.keys() | cell._buffers.keys()
-    ):
+    if cell.uses_its_parameters and set(found.weights) <= cell._parameters.keys():
         _last[cell] = _Step(cell, found, dtype)
 
 

@@ -173,8 +173,8 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
     """Return the attributes of an instance that its plan depends on."""
     # From the dictionary: this runs at every call, and attributes of a module are slow.
     options = tuple(map(cell.__dict__.get, type(cell).option_names))
-    parameters, buffers = cell._parameters, cell._buffers
-    absent = [parameters.get(name) is None and buffers.get(name) is None for name in cell._names]
+    parameters = cell._parameters
+    absent = [parameters.get(name) is None for name in cell._names]
     noise = noise_of(cell)
     return type(cell).step, options, absent, noise.structure if noise else ()
 
@@ -227,7 +227,7 @@ def _key(
 
     noise = noise_of(cell)
     options.pop("zoneout", None)  # its rates are numbers too
-    options.pop("frozen", None)  # a kernel reads parameters and buffers alike
+    options.pop("frozen", None)  # the kernel is the same
     if noise:  # what another process needs to have the same
         options |= _typical(noise)
 

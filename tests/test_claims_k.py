@@ -1,0 +1,81 @@
+"""Scientific claims of the papers of cells for missing values, and of those that train in part."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchrecurrent import GRUDCell, GRUResetBeforeCell, Recurrent
+
+from .making import assert_same, randomize
+
+F64 = torch.float64
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=F64)
+
+
+def uniform(*shape: int) -> Tensor:
+    return torch.rand(*shape, dtype=F64)
+
+
+@torch.no_grad()
+def test_gru_d_without_gaps_and_decays_is_a_gru() -> None:
+    cell: Any = randomize(GRUDCell(3, 4, dtype=F64))
+    cell.weight_decay.zero_()
+    cell.bias_decay.zero_()
+    gru: Any = GRUResetBeforeCell(3, 4, recurrent_bias=False, dtype=F64)
+    bias = cell.bias_ih + cell.weight_mh.sum(1)  # every value is observed
+    for ours, theirs in (
+        (cell.weight_ih, "weight_ih"),
+        (bias, "bias_ih"),
+        (cell.weight_hh, "weight_hh"),
+    ):
+        z, r, n = ours.split(4)
+        sign = -1  # of the gate of what is kept
+        gru.get_parameter(theirs).copy_(torch.cat([r, sign * z, n]))
+    x, h = normal(2, 3), normal(2, 4)
+    assert_same(cell(x, (h, normal(2, 3), uniform(2, 3)), dt=uniform(2))[0], gru(x, h))
+
+
+@torch.no_grad()
+def test_what_is_missing_in_gru_d_fades_from_the_last_observation_to_the_mean() -> None:
+    cell: Any = randomize(GRUDCell(3, 4, dtype=F64))
+    cell.weight_mh.zero_()
+    cell.weight_decay.zero_()
+    cell.bias_decay.zero_()
+    rate = torch.tensor([0.5, 0.25, 2.0], dtype=F64)
+    cell.weight_fade.copy_(torch.cat([rate, 0 * rate]))
+    h, mean, none = normal(1, 4), cell.weight_mean, torch.full((1, 3), math.nan, dtype=F64)
+    start, zero = (h, *cell.init_hidden(1)[1:]), torch.zeros(1, dtype=F64)
+    assert_same(cell(none, start)[0], cell(mean.unsqueeze(0), start)[0])
+    x = normal(1, 3)
+    after = (h, *cell(x, start)[1:])
+    assert_same(cell(none, after, dt=zero)[0], cell(x, start)[0])
+    for half_lives in (
+        1,
+        2,
+    ):  # of the first value; half as many of the second, four times of the third
+        dt = torch.full((1,), half_lives * math.log(2) / 0.5, dtype=F64)
+        left = 0.5 ** (half_lives * rate / 0.5)
+        expected = cell(mean + left * (x - mean), start)[0]
+        assert_same(cell(none, after, dt=dt)[0], expected)
+        # the time counts from the last observation of each value
+        waited = (h, *cell(none, after, dt=dt / 2)[1:])
+        assert_same(cell(none, waited, dt=dt / 2)[0], expected)
+
+
+@torch.no_grad()
+def test_gru_d_takes_the_time_of_each_value_over_a_sequence() -> None:
+    cell: Any = randomize(GRUDCell(3, 4, dtype=F64))
+    x, dt = normal(6, 1, 3), uniform(6, 1)
+    x[1:4, :, 0], x[2:, :, 1] = math.nan, math.nan
+    layer: Any = Recurrent(cell, 3, 4)
+    _, (_, v, e) = layer(x, dt=dt)
+    mean = cell.weight_mean
+    assert_same(v[0][0] + mean, torch.stack([x[5, 0, 0], x[1, 0, 1], x[5, 0, 2]]))
+    assert_same(e[0][0], torch.stack([0 * dt[0, 0], dt[2:, 0].sum(), 0 * dt[0, 0]]))
