@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import torch
+from numpy.polynomial.legendre import Legendre
 from torch import Tensor
 
-from torchrecurrent import GRUDCell, GRUResetBeforeCell, Recurrent
+from torchrecurrent import GRUDCell, GRUResetBeforeCell, LMUCell, Recurrent, RNNCell
 
 from .making import assert_same, randomize
 
@@ -79,3 +80,43 @@ def test_gru_d_takes_the_time_of_each_value_over_a_sequence() -> None:
     mean = cell.weight_mean
     assert_same(v[0][0] + mean, torch.stack([x[5, 0, 0], x[1, 0, 1], x[5, 0, 2]]))
     assert_same(e[0][0], torch.stack([0 * dt[0, 0], dt[2:, 0].sum(), 0 * dt[0, 0]]))
+
+
+@torch.no_grad()
+def test_the_memory_of_an_lmu_holds_the_last_theta_steps() -> None:
+    order, theta = 16, 100.0
+    cell: Any = LMUCell(1, 2, order=order, theta=theta, dtype=F64)
+    cell.weight_xu.fill_(1.0)
+    cell.weight_hu.zero_()  # the signal is the input
+    time = torch.arange(400, dtype=F64)
+    layer: Any = Recurrent(cell, 1, 2)
+    _, (_, m) = layer(torch.sin(time / 30).view(-1, 1, 1))
+    for delay in (0.0, 10.0, 37.0, 50.0, 90.0, 100.0):
+        values = [float(Legendre.basis(i)(2 * delay / theta - 1)) for i in range(order)]
+        shown = torch.tensor(values, dtype=F64)
+        # an input that is held for a step lies half a step back; what is left of the series after
+        # 16 polynomials is largest at the window's ends, where 0.006 was measured
+        expected = torch.sin((time[-1] + 0.5 - delay) / 30)
+        assert_same((m[0][0] * shown).sum(), expected, 0.01)
+
+
+@torch.no_grad()
+def test_an_lmu_that_does_not_read_its_memory_is_a_simple_network() -> None:
+    cell: Any = randomize(LMUCell(3, 4, dtype=F64))
+    cell.weight_mh.zero_()
+    rnn: Any = RNNCell(3, 4, dtype=F64)
+    rnn.load_state_dict({name: cell.state_dict()[name] for name in rnn.state_dict()})
+    x, h = normal(2, 3), normal(2, 4)
+    assert_same(cell(x, (h, normal(2, 8)))[0], rnn(x, h))
+
+
+def test_an_optimiser_leaves_the_memory_of_an_lmu_alone_unless_told_otherwise() -> None:
+    for frozen, moves in ((("weight_mm", "weight_um"), False), ((), True)):
+        layer: Any = Recurrent(LMUCell, 3, 4, frozen=frozen)
+        cell = layer.cells[0]
+        before = [cell.weight_mm.clone(), cell.weight_um.clone()]
+        optimiser = torch.optim.SGD(layer.parameters(), 0.1, weight_decay=0.1)
+        layer(torch.randn(5, 2, 3))[0].sum().backward()
+        optimiser.step()
+        for old, new in zip(before, (cell.weight_mm, cell.weight_um), strict=True):
+            assert torch.equal(old, new) is not moves

@@ -55,9 +55,11 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
 
 
 def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
-    """Whether an average joins all units, whatever the kernels are."""
+    """Whether an average or a signal joins all units, whatever the recurrence is."""
     norms = any(cell_class.signature.having(roles.NormRole))
-    return norms or cell_class.integration == "layer_norm"
+    maps = [each.role for each in cell_class.signature.having(roles.MapRole)]
+    signals = any(getattr(role, "rows", "") == "signals" for role in maps)
+    return norms or signals or cell_class.integration == "layer_norm"
 
 
 def test_num_heads_makes_a_block_diagonal_jacobian(cell_class: type[BaseRecurrentCell]) -> None:

@@ -142,6 +142,8 @@ def _place(cls: type[Options], name: str) -> str:
 
 
 def _name(initializer: object) -> str:
+    if isinstance(initializer, property):  # its docstring describes its value
+        return (initializer.__doc__ or "").strip().removesuffix(".")
     return f"``{getattr(initializer, '__name__', initializer)}``"
 
 

@@ -299,7 +299,8 @@ def check_declarations(
                 needs[option] = kind, argument.name
     needs |= {option: ("float", name) for option, name in check_first(cls, steps).items()}
     for weight, names in steps.stacked().items():
-        needs[weight.weight_option] = "Initializer", names[0]
+        if not follows(weight.weight_option):
+            needs[weight.weight_option] = "Initializer", names[0]
         if weight.bias is not None:
             needs[weight.bias_flag] = "bool | None", names[0]
             needs[weight.bias_option] = "Initializer", names[0]
