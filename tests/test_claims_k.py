@@ -9,7 +9,7 @@ import torch
 from numpy.polynomial.legendre import Legendre
 from torch import Tensor
 
-from torchrecurrent import GRUDCell, GRUResetBeforeCell, LMUCell, Recurrent, RNNCell
+from torchrecurrent import ESN, GRUDCell, GRUResetBeforeCell, LMUCell, Recurrent, RNNCell
 
 from .making import assert_same, randomize
 
@@ -120,3 +120,22 @@ def test_an_optimiser_leaves_the_memory_of_an_lmu_alone_unless_told_otherwise() 
         optimiser.step()
         for old, new in zip(before, (cell.weight_mm, cell.weight_um), strict=True):
             assert torch.equal(old, new) is not moves
+
+
+@torch.no_grad()
+def test_the_state_of_an_esn_is_an_echo_of_its_input_alone() -> None:
+    layer: Any = ESN(2, 50, dtype=F64)
+    radius = torch.linalg.eigvals(layer.cells[0].weight_hh).abs().max()
+    assert_same(radius, torch.tensor(0.9, dtype=F64), 1e-9)  # of a matrix that is far from normal
+    x = normal(400, 1, 2)
+    _, one = layer(x, normal(1, 1, 50))
+    _, other = layer(x, normal(1, 1, 50))
+    assert_same(one, other)
+
+
+def test_nothing_of_an_esn_is_trained_but_what_comes_before_it_is() -> None:
+    layer: Any = ESN(2, 50, alpha=0.3)
+    assert not any(each.requires_grad for each in layer.parameters())
+    x = torch.randn(5, 3, 2, requires_grad=True)
+    (grad,) = torch.autograd.grad(layer(x)[0].sum(), x)
+    assert bool(grad.any())
