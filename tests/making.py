@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from torchrecurrent import BaseRecurrentCell, RecurrentLayer
+from torchrecurrent import BaseRecurrentCell, RecurrentLayer, backend
 from torchrecurrent.roles import ProductRole
 
 INPUT, HIDDEN = 3, 4
@@ -31,9 +33,11 @@ LAYER_OPTIONS: list[dict[str, Any]] = [
 def make(kind: type[BaseRecurrentCell] | type[RecurrentLayer], *args: Any, **options: Any) -> Any:
     """An instance in float64 with random parameters; as wide as its input if it must be.
 
+    All of them are trained, unless the caller says otherwise.
     Initialisers leave much at zero, where mistakes hide, so every parameter is drawn anew.
     """
     options.setdefault("dtype", torch.float64)
+    options.setdefault("frozen", ())
     try:
         module = kind(INPUT, HIDDEN, *args, **options)
     except ValueError as error:
@@ -81,8 +85,22 @@ def randomize(module: M) -> M:
 
 
 def input_for(module: Any, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """A random input ``(*shape, I)``."""
-    return torch.randn(*shape, module.input_size, dtype=dtype)
+    """A random input ``(*shape, I)``, of which some is NaN where that is a missing value."""
+    input = torch.randn(*shape, module.input_size, dtype=dtype)
+    cell = module.cells[0] if isinstance(module, RecurrentLayer) else module
+    kind: Any = type(cell)
+    if isinstance(cell, BaseRecurrentCell) and takes_missing(kind):
+        return torch.where(torch.rand(input.shape) < 0.4, math.nan, input)
+    return input
+
+
+@cache
+def takes_missing(kind: Any) -> bool:
+    """Whether a step of a cell is finite though its input is not."""
+    cell: Any = kind(HIDDEN, HIDDEN)
+    with torch.no_grad(), backend("reference"):
+        found = cell(torch.full((1, HIDDEN), math.nan))
+    return all(bool(each.isfinite().all()) for each in tensors(found))
 
 
 def states_for(cell: BaseRecurrentCell, *shape: int) -> Any:

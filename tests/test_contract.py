@@ -104,7 +104,8 @@ def test_device(cell_class: type[BaseRecurrentCell]) -> None:
 
 
 def test_repr_says_what_is_not_default(cell_class: type[BaseRecurrentCell]) -> None:
-    plain, changed = make(cell_class), make(cell_class, bias=False)
+    by_default = {"frozen": cell_class.frozen}
+    plain, changed = make(cell_class, **by_default), make(cell_class, bias=False, **by_default)
     sizes = f"{plain.input_size}, {plain.hidden_size}"
     assert repr(plain) == f"{cell_class.__name__}({sizes})"
     assert repr(changed) == f"{cell_class.__name__}({sizes}, bias=False)"

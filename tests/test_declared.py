@@ -56,12 +56,18 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
 
 
 def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
-    """Whether an average or its like joins all units, whatever the kernels are."""
+    """Whether an average or its like, or a signal, joins all units, whatever the kernels are."""
     sums = ("average", "total", "largest", "cumulative")
-    return cell_class.integration == "layer_norm" or any(
-        isinstance(each.role, roles.NormRole | roles.SoftmaxRole)
-        or (isinstance(each.role, roles.AcrossRole) and each.role.operation in sums)
-        for each in cell_class.signature.arguments
+    maps = [each.role for each in cell_class.signature.having(roles.MapRole)]
+    signals = any(getattr(role, "rows", "") == "signals" for role in maps)
+    return (
+        signals
+        or cell_class.integration == "layer_norm"
+        or any(
+            isinstance(each.role, roles.NormRole | roles.SoftmaxRole)
+            or (isinstance(each.role, roles.AcrossRole) and each.role.operation in sums)
+            for each in cell_class.signature.arguments
+        )
     )
 
 

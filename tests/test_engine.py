@@ -33,6 +33,7 @@ def build(layer_class: type[RecurrentLayer], width: int, **options: Any) -> Any:
 
     Kernels are scaled so that no cell is chaotic: there, any two roundings drift apart.
     """
+    options.setdefault("frozen", ())  # there are gradients of all parameters
     try:
         layer = layer_class(3, width, **options)
     except ValueError:

@@ -21,7 +21,7 @@ from torchrecurrent import (
 )
 from torchrecurrent.engine import Backend
 
-from .making import assert_same, gradients, make, randomize, tensors
+from .making import assert_same, gradients, input_for, make, randomize, tensors
 
 F64 = torch.float64
 T, N = 7, 4
@@ -34,7 +34,7 @@ def test_learned_first_states(layer_class: type[RecurrentLayer]) -> None:
     names = [name for name, _ in layer.named_parameters() if name.startswith("initial_")]
     assert len(names) == 2 * len(layer.cells[0].state_names)
     assert {name.rpartition("_l0")[2] for name in names} == {"", "_reverse"}
-    x = torch.randn(T, N, layer.input_size, dtype=F64)
+    x = input_for(layer, T, N)
     output, state = layer(x)
     given, same = layer(x, layer.init_hidden(N))
     assert_same(output, given)

@@ -30,6 +30,7 @@ from .declaration.options import (
     Options,
     bind,
     check_declarations,
+    check_frozen,
     constructor_signature,
     options_repr,
     positional,
@@ -98,6 +99,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         zoneout: probability of a unit of a state to stay what it was at a step, in training; else
             the state is the mean of old and new with these weights [krueger2017zoneout]_. A number
             for all states, or a tuple with one for each.
+        frozen: names of parameters that are not trained, such as ``("weight_hh",)``: their
+            ``requires_grad`` is ``False``. They are initialised, saved and moved like the others.
         device: device of the parameters.
         dtype: dtype of the parameters.
 
@@ -133,6 +136,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     weight_dropout: float = 0.0
     recurrent_dropout: float = 0.0
     zoneout: Zoneout = 0.0
+    frozen: tuple[str, ...] = ()
     device: torch.device | str | int | None = None
     dtype: torch.dtype | None = None
 
@@ -182,6 +186,7 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             # Asked for several times at each call.
             states = self.signature.states
             self._state_widths = tuple(self._state_width(each.role) for each in states)
+            self.frozen = tuple(self.frozen)
             self.check_options()
             self.layout = Layout.of(self.signature, self)
             check_noise(self)
@@ -265,8 +270,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         return noise.draw(widths, input.shape[:-1], input, states[0].shape[:-1])
 
     def _create_parameters(self, device: Any, dtype: torch.dtype | None) -> None:
-        def empty(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.empty(*shape, device=device, dtype=dtype))
+        def empty(name: str, *shape: int) -> nn.Parameter:
+            values = torch.empty(*shape, device=device, dtype=dtype)
+            return nn.Parameter(values, requires_grad=name not in self.frozen)
 
         stacks = self.layout.stacks
         shapes = {weight.name: self.layout.shape(weight) for weight in stacks}
@@ -276,10 +282,11 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             if not getattr(self, weight.bias_flag):
                 switched_off.add(weight.bias)
         shapes |= {argument.name: (1,) for argument in self.signature.having(roles.ScalarRole)}
+        check_frozen(self.frozen, list(shapes))
         for name, shape in shapes.items():
-            self.register_parameter(name, None if name in switched_off else empty(*shape))
+            self.register_parameter(name, None if name in switched_off else empty(name, *shape))
         self.parameter_shapes = shapes
-        self._names = tuple(self._parameters)
+        self._names = tuple(shapes)
 
     def reset_parameters(self) -> None:
         """Initialise every parameter anew, one gate at a time."""

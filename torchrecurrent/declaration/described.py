@@ -126,6 +126,9 @@ def _initialisation(cls: type[Options]) -> str:
             parts.append(f"then {_name(value)} for {_listed(places)}")
         elif value:
             parts.append(f"{value:g} added to {_listed(places)}")
+    if cls.frozen:
+        listed = _listed([f"``{name}``" for name in cls.frozen])
+        absent.append(f"{listed} not trained unless ``frozen=()``")
     return f"{'; '.join(parts + absent)}."
 
 
@@ -139,6 +142,8 @@ def _place(cls: type[Options], name: str) -> str:
 
 
 def _name(initializer: object) -> str:
+    if isinstance(initializer, property):  # its docstring describes its value
+        return (initializer.__doc__ or "").strip().removesuffix(".")
     return f"``{getattr(initializer, '__name__', initializer)}``"
 
 

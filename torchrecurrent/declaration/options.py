@@ -36,6 +36,7 @@ __all__ = [
     "Options",
     "bind",
     "check_declarations",
+    "check_frozen",
     "constructor_signature",
     "expected",
     "options_repr",
@@ -96,6 +97,8 @@ class Options(Numbered):
     constants: tuple[str, ...]
     #: The shape of every stacked parameter, and of every learned number.
     parameter_shapes: Mapping[str, tuple[int, ...]]
+    #: The names of the parameters that are not trained.
+    frozen: tuple[str, ...]
     #: Whether ``forward`` is the base's, which runs whole sequences for a layer.
     takes_sequences: ClassVar[bool] = True
     #: Why no kernel can run the cell, whatever its step is; empty if one may.
@@ -228,11 +231,29 @@ def _check_rates(name: str, value: Any) -> None:
         _check_number(name, each)
 
 
+def _check_names(name: str, value: Any) -> None:
+    if not isinstance(value, tuple | list):
+        raise expected(name, "tuple of str", value)
+    for each in value:
+        if not isinstance(each, str):
+            raise expected(f"a name in {name}", "str", each)
+
+
+def check_frozen(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ValueError for a name that is none of a cell's parameters."""
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"frozen: expected names of parameters ({', '.join(known)}), got {name!r}"
+            )
+
+
 _CHECKS: dict[Any, Callable[[str, Any], object]] = {
     bool: _check_bool,
     int: _check_positive,
     float: _check_number,
     Zoneout: _check_rates,
+    tuple[str, ...]: _check_names,
     Activation: resolve_activation,
     Initializer: resolve_initializer,
 }
@@ -278,7 +299,8 @@ def check_declarations(
                 needs[option] = kind, argument.name
     needs |= {option: ("float", name) for option, name in check_first(cls, steps).items()}
     for weight, names in steps.stacked().items():
-        needs[weight.weight_option] = "Initializer", names[0]
+        if not follows(weight.weight_option):
+            needs[weight.weight_option] = "Initializer", names[0]
         if weight.bias is not None:
             needs[weight.bias_flag] = "bool | None", names[0]
             needs[weight.bias_option] = "Initializer", names[0]

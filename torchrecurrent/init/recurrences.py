@@ -129,11 +129,13 @@ def _reservoir_(tensor: Tensor, radius: float, density: float) -> Tensor:
         shape = tuple(tensor.shape)
         raise ValueError(f"reservoir: expected a square block of a dense kernel, got {shape}")
     largest = 0.0
-    while not largest:  # a small matrix may have no cycle, and so a radius of zero
+    while not (
+        largest or tensor.is_meta
+    ):  # a small matrix may have no cycle, and so a radius of zero
         weights = torch.empty_like(tensor, dtype=torch.float64).uniform_(-1, 1)
         weights *= torch.rand_like(weights) < density
         largest = float(torch.linalg.eigvals(weights).abs().max())
-    return tensor.copy_(weights * (radius / largest))
+    return tensor if tensor.is_meta else tensor.copy_(weights * (radius / largest))
 
 
 def henaff_(kernel: Tensor) -> Tensor:

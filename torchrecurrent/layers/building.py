@@ -34,7 +34,17 @@ P = ParamSpec("P")
 #: What :class:`~torchrecurrent.Recurrent` takes as its cell.
 CellLike = OneCell | Sequence[OneCell | tuple[OneCell, OneCell]]
 #: What an option of a cell can be; its names and types are the cell's own.
-CellOption = bool | int | float | tuple[float, ...] | Activation | torch.dtype | torch.device | None
+CellOption = (
+    bool
+    | int
+    | float
+    | tuple[float, ...]
+    | tuple[str, ...]
+    | Activation
+    | torch.dtype
+    | torch.device
+    | None
+)
 
 
 def build_cells(

@@ -182,11 +182,13 @@ def initialisers(subject: Subject) -> None:
         if weight.bias is not None and getattr(cell, weight.bias, None) is not None:
             rows = [(block.stop - block.start,) for block in cell.layout.bias_blocks(weight)]
             wanted.setdefault(weight.bias_option, []).extend(rows)
-    called: dict[str, list[tuple[int, ...]]] = {option: [] for option in wanted}
+    # A property takes the place of an option that nobody chooses.
+    given = {o: each for o, each in wanted.items() if o in cell.option_names}
+    called: dict[str, list[tuple[int, ...]]] = {option: [] for option in given}
     for option, found in called.items():
         setattr(cell, option, lambda tensor, found=found: found.append(tuple(tensor.shape)))
     cell.reset_parameters()
-    for option, shapes in wanted.items():
+    for option, shapes in given.items():
         require(
             called[option] == shapes,
             f"{option} was called with tensors of the shapes {called[option]}, expected one "

@@ -140,10 +140,13 @@ class Subject:
 
 
 def jitter(module: M) -> M:
-    """Add N(0, 0.09) to every parameter in place: one that must be positive mostly stays so."""
+    """Add N(0, 0.09) to every parameter in place: one that must be positive mostly stays so.
+
+    Those that are frozen have gradients afterwards, which are checked too.
+    """
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
+            parameter.requires_grad_().add_(0.3 * torch.randn_like(parameter))
     return module
 
 

@@ -118,6 +118,7 @@ COMPOSED = (
     ),
     Operation("trunc", ("fix",), means=_trunc),
     Operation("frac", means=lambda input: input - _trunc(input)),
+    Operation("isnan", means=lambda input: input != input, compares=True),
     Operation("clamp", ("clip",), means=_clamp, latex=_clamp_latex),
     Operation("clamp_min", means=lambda input, min: _clamp(input, min=min), latex=r"\max"),
     Operation("clamp_max", means=lambda input, max: _clamp(input, max=max), latex=r"\min"),

@@ -227,6 +227,7 @@ def _key(
 
     noise = noise_of(cell)
     options.pop("zoneout", None)  # its rates are numbers too
+    options.pop("frozen", None)  # the kernel is the same
     if noise:  # what another process needs to have the same
         options |= _typical(noise)
 
