@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ir.trace import UntraceableError
     from .modules.declared import Declared, declared
     from .program.kind import recurrence_of
-    from .run.again import step_again
+    from .run.again import Remembered, nobody_sees, step_again
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .run.modules import Traced, traced
     from .run.onnx import exporting_to_onnx
     from .run.reference import EffectiveParameters, Stepper, project, update
+    from .run.snapshot import Snapshot
 
 _modules = {
     "FUNCTIONS": "ir.operations",
@@ -39,7 +40,8 @@ _modules = {
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
-    "step_again": "run.again",
+    **dict.fromkeys(("Remembered", "nobody_sees", "step_again"), "run.again"),
+    "Snapshot": "run.snapshot",
     **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
     **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
@@ -52,6 +54,8 @@ __all__ = [
     "Declared",
     "EffectiveParameters",
     "Operation",
+    "Remembered",
+    "Snapshot",
     "Stepper",
     "Traced",
     "UntraceableError",
@@ -63,6 +67,7 @@ __all__ = [
     "join_gaps",
     "kernel_source",
     "no_kernel",
+    "nobody_sees",
     "prepare",
     "project",
     "recurrence_of",
