@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ir.trace import UntraceableError
     from .modules.declared import Declared, declared
     from .program.kind import recurrence_of
-    from .run.again import Remembered, nobody_sees, step_again
+    from .run.again import Remembered, are_plain, nobody_sees, step_again
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .run.onnx import exporting_to_onnx
     from .run.reference import EffectiveParameters, Stepper, project, update
     from .run.snapshot import Snapshot
+    from .run.torch_private import same_tensors
 
 _modules = {
     "FUNCTIONS": "ir.operations",
@@ -40,8 +41,9 @@ _modules = {
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
-    **dict.fromkeys(("Remembered", "nobody_sees", "step_again"), "run.again"),
+    **dict.fromkeys(("Remembered", "are_plain", "nobody_sees", "step_again"), "run.again"),
     "Snapshot": "run.snapshot",
+    "same_tensors": "run.torch_private",
     **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
     **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
@@ -59,6 +61,7 @@ __all__ = [
     "Stepper",
     "Traced",
     "UntraceableError",
+    "are_plain",
     "backend",
     "compile_kernels",
     "declared",
@@ -73,6 +76,7 @@ __all__ = [
     "recurrence_of",
     "run_sequence",
     "run_step",
+    "same_tensors",
     "step_again",
     "traced",
     "update",

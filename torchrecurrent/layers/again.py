@@ -8,15 +8,15 @@ compares; where anything differs that these lines don't know, the layer looks at
 
 from __future__ import annotations
 
-from operator import is_
+from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
 
 from ..cell import is_own
-from ..engine import Remembered, Snapshot, nobody_sees
+from ..engine import Remembered, Snapshot, are_plain, nobody_sees, same_tensors
 from .states import is_apart
 
 __all__ = ["call_again", "remember_call"]
@@ -57,12 +57,15 @@ class _Call:
     def __init__(self, layer: Any, cells: list[Any], found: list[Remembered]) -> None:
         self._snapshot = Snapshot(layer, _OPTIONS, _METHODS)
         self.plain = self._snapshot.plain
-        self._list, self._cells, self._found = layer.cells, cells, found
+        self._cells, self._found = [ref(cell) for cell in cells], found
         self._directions = layer.num_directions
         self._dtype, self._widths = found[0].dtype, found[0].widths
         self._input_size, self._batch_first = layer.input_size, layer.batch_first
         self._whole, self._every = layer.return_sequences, layer.checkpoint_every
         self._learned = bool(layer._initial_names)
+        #: Whether tensors are like those of the last call, by how many they are and whether it was
+        #: one step.
+        self._fits: dict[tuple[int, bool], Callable[[Sequence[Any]], bool]] = {}
 
     @classmethod
     def of(cls, layer: Any, dtype: torch.dtype) -> _Call | None:
@@ -89,21 +92,17 @@ class _Call:
         call = cls(layer, cells, found)
         return call if call.plain else None
 
-    def weights(self, layer: Any) -> list[list[Tensor]] | None:
+    def weights(self, layer: Any, cells: list[Any]) -> list[list[Tensor]] | None:
         """Return the parameters of each cell; ``None`` if anything of the layer has changed."""
-        own, found = self._list._modules.values(), []
-        if (
-            len(own) != len(self._cells)
-            or not all(map(is_, own, self._cells))
-            or not self._snapshot.holds(layer)
-        ):
+        if len(cells) != len(self._cells) or not self._snapshot.holds(layer):
             return None
-        for cell, each in zip(self._cells, self._found, strict=True):
-            weights = each.weights(cell)
-            if weights is None:
+        weights = []
+        for known, cell, found in zip(self._cells, cells, self._found, strict=True):
+            given = found.weights(cell) if known() is cell else None
+            if given is None:
                 return None
-            found.append(weights)
-        return found
+            weights.append(given)
+        return weights
 
     def again(self, layer: Any, input: Tensor, hx: Any, one: bool) -> tuple[Tensor, Any] | None:
         """Return the output and the last states; ``None``: something is different.
@@ -114,60 +113,66 @@ class _Call:
             hx: the first states.
             one: whether it is one step, ``(N, I)``.
         """
-        shape, dtype, widths = input.shape, self._dtype, self._widths
-        if (
-            len(shape) != 3 - one
-            or shape[-1] != self._input_size
-            or input.dtype is not dtype
-            or not input.numel()
-            or (hx is None and self._learned)
-        ):
-            return None
-        turned = self._batch_first and not one
-        size = shape[0] if turned or one else shape[1]
-        columns: Any = () if hx is None else (hx,) if len(widths) == 1 else hx
-        if type(columns) is not tuple or len(columns) != (0 if hx is None else len(widths)):
-            return None
-        for column, width in zip(columns, widths, strict=False):
-            if (
-                type(column) is not Tensor
-                or column.shape != (len(self._cells), size, width)
-                or column.dtype is not dtype
-                or not column.is_contiguous()
-            ):
+        given: tuple[Any, ...] = (input,)
+        if hx is None:
+            if self._learned:
                 return None
-        given = (input, *columns)
-        weights = self.weights(layer)
-        if weights is None or not nobody_sees(given):
+        elif len(self._widths) == 1:
+            given = (input, hx)
+        elif type(hx) is tuple and len(hx) == len(self._widths):
+            given = (input, *hx)
+        else:
+            return None
+        if not self._fit(given, one):
+            return None
+        cells = _cells_of(layer)
+        weights = self.weights(layer, cells)
+        if weights is None or not nobody_sees():
             return None
         keep = torch.is_grad_enabled() and any(
             tensor.requires_grad for tensors in (given, *weights) for tensor in tensors
         )
         if keep and (one or self._every):
             return None
-        data = input.transpose(0, 1) if turned else input
-        output, rows = self._run(data.contiguous(), columns, size, weights, keep)
+        turned = self._batch_first and not one
+        data = input.transpose(0, 1).contiguous() if turned else input
+        output, rows = self._run(cells, data, given[1:], weights, keep)
         h_n = [torch.stack(column) for column in zip(*rows, strict=True)]
         if turned and self._whole:
             output = output.transpose(0, 1)
         return output, h_n[0] if len(h_n) == 1 else tuple(h_n)
 
+    def _fit(self, given: tuple[Any, ...], one: bool) -> bool:
+        """Whether the input and the states are as the kernels take them."""
+        fits = self._fits.get((len(given), one))
+        if fits is not None and fits(given):
+            return True
+        input, shape = given[0], given[0].shape
+        if len(shape) != 3 - one or shape[-1] != self._input_size or not input.numel():
+            return False
+        size = shape[0] if one or self._batch_first else shape[1]
+        shapes = [shape, *((len(self._cells), size, width) for width in self._widths)]
+        if not are_plain(given, shapes[: len(given)], self._dtype):
+            return False
+        self._fits[len(given), one] = same_tensors(given)
+        return True
+
     def _run(
         self,
+        cells: list[Any],
         data: Tensor,
         columns: tuple[Tensor, ...],
-        size: int,
         weights: list[list[Tensor]],
         keep: bool,
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """The output, in the order of time, and the last states of each cell."""
         states = zip(*(column.unbind(0) for column in columns), strict=True)
-        rows: list[tuple[Tensor, ...]] = []
-        D, last = self._directions, len(self._cells) - self._directions
-        for k in range(0, len(self._cells), D):
+        rows, size = [], data.size(-2)
+        D, last = self._directions, len(cells) - self._directions
+        for k in range(0, len(cells), D):
             parts = []
             for direction in range(D):
-                cell, found = self._cells[k + direction], self._found[k + direction]
+                cell, found = cells[k + direction], self._found[k + direction]
                 source = data.flip(0) if direction else data
                 first = next(states, None) or cell.initial_states((size,), source)
                 output, after = found.run(cell, source, weights[k + direction], first, keep)
@@ -178,6 +183,12 @@ class _Call:
                     parts.append(output.flip(0) if direction else output)
             data = parts[0] if D == 1 else torch.cat(parts, -1)
         return data, rows
+
+
+def _cells_of(layer: nn.Module) -> list[Any]:
+    """Return the cells of a layer; faster than by its attribute."""
+    found: Any = layer._modules["cells"]
+    return list(found._modules.values())
 
 
 #: For each layer its call without gradients, and the one where they are enabled.
@@ -203,11 +214,11 @@ def call_again(
 
 def remember_call(layer: Any, input: Tensor) -> None:
     """Let the next call of a layer be compared with this one."""
-    if type(input) is not Tensor or not nobody_sees((input,)):
+    if type(input) is not Tensor or not nobody_sees():
         return
     calls = _last[torch.is_grad_enabled()]
     last = calls.get(layer)
-    if last is not None and last.weights(layer) is not None:
+    if last is not None and last.weights(layer, _cells_of(layer)) is not None:
         return  # it was the input or the states that were others
     made = _Call.of(layer, input.dtype)
     if made is not None:

@@ -128,7 +128,9 @@ class Kernel:
             if needs_data or each.name != "input":
                 weight, units = weights[each.weight], each.rows // each.heads
                 inner = weight.size(1)
-                size = self.products.packed_size(*((inner, units) if transposed else (units, inner)))
+                size = self.products.packed_size(
+                    *((inner, units) if transposed else (units, inner))
+                )
                 parts[each.slot(transposed)] = part = like.new_empty(each.heads * size)
                 start = weight.data_ptr() + each.start * inner * self.parameters.itemsize
                 kernels.append((each.heads, units, inner, transposed, start, part.data_ptr()))

@@ -41,7 +41,7 @@ class Straight:
         self._widths = [each.units for each in b.states.values()]
         self._shows = [each is b.output for each in b.states.values()]
         self._output_width, self._units = b.output.units, b.affine.units
-        #: For each pointer where it begins, and how many bytes and bytes a sequence it is from there.
+        #: For each pointer where it begins, and how many bytes and N times bytes it is from there.
         known: dict[str, _Place] = {b.data.name: (_DATA, 0, 0), b.output.name: (_OUTPUT, 0, 0)}
         for k, (first, last) in enumerate(zip(b.first.values(), b.states.values(), strict=True)):
             known[first.name] = (before + k, 0, 0)
@@ -67,12 +67,12 @@ class Straight:
             self._row += each.units
         scratch["vectors"] = self._row * size
         slots = kernel.source.slots
-        #: The same without and with packed weights, which are at the beginning of the scratch memory.
+        #: The same without and with packed weights, with which the scratch memory begins.
         self._places: list[list[_Place]] = [
             [
-                ({name: (_SCRATCH, begin, n) for name, n in scratch.items()} | known | matrices).get(
-                    slot, (_NOTHING, 0, 0)
-                )
+                (
+                    {name: (_SCRATCH, begin, n) for name, n in scratch.items()} | known | matrices
+                ).get(slot, (_NOTHING, 0, 0))
                 for slot in slots
             ]
             for begin, matrices in ((0, given), (self._packed * size, packed))
@@ -102,7 +102,11 @@ class Straight:
         packed, keep = rows > FEW_ROWS, steps == 1
         work = rows * self._units // WORTH_A_THREAD
         slices = max(1, min(torch.get_num_threads(), size, work)) if work > 1 else 1
-        output = fresh(data, (*lead, self._output_width))
+        output = (
+            fresh(data, (*lead, self._output_width))
+            if steps > 1
+            else data.new_empty((*lead, self._output_width))
+        )
         # A single step reads the states before it where they are; else they are overwritten.
         last = [
             output if shows else data.new_empty((size, units)) if keep else state.clone()

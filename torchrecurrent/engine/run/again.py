@@ -9,7 +9,7 @@ way, where it is also said what is wrong.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -24,12 +24,12 @@ from .boundary import obstacle
 from .choice import current
 from .kernels import Fused, fused, outside_of
 from .snapshot import Snapshot
-from .torch_private import profiling, same_tensors
+from .torch_private import interception, profiling, same_tensors
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["Remembered", "nobody_sees", "remember", "step_again"]
+__all__ = ["Remembered", "are_plain", "nobody_sees", "remember", "step_again"]
 
 #: The methods of the base by which a cell has its parameters, states and masks.
 _INHERITED = ("effective_parameters", "recurrent_kernel", "_values", "draw_noise")
@@ -52,8 +52,9 @@ class Remembered:
         self._absent = [name for name in cell._names if name not in found.weights]
         weights: list[Any] = [cell._parameters[name] for name in found.weights]
         self._same = same_tensors(weights)
-        self._snapshot = Snapshot(cell, type(cell).option_names, _ASKED)
+        self._snapshot = Snapshot(cell, (*type(cell).option_names, "constants"), _ASKED)
         self._outside = outside_of(cell)
+        self._fits: Callable[[Sequence[Any]], bool] | None = None
 
     @classmethod
     def of(cls, cell: BaseRecurrentCell, dtype: torch.dtype) -> Remembered | None:
@@ -94,6 +95,22 @@ class Remembered:
             return None
         return made if made._snapshot.plain else None
 
+    def fit(self, given: tuple[Any, ...]) -> bool:
+        """Whether the input and the states of a step are as the kernel takes them."""
+        if len(given) != 1 + len(self.widths):
+            return False
+        if self._fits is not None and self._fits(given):
+            return True
+        input = given[0]
+        if type(input) is not Tensor or input.dim() != 2 or input.size(1) != self.input_size:
+            return False
+        widths = (self.input_size, *self.widths)
+        shapes = [(input.size(0), width) for width in widths]
+        if not input.size(0) or not are_plain(given, shapes, self.dtype):
+            return False
+        self._fits = same_tensors(given)
+        return True
+
     def weights(self, cell: BaseRecurrentCell) -> list[Tensor] | None:
         """Return the parameters as the kernel takes them; ``None`` if something has changed."""
         parameters = cell._parameters
@@ -124,16 +141,29 @@ class Remembered:
             states: the first ones, each ``(N, width)``, contiguous.
             keep: whether gradients are wanted.
         """
-        numbers = cell.numbers.values()
+        numbers = list(cell.numbers.values()) if cell.constants else []
         if not keep:
             return self._straight(data, weights, states, array("d", numbers))
-        return sequence(self._found, cell, data, None, weights, list(states), list(numbers), [])
+        return sequence(self._found, cell, data, None, weights, list(states), numbers, [])
 
 
-def nobody_sees(tensors: Sequence[Tensor]) -> bool:
-    """Whether kernels in C may run on these tensors, and nobody watches or changes operations."""
+def are_plain(given: Sequence[Any], shapes: Sequence[Sequence[int]], dtype: torch.dtype) -> bool:
+    """Whether tensors are contiguous memory of the CPU, with these shapes and a dtype."""
+    for tensor, shape in zip(given, shapes, strict=True):
+        if (
+            type(tensor) is not Tensor
+            or tensor.shape != shape
+            or tensor.dtype is not dtype
+            or not tensor.is_contiguous()
+        ):
+            return False
+    return not obstacle("cpu", [("", tensor) for tensor in given])
+
+
+def nobody_sees() -> bool:
+    """Whether kernels in C may run, as nobody watches or changes operations."""
     return not (
-        obstacle("cpu", [("", tensor) for tensor in tensors])
+        interception()
         or torch.is_autocast_enabled("cpu")
         or profiling()
         or current() not in ("auto", "c")
@@ -168,21 +198,10 @@ def step_again(
     """
     if torch.is_grad_enabled() or (last := _last.get(cell)) is None:
         return None
-    widths, dtype = last.widths, last.dtype
-    states = (hx,) if len(widths) == 1 else hx
-    if type(input) is not Tensor or type(states) is not tuple or len(states) != len(widths):
+    given = (input, hx) if len(last.widths) == 1 else (input, *hx) if type(hx) is tuple else ()
+    if not last.fit(given):
         return None
-    shape = input.shape
-    if len(shape) != 2 or shape[1] != last.input_size or not shape[0]:
-        return None
-    for state, width in zip(states, widths, strict=True):
-        if type(state) is not Tensor or state.shape != (shape[0], width):
-            return None
-    given = (input, *states)
-    for tensor in given:
-        if tensor.dtype is not dtype or not tensor.is_contiguous():
-            return None
     weights = last.weights(cell)
-    if weights is None or not nobody_sees(given):
+    if weights is None or not nobody_sees():
         return None
-    return last.run(cell, input, weights, states, False)
+    return last.run(cell, input, weights, given[1:], False)

@@ -158,7 +158,7 @@ def fused(cell: BaseRecurrentCell, gaps: bool = False) -> Fused | str:
 
 
 def outside_of(cell: BaseRecurrentCell) -> Outside:
-    """Return what the step of a cell reads from outside, of which :func:`fused` was asked before."""
+    """Return what the step of a cell reads from outside, after :func:`fused` was asked for it."""
     return _known[False][cell][1]
 
 

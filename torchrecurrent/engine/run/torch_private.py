@@ -123,15 +123,15 @@ def not_plain(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
     return ""
 
 
-def same_tensors(tensors: Sequence[Tensor]) -> Callable[[Sequence[Tensor]], bool]:
-    """Return a function that says whether tensors are of the kinds that these are.
+def same_tensors(tensors: Sequence[Tensor]) -> Callable[[Sequence[Any]], bool]:
+    """Return a function that says whether as many values are tensors of the kinds that these are.
 
     That is their classes, dispatch keys, dtypes, devices, shapes and strides; where gradients are
     enabled, also whether they need one. torch has one call for all of them, which its compiler
     guards its code with.
     """
     guards = getattr(getattr(torch._C, "_dynamo", None), "guards", None)
-    if guards is not None and hasattr(guards, "TensorGuards"):
+    if tensors and hasattr(guards, "TensorGuards"):
         found: Any = guards.TensorGuards(
             *tensors,
             dynamic_dims_sizes=[list(tensor.shape) for tensor in tensors],
