@@ -98,7 +98,8 @@ class _Call:
             return None
         weights = []
         for known, cell, found in zip(self._cells, cells, self._found, strict=True):
-            given = found.weights(cell) if known() is cell else None
+            same = known() is cell
+            given = found.weights(cell) if same else None
             if given is None:
                 return None
             weights.append(given)
@@ -137,7 +138,10 @@ class _Call:
         turned = self._batch_first and not one
         data = input.transpose(0, 1).contiguous() if turned else input
         output, rows = self._run(cells, data, given[1:], weights, keep)
-        h_n = [torch.stack(column) for column in zip(*rows, strict=True)]
+        if keep and len(rows) == 1:  # which share no memory with the output
+            h_n = [state.unsqueeze(0) for state in rows[0]]
+        else:
+            h_n = [torch.stack(column) for column in zip(*rows, strict=True)]
         if turned and self._whole:
             output = output.transpose(0, 1)
         return output, h_n[0] if len(h_n) == 1 else tuple(h_n)
@@ -196,7 +200,7 @@ _last: tuple[WeakKeyDictionary[nn.Module, _Call], ...] = (WeakKeyDictionary(), W
 
 
 def call_again(
-    layer: nn.Module, input: Tensor, hx: Any, one: bool = False
+    layer: nn.Module, input: object, hx: Any, one: bool = False
 ) -> tuple[Tensor, Any] | None:
     """Run a call of a layer as the last one was; ``None``: it has to be looked at anew.
 
@@ -212,7 +216,7 @@ def call_again(
     return last.again(layer, input, hx, one)
 
 
-def remember_call(layer: Any, input: Tensor) -> None:
+def remember_call(layer: Any, input: object) -> None:
     """Let the next call of a layer be compared with this one."""
     if type(input) is not Tensor or not nobody_sees():
         return

@@ -212,3 +212,32 @@ void gradient(const call_t *call) {
         }
     }
 }
+
+/* several of them, one after the other, without a second thread */
+void gradients(const gradient_t *each, int64_t count) {
+    for (int64_t k = 0; k < count; k++) {
+        const call_t call = {0, 0, 0, 1, 1, (void *)(each + k)};
+        gradient(&call);
+    }
+}
+
+/* The gradient of a vector, or of a number that all units share, as each slice has summed it. */
+typedef struct {
+    int64_t slices, stride, width, shared;
+    const real *from;
+    real *to;
+} sum_t;
+
+/* adds them to the gradients of parameters */
+void sums(const sum_t *each, int64_t count) {
+    for (const sum_t *end = each + count; each < end; each++) {
+        real all = 0;
+        for (int64_t j = 0; j < each->width; j++) {
+            real sum = 0;
+            for (int64_t k = 0; k < each->slices; k++) sum += each->from[k * each->stride + j];
+            if (each->shared) all += sum;
+            else each->to[j] += sum;
+        }
+        if (each->shared) each->to[0] += all;
+    }
+}

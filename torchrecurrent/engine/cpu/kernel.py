@@ -14,9 +14,9 @@ from ..program.batch import Batch
 from ..program.lower import lower
 from ..program.parameters import Parameters
 from ..program.plan import Plan
-from ..program.weight_gradients import weight_gradients
 from .cache import load
 from .emit import Real, Source, emit_c
+from .gradients import Gradients
 from .memory import fresh
 from .products import products
 from .threads import entry, share
@@ -45,6 +45,7 @@ class Kernel:
         self.widths = array("q", (*plan.widths, max(plan.widths)))
         self.program = lower(plan)
         self.parameters = Parameters(self.program, dtype.itemsize)
+        self.gradients = Gradients(self.program, self.products, dtype.itemsize)
         #: Room for each slice's values that are computed from parameters before the loop.
         self.sums = self.source.vectors * max(plan.widths) if "vectors" in self.source.slots else 0
 
@@ -92,8 +93,8 @@ class Kernel:
         plan, data, b = self.plan, batch.data, self.program.buffers
         slices, z = self._slices(batch), tensors[b.affine.name]
         work = b.allocate_gradients(batch, z, grad_output, grad_states, fresh, overwrites)
-        for each in b.totals:
-            work[each.name] = data.new_zeros(slices, len(each.parts), max(plan.widths))
+        sums = data.new_zeros(len(b.totals), slices, len(plan.learned), max(plan.widths))
+        work |= {each.name: part for each, part in zip(b.totals, sums.unbind(0), strict=True)}
         if ((plan.inputs or plan.gaps) and needs_data) or plan.raw_gradient:
             work[b.d_data.name] = grad_data = fresh(data, data.shape)
         else:
@@ -109,10 +110,7 @@ class Kernel:
             slices,
         )
         _, total, _ = b.totals
-        sums = {leaf: work[total.name][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
-        grads = weight_gradients(
-            self.program, batch, tensors, work, weights, sums, self.products.add
-        )
+        grads = self.gradients(batch, tensors, work, weights, work[total.name])
         return grad_data, grads, list(grad_states)
 
     def _packed(

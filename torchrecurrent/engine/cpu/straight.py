@@ -62,9 +62,9 @@ class Straight:
             self._packed += each.heads * kernel.products.packed_size(units, inner)
         self._row = 0
         scratch = {}
-        for each in b.scratch:
-            scratch[each.name] = self._row * size
-            self._row += each.units
+        for buffer in b.scratch:
+            scratch[buffer.name] = self._row * size
+            self._row += buffer.units
         scratch["vectors"] = self._row * size
         slots = kernel.source.slots
         #: The same without and with packed weights, with which the scratch memory begins.

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Call", "entry", "share"]
+__all__ = ["Call", "entry", "share", "table"]
 
 #: OpenMP's pool does not survive a fork.
 _PROCESS = os.getpid()
@@ -33,6 +33,13 @@ class Call(ctypes.Structure):
         ("count", ctypes.c_int64),
         ("arguments", ctypes.c_void_p),
     )
+
+
+def table(library: ctypes.CDLL, name: str) -> Any:
+    """Return a function of a library that takes the address of rows and how many they are."""
+    function = getattr(library, name)
+    function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), None
+    return function
 
 
 def entry(library: ctypes.CDLL, name: str) -> Any:

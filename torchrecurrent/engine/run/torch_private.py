@@ -130,7 +130,7 @@ def same_tensors(tensors: Sequence[Tensor]) -> Callable[[Sequence[Any]], bool]:
     enabled, also whether they need one. torch has one call for all of them, which its compiler
     guards its code with.
     """
-    guards = getattr(getattr(torch._C, "_dynamo", None), "guards", None)
+    guards: Any = getattr(getattr(torch._C, "_dynamo", None), "guards", None)
     if tensors and hasattr(guards, "TensorGuards"):
         found: Any = guards.TensorGuards(
             *tensors,
@@ -139,7 +139,7 @@ def same_tensors(tensors: Sequence[Tensor]) -> Callable[[Sequence[Any]], bool]:
         )
         check = found.check
         if check(*tensors):  # it refuses the same tensor twice
-            return lambda others: check(*others)  # type: ignore[no-any-return]
+            return lambda others: bool(check(*others))
     return partial(_are_alike, _kinds(tensors))
 
 
