@@ -20,7 +20,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchrecurrent import (
+    BR,
     GRU,
+    LRU,
     LSTM,
     RNN,
     BRCell,
@@ -28,6 +30,7 @@ from torchrecurrent import (
     Recurrent,
     RecurrentLayer,
     backend,
+    sLSTM,
 )
 from torchrecurrent.cell import BaseRecurrentCell
 from torchrecurrent.cells.ctrnn import CTRNN
@@ -106,9 +109,7 @@ def made(layer_class: type[RecurrentLayer], options: dict[str, Any]) -> Any:
     "options",
     [
         {},
-        {"num_layers": 2, "batch_first": True},
-        {"num_layers": 2, "bidirectional": True},
-        {"bidirectional": True, "return_sequences": False, "batch_first": True},
+        {"num_layers": 2, "bidirectional": True, "batch_first": True},
     ],
     ids=str,
 )
@@ -142,7 +143,12 @@ def test_every_layer_has_the_same_numbers(
                                 )
 
 
-@pytest.mark.parametrize("options", LAYER_OPTIONS, ids=str)
+@pytest.mark.parametrize("layer_class", [BR, GRU, LRU, LSTM, sLSTM])
+@pytest.mark.parametrize(
+    "options",
+    [*LAYER_OPTIONS, {"return_sequences": False, "bidirectional": True, "batch_first": True}],
+    ids=str,
+)
 @torch.no_grad()
 def test_every_option_has_the_same_numbers(
     layer_class: type[RecurrentLayer], options: dict[str, Any]

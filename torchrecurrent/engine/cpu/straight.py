@@ -130,7 +130,7 @@ class Straight:
             kernel.call,
             pointers.buffer_info()[0],
             constants.buffer_info()[0],
-            (steps, width, size, keep, packed),
+            (steps, width - kernel.plan.gaps, size, keep, packed),
             slices,
         )
         if steps > 1 or len(lead) == 2:

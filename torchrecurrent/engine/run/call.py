@@ -103,7 +103,8 @@ def _step_fused(
     if is_c and dtype in REALS and not cell.signature.has_delay and not noise:
         weights = [w.contiguous() for w in parameters.values() if w is not None]
         if all(tensor.dtype is dtype for tensor in (*weights, *states)):
-            remember(cell, dtype)
+            if not found.plan.gaps:
+                remember(cell, dtype)
             return found.straight(dtype)(
                 input.contiguous(),
                 weights,
