@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import sys
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,6 @@ from torchrecurrent.catalog.listing import cells, layer_of
 from torchrecurrent.engine.cpu import compiler, kernel, products
 from torchrecurrent.engine.cpu.math import source_file
 from torchrecurrent.engine.cpu.target import FLAGS, NATIVE
-from torchrecurrent.engine.cpu.threads import share
 
 from ..making import input_for
 from ..test_engine import build
@@ -34,6 +34,8 @@ __all__ = ["sources", "table"]
 WIDTH, STEPS, BATCH = 17, 4, 6
 LENGTHS = [4, 1, 3, 2, 2, 4]
 KEEP = ("float", "double")
+#: The functions of the products that are called.
+PRODUCTS = ("blocks", "panel_width", "gradient_work", "gradient")
 
 
 def sources() -> dict[str, str]:
@@ -41,8 +43,7 @@ def sources() -> dict[str, str]:
     found = {}
     for real in KEEP:
         renamed = "".join(
-            f"#define {name} {real}_{name}\n"
-            for name in ("blocks", "panel_width", "gradient_work", "gradient")
+            f"#define {name} {real}_{name}\n" for name in (*PRODUCTS, "panels", "gradients", "sums")
         )
         text = f"{renamed}typedef {real} real;\n{source_file('call.h')}\n{source_file('gemm.c')}"
         found[f"{real}.c"] = text
@@ -56,11 +57,7 @@ def sources() -> dict[str, str]:
 def table() -> str:
     """C that finds a function by its name."""
     names = [f"{name}_{part}" for name in _turns() for part in ("forward", "backward")]
-    names += [
-        f"{real}_{part}"
-        for real in KEEP
-        for part in ("blocks", "panel_width", "gradient_work", "gradient")
-    ]
+    names += [f"{real}_{part}" for real in KEEP for part in PRODUCTS]
     declared = "".join(f"void {name}(void);\n" for name in names)
     rows = "".join(f'    if (!strcmp(name, "{name}")) return (void *){name};\n' for name in names)
     return (
@@ -106,14 +103,13 @@ class _Recorder:
         def watched_run(self_: kernel.Kernel, function: Any, *rest: Any) -> None:
             self._run(self_, function, *rest)
 
-        def watched_add(self_: products.Products, a: Tensor, b: Tensor, total: Tensor) -> None:
-            strides = [each.stride(0) for each in (a, b, total)]
-            numbers = [a.size(0), b.size(1), a.size(1), *strides, 1]
-            memory = _Memory([a, b, total])
-            add(self_, a, b, total)
-            pointers = [each.data_ptr() for each in (a, b, total)]
-            head = _head(f"{self.cell}_gradient", total.dtype, 1, self_.panel, numbers)
-            self.calls.append(head + _ints(0, 0, 0, 0) + memory.written(pointers))
+        def watched_add(self_: products.Products, given: Sequence[products.Product]) -> None:
+            for each in given:
+                numbers = [each.rows, each.columns, each.units, *each.strides, 1]
+                memory = _Memory([each.a, each.b, each.total])
+                add(self_, [each])
+                head = _head(f"{self.cell}_gradient", each.a.dtype, 1, self_.panel, numbers)
+                self.calls.append(head + _ints(0, 0, 0, 0) + memory.written(each.addresses))
 
         with (
             patch.object(kernel.Kernel, "_run", watched_run),
@@ -141,28 +137,24 @@ class _Recorder:
             found["vectors"] = given[-1].data_ptr()
         memory = _Memory(given)
         pointers = [found.get(slot) for slot in made.source.slots]
-        array, numbers = made.pointers(*pointers), made.numbers(*constants)
+        addresses, numbers = array("Q", [each or 0 for each in pointers]), array("d", constants)
         sizes, offsets = batch.sizes, batch.offsets()
-        arguments = kernel.SequenceArguments(
-            ctypes.addressof(array),
-            ctypes.addressof(numbers),
-            None if sizes is None else sizes.data_ptr(),
-            None if offsets is None else offsets.data_ptr(),
-            made.widths,
-            made.blocks,
-            batch.steps,
-            batch.data.size(-1),
-            batch.size,
-            *flags,
+        made.launch(
+            function,
+            addresses.buffer_info()[0],
+            numbers.buffer_info()[0],
+            (batch.steps, batch.data.size(-1), batch.size, *flags),
+            slices,
+            0 if sizes is None else sizes.data_ptr(),
+            0 if offsets is None else offsets.data_ptr(),
         )
-        share(function, arguments, slices)
         part = "forward" if function is made.call else "backward"
-        widths = list(made._widths)
+        widths = list(made.widths)
         head = _head(
             f"{self.cell}_{part}",
             batch.data.dtype,
             0,
-            made._products.panel,
+            made.products.panel,
             [batch.steps, batch.data.size(-1), batch.size, *map(int, flags), slices],
         )
         for each in (sizes, offsets):

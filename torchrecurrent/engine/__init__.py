@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .ir.trace import UntraceableError
     from .modules.declared import Declared, declared
     from .program.kind import recurrence_of
-    from .run.again import step_again
+    from .run.again import Remembered, are_plain, nobody_sees, step_again
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .run.modules import Traced, traced
     from .run.onnx import exporting_to_onnx
     from .run.reference import EffectiveParameters, Stepper, project, update
+    from .run.snapshot import Snapshot
+    from .run.torch_private import same_tensors
 
 _modules = {
     "FUNCTIONS": "ir.operations",
@@ -39,7 +41,9 @@ _modules = {
     "recurrence_of": "program.kind",
     "run_sequence": "run.call",
     "run_step": "run.call",
-    "step_again": "run.again",
+    **dict.fromkeys(("Remembered", "are_plain", "nobody_sees", "step_again"), "run.again"),
+    "Snapshot": "run.snapshot",
+    "same_tensors": "run.torch_private",
     **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
     **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
@@ -52,9 +56,12 @@ __all__ = [
     "Declared",
     "EffectiveParameters",
     "Operation",
+    "Remembered",
+    "Snapshot",
     "Stepper",
     "Traced",
     "UntraceableError",
+    "are_plain",
     "backend",
     "compile_kernels",
     "declared",
@@ -63,11 +70,13 @@ __all__ = [
     "join_gaps",
     "kernel_source",
     "no_kernel",
+    "nobody_sees",
     "prepare",
     "project",
     "recurrence_of",
     "run_sequence",
     "run_step",
+    "same_tensors",
     "step_again",
     "traced",
     "update",

@@ -25,6 +25,7 @@ from ..interop.own_code import OwnForward
 from ..interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from ..published import LayerNames
 from ..saved import LoadsPeers, rename_torch_keys
+from .again import call_again, remember_call
 from .between import (
     Merge,
     add_input,
@@ -202,9 +203,16 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             return as_leaf(self, input, hx, lengths=lengths, mask=mask, resets=resets, dt=dt)
         marks = Marks(lengths, mask, resets)
         ragged = marks.any or isinstance(input, PackedSequence)
-        if ragged and torch.compiler.is_compiling():
-            return self._run_traced(input, hx, marks, dt)
-        return self._run(input, hx, marks, dt)
+        if torch.compiler.is_compiling():
+            run = self._run_traced if ragged else self._run
+            return run(input, hx, marks, dt)
+        if ragged or dt is not None:
+            return self._run(input, hx, marks, dt)
+        result = call_again(self, input, hx)
+        if result is None:
+            result = self._run(input, hx, marks, dt)
+            remember_call(self, input)
+        return result
 
     def _run(self, input: Sequences, hx: Any, marks: Marks, dt: Any) -> tuple[Any, Any]:
         steps, batch_size = read(self, input, marks)
@@ -272,6 +280,10 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             raise ValueError(
                 "step: a bidirectional layer reads each sequence from its end too; it has no step"
             )
+        alike = dt is None and not torch.compiler.is_compiling()
+        again = call_again(self, input, hx, one=True) if alike else None
+        if again is not None:
+            return again
         check_row(self, input)
         options = {} if dt is None else {"dt": self._row_of_gaps(dt, input)}
         rows = input if input.dim() == 2 else input.unsqueeze(0)
@@ -290,6 +302,8 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
                 output = last[0] if shown is None else shown
             passed = add_input(self, layer, passed, output)
             final.append(last if input.dim() == 2 else tuple(row.squeeze(0) for row in last))
+        if alike:
+            remember_call(self, input)
         return (passed if input.dim() == 2 else passed.squeeze(0)), stack_states(cells, final)
 
     def _row_of_gaps(self, dt: Tensor, input: Tensor) -> Tensor:

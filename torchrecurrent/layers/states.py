@@ -20,7 +20,7 @@ from torch import Tensor
 from ..checks import check_placement
 from .sequence import Steps
 
-__all__ = ["detach_hidden", "first_states", "stack_states"]
+__all__ = ["detach_hidden", "first_states", "is_apart", "stack_states"]
 
 T = TypeVar("T")
 States = tuple[Tensor, ...]
@@ -68,14 +68,14 @@ def stack_states(cells: Sequence[Stateful], rows: Sequence[States]) -> Any:
         return [states[0] if len(states) == 1 else states for states in rows]
     columns = [
         column
-        if _is_apart(cells, k) or any(state.shape != column[0].shape for state in column)
+        if is_apart(cells, k) or any(state.shape != column[0].shape for state in column)
         else torch.stack(column)
         for k, column in enumerate(zip(*rows, strict=True))
     ]
     return columns[0] if len(columns) == 1 else tuple(columns)
 
 
-def _is_apart(cells: Sequence[Stateful], k: int) -> bool:
+def is_apart(cells: Sequence[Stateful], k: int) -> bool:
     """Whether state k is as wide as the input of its cell."""
     return any(
         getattr(cell.signature.states[k].role, "width", None) == "input_size"
@@ -177,7 +177,7 @@ def _of_like_cells(hx: Any, cells: Sequence[Stateful], call: _Call) -> Sequence[
     per_state = []
     for k, (label, column) in enumerate(zip(_labels("hx", count), columns, strict=True)):
         widths = [None if cell.state_widths is None else cell.state_widths[k] for cell in cells]
-        apart = len(set(widths)) > 1 or _is_apart(cells, k)
+        apart = len(set(widths)) > 1 or is_apart(cells, k)
         if apart and len(cells) == 1 and _are_rows([column], call):
             column = (column,)  # as a flat list of all states has it
         # Elsewhere a tuple among several may well be a layer's (h, c), and is refused.

@@ -154,6 +154,34 @@ static void pack(int64_t rows, int64_t width, int64_t step, const real *from, in
     }
 }
 
+/* A kernel as torch has it: count blocks of units x inner, one below the other. */
+typedef struct {
+    int64_t count, units, inner, transposed;
+    const real *from;
+    real *to;
+} kernel_t;
+
+/* kernels, or their transposes, as product() reads them: panel by panel, block by block */
+void panels(const kernel_t *kernel, int64_t kernels) {
+    for (const kernel_t *end = kernel + kernels; kernel < end; kernel++) {
+        const int64_t units = kernel->units, inner = kernel->inner;
+        const int64_t across = kernel->transposed ? inner : units;
+        const int64_t size = (across + NR - 1) / NR * NR * (units + inner - across);
+        const real *from = kernel->from;
+        real *to = kernel->to;
+        for (int64_t b = 0; b < kernel->count; b++, from += units * inner, to += size) {
+            if (kernel->transposed) {
+                pack(units, inner, NR, from, inner, to);
+                continue;
+            }
+            for (int64_t i = 0; i < units; i += NR)
+                for (int64_t j = i; j < i + NR; j++)
+                    for (int64_t p = 0; p < inner; p++)
+                        to[i * inner + p * NR + j - i] = j < units ? from[j * inner + p] : 0;
+        }
+    }
+}
+
 /* how many numbers gradient() needs to work in */
 int64_t gradient_work(int64_t columns) { return KC * (MR + (columns + NR) / NR * NR); }
 
@@ -182,5 +210,34 @@ void gradient(const call_t *call) {
                              block + j * k, 1, g->c + i * g->ldc + j, g->ldc);
             }
         }
+    }
+}
+
+/* several of them, one after the other, without a second thread */
+void gradients(const gradient_t *each, int64_t count) {
+    for (int64_t k = 0; k < count; k++) {
+        const call_t call = {0, 0, 0, 1, 1, (void *)(each + k)};
+        gradient(&call);
+    }
+}
+
+/* The gradient of a vector, or of a number that all units share, as each slice has summed it. */
+typedef struct {
+    int64_t slices, stride, width, shared;
+    const real *from;
+    real *to;
+} sum_t;
+
+/* adds them to the gradients of parameters */
+void sums(const sum_t *each, int64_t count) {
+    for (const sum_t *end = each + count; each < end; each++) {
+        real all = 0;
+        for (int64_t j = 0; j < each->width; j++) {
+            real sum = 0;
+            for (int64_t k = 0; k < each->slices; k++) sum += each->from[k * each->stride + j];
+            if (each->shared) all += sum;
+            else each->to[j] += sum;
+        }
+        if (each->shared) each->to[0] += all;
     }
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+from array import array
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,30 +14,21 @@ from ..program.batch import Batch
 from ..program.lower import lower
 from ..program.parameters import Parameters
 from ..program.plan import Plan
-from ..program.weight_gradients import weight_gradients
 from .cache import load
 from .emit import Real, Source, emit_c
+from .gradients import Gradients
 from .memory import fresh
 from .products import products
-from .threads import share
+from .threads import entry, share
 
-__all__ = ["FEW_ROWS", "REALS", "Kernel", "SequenceArguments"]
+__all__ = ["FEW_ROWS", "REALS", "WORTH_A_THREAD", "Kernel"]
 
 #: The C type of a dtype.
 REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double"}
 #: Below this many numbers a second thread costs more than it saves.
-_WORTH_A_THREAD = 1 << 14
+WORTH_A_THREAD = 1 << 14
 #: Up to this many rows, multiplying with an unpacked weight is faster than packing it first.
 FEW_ROWS = 4
-
-
-class SequenceArguments(ctypes.Structure):
-    """``sequence_t`` of the emitted code."""
-
-    _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("p", "c", "sizes", "offsets", "w", "blocks")),
-        *((name, ctypes.c_int64) for name in ("T", "I", "batch", "keep", "packed")),
-    )
 
 
 class Kernel:
@@ -49,16 +40,12 @@ class Kernel:
         with ThreadPoolExecutor(1) as pool:  # on the first run two compilers work side by side
             pending = pool.submit(products, REALS[dtype])
             library = load(self.source.text)
-            self._products = pending.result()
-        self.call, self._backward = library.forward, library.backward
-        self.blocks = self._products.blocks
-        #: Arrays of arguments: the pointers, the constants, and the widths.
-        self.pointers = ctypes.c_void_p * max(1, len(self.source.slots))
-        self.numbers = ctypes.c_double * max(1, len(plan.constants))
-        self._widths = (ctypes.c_int64 * (len(plan.widths) + 1))(*plan.widths, max(plan.widths))
-        self.widths = ctypes.addressof(self._widths)
+            self.products = pending.result()
+        self.call, self._backward = entry(library, "forward"), entry(library, "backward")
+        self.widths = array("q", (*plan.widths, max(plan.widths)))
         self.program = lower(plan)
         self.parameters = Parameters(self.program, dtype.itemsize)
+        self.gradients = Gradients(self.program, self.products, dtype.itemsize)
         #: Room for each slice's values that are computed from parameters before the loop.
         self.sums = self.source.vectors * max(plan.widths) if "vectors" in self.source.slots else 0
 
@@ -76,7 +63,7 @@ class Kernel:
         """
         tensors = self.program.buffers.allocate(batch, states, keep, fresh)
         packed = batch.rows > FEW_ROWS
-        parts = self.parameters.packed(weights, self._products.panel) if packed else {}
+        parts = self._packed(batch.data, weights) if packed else {}
         self._run(
             self.call,
             tensors | parts,
@@ -106,13 +93,13 @@ class Kernel:
         plan, data, b = self.plan, batch.data, self.program.buffers
         slices, z = self._slices(batch), tensors[b.affine.name]
         work = b.allocate_gradients(batch, z, grad_output, grad_states, fresh, overwrites)
-        for each in b.totals:
-            work[each.name] = data.new_zeros(slices, len(each.parts), max(plan.widths))
+        sums = data.new_zeros(len(b.totals), slices, len(plan.learned), max(plan.widths))
+        work |= {each.name: part for each, part in zip(b.totals, sums.unbind(0), strict=True)}
         if ((plan.inputs or plan.gaps) and needs_data) or plan.raw_gradient:
             work[b.d_data.name] = grad_data = fresh(data, data.shape)
         else:
             grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
-        work |= self.parameters.packed(weights, self._products.panel, needs_data, transposed=True)
+        work |= self._packed(data, weights, needs_data, transposed=True)
         self._run(
             self._backward,
             {**tensors, **work},
@@ -123,16 +110,35 @@ class Kernel:
             slices,
         )
         _, total, _ = b.totals
-        sums = {leaf: work[total.name][:, k].sum(0) for k, leaf in enumerate(plan.learned)}
-        grads = weight_gradients(
-            self.program, batch, tensors, work, weights, sums, self._products.add
-        )
+        grads = self.gradients(batch, tensors, work, weights, work[total.name])
         return grad_data, grads, list(grad_states)
+
+    def _packed(
+        self,
+        like: Tensor,
+        weights: Mapping[str, Tensor],
+        needs_data: bool = True,
+        transposed: bool = False,
+    ) -> dict[str, Tensor]:
+        """Return the weights, or their transposes, as gemm.c reads them, by the kernel's names."""
+        parts, kernels = {}, []
+        for each in self.parameters.matrices:
+            if needs_data or each.name != "input":
+                weight, units = weights[each.weight], each.rows // each.heads
+                inner = weight.size(1)
+                size = self.products.packed_size(
+                    *((inner, units) if transposed else (units, inner))
+                )
+                parts[each.slot(transposed)] = part = like.new_empty(each.heads * size)
+                start = weight.data_ptr() + each.start * inner * self.parameters.itemsize
+                kernels.append((each.heads, units, inner, transposed, start, part.data_ptr()))
+        self.products.pack(kernels)
+        return parts
 
     def _slices(self, batch: Batch) -> int:
         """How many threads share the batch."""
         work = batch.rows * self.program.buffers.affine.units
-        return max(1, min(torch.get_num_threads(), batch.size, work // _WORTH_A_THREAD))
+        return max(1, min(torch.get_num_threads(), batch.size, work // WORTH_A_THREAD))
 
     def _run(
         self,
@@ -149,19 +155,40 @@ class Kernel:
         if self.sums:
             sums = batch.data.new_empty(slices * self.sums)
             found["vectors"] = sums.data_ptr()
-        pointers = self.pointers(*map(found.get, self.source.slots))
-        numbers = self.numbers(*constants)
-        offsets = batch.offsets()
-        arguments = SequenceArguments(
-            ctypes.addressof(pointers),
-            ctypes.addressof(numbers),
-            None if batch.sizes is None else batch.sizes.data_ptr(),
-            None if offsets is None else offsets.data_ptr(),
-            self.widths,
-            self.blocks,
-            batch.steps,
-            batch.data.size(-1) - self.plan.gaps,
-            batch.size,
-            *flags,
+        pointers = array("Q", [found.get(slot, 0) for slot in self.source.slots])
+        numbers = array("d", constants)
+        sizes, offsets = batch.sizes, batch.offsets()
+        self.launch(
+            function,
+            pointers.buffer_info()[0],
+            numbers.buffer_info()[0],
+            (batch.steps, batch.data.size(-1) - self.plan.gaps, batch.size, *flags),
+            slices,
+            0 if sizes is None else sizes.data_ptr(),
+            0 if offsets is None else offsets.data_ptr(),
         )
-        share(function, arguments, slices)
+
+    def launch(
+        self,
+        function: Any,
+        pointers: int,
+        constants: int,
+        numbers: tuple[int, ...],
+        slices: int,
+        sizes: int = 0,
+        offsets: int = 0,
+    ) -> None:
+        """Call a function of the kernel, with addresses of what it reads.
+
+        Args:
+            function: that of a pass.
+            pointers: the addresses of all memory, in the order of the source's slots.
+            constants: the numbers of the step.
+            numbers: the last five of ``sequence_t`` in the emitted code.
+            slices: how many threads share the batch.
+            sizes: the number of sequences that run at each step; 0: all do.
+            offsets: the first rows of the steps.
+        """
+        widths, blocks = self.widths.buffer_info()[0], self.products.blocks
+        given = array("q", (pointers, constants, sizes, offsets, widths, blocks, *numbers))
+        share(function, given.buffer_info()[0], slices)

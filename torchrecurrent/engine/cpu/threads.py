@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Call", "share"]
+__all__ = ["Call", "entry", "share", "table"]
 
 #: OpenMP's pool does not survive a fork.
 _PROCESS = os.getpid()
@@ -32,6 +33,20 @@ class Call(ctypes.Structure):
         ("count", ctypes.c_int64),
         ("arguments", ctypes.c_void_p),
     )
+
+
+def table(library: ctypes.CDLL, name: str) -> Any:
+    """Return a function of a library that takes the address of rows and how many they are."""
+    function = getattr(library, name)
+    function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), None
+    return function
+
+
+def entry(library: ctypes.CDLL, name: str) -> Any:
+    """Return a function of a library that takes an address and returns nothing."""
+    function = getattr(library, name)
+    function.argtypes, function.restype = (ctypes.c_void_p,), None
+    return function
 
 
 @cache
@@ -56,26 +71,26 @@ def _pool(workers: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="torchrecurrent")
 
 
-def share(function: Any, arguments: ctypes.Structure, count: int) -> None:
+def share(function: Any, arguments: int, count: int) -> None:
     """Call the C function ``function`` for slices 0 to count - 1.
 
     Args:
-        function: takes a ``call_t`` and computes its thread's slices.
-        arguments: what the call points to.
+        function: takes the address of a ``call_t`` and computes its thread's slices.
+        arguments: the address of what the call points to.
         count: the number of slices; 1 runs in the caller's thread.
     """
-    pointer = ctypes.cast(ctypes.pointer(arguments), ctypes.c_void_p).value
 
     def work(first: int, stride: int) -> None:
-        function(ctypes.byref(Call(None, None, first, stride, count, pointer)))
+        function(ctypes.byref(Call(None, None, first, stride, count, arguments)))
 
-    if count == 1:
-        work(0, 1)
+    if count == 1:  # faster than a structure is made
+        only = array("q", (0, 0, 0, 1, 1, arguments))  # named, or it would be gone by the call
+        function(only.buffer_info()[0])
         return
     openmp = _openmp() if os.getpid() == _PROCESS else None
     if openmp is not None:
         parallel, number, threads = openmp
-        call = Call(number, threads, 0, 1, count, pointer)
+        call = Call(number, threads, 0, 1, count, arguments)
         parallel(function, ctypes.byref(call), ctypes.c_uint(count), ctypes.c_uint(0))
         return
     pool = _pool(torch.get_num_threads(), os.getpid())

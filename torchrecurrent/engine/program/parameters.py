@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor
-from torch.nn import functional
 
 from .lower import Program
 
@@ -37,26 +36,3 @@ class Parameters:
             row = weights[each.weight].size(1) * self.itemsize
             found[each.slot()] = starts[each.weight] + each.start * row
         return found
-
-    def packed(
-        self, weights: Weights, panel: int, needs_data: bool = True, transposed: bool = False
-    ) -> dict[str, Tensor]:
-        """Return the weights as the panels that gemm.c reads."""
-        return {
-            each.slot(transposed): pack(each.of(weights), each.heads, panel, transposed)
-            for each in self.matrices
-            if needs_data or each.name != "input"
-        }
-
-
-def pack(weight: Tensor, heads: int, panel: int, transposed: bool = False) -> Tensor:
-    """Arrange a weight of units x inner as the panels that gemm.c reads, block by block."""
-    blocks = weight.view(heads, -1, weight.size(1))
-    if transposed:
-        blocks = blocks.transpose(1, 2)
-    units = blocks.size(1)
-    panels = -(-units // panel)
-    if panels * panel != units:
-        blocks = functional.pad(blocks, (0, 0, 0, panels * panel - units))
-    panelled: Tensor = blocks.unflatten(1, (panels, panel))
-    return panelled.transpose(2, 3).contiguous()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -102,15 +103,14 @@ def _step_fused(
     if is_c and dtype in REALS and not cell.signature.has_delay and not noise:
         weights = [w.contiguous() for w in parameters.values() if w is not None]
         if all(tensor.dtype is dtype for tensor in (*weights, *states)):
-            made = found.one_step(dtype)(
+            if not found.plan.gaps:
+                remember(cell, dtype)
+            return found.straight(dtype)(
                 input.contiguous(),
                 weights,
                 [state.contiguous() for state in states],
-                list(cell.numbers.values()),
+                array("d", cell.numbers.values()),
             )
-            if made is not None:
-                remember(cell, found, dtype)
-                return made
     output, states = _run_fused(cell, found, input.unsqueeze(0), None, states, parameters, noise)
     return output[0], states
 

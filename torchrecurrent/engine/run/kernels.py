@@ -20,7 +20,7 @@ from ...declaration.noise import DROPPED, ZONED, Noise, noise_of
 from ...roles import RECURRENT, NonlinearityRole
 from ..cpu.compiler import CompilerError
 from ..cpu.kernel import Kernel
-from ..cpu.one_step import OneStep
+from ..cpu.straight import Straight
 from ..gpu.kernel import TritonKernel
 from ..ir.trace import UntraceableError
 from ..program.buffers import Buffers
@@ -32,7 +32,7 @@ from .dry_run import dry_run
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["Fused", "fused", "fused_by_key", "registered"]
+__all__ = ["Fused", "fused", "fused_by_key", "outside_of", "registered"]
 
 
 #: The prefix of a key whose kernels are Triton's on any device; then, of one that takes times
@@ -65,7 +65,7 @@ class Fused:
         self.weights = tuple(weights)
         self.shapes = tuple(weights.values())
         self.buffers = Buffers(plan)
-        self._steps: dict[torch.dtype, OneStep] = {}
+        self._straight: dict[torch.dtype, Straight] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
         self._triton: dict[torch.dtype, TritonKernel] = {}
 
@@ -118,11 +118,12 @@ class Fused:
             raise found
         return found
 
-    def one_step(self, dtype: torch.dtype) -> OneStep:
-        """A single step of the C kernel."""
-        if dtype not in self._steps:
-            self._steps[dtype] = OneStep(self._c_kernel(dtype), self.weights)
-        return self._steps[dtype]
+    def straight(self, dtype: torch.dtype) -> Straight:
+        """The forward pass of the C kernel without gradients."""
+        if dtype not in self._straight:
+            shapes = dict(zip(self.weights, self.shapes, strict=True))
+            self._straight[dtype] = Straight(self._c_kernel(dtype), shapes)
+        return self._straight[dtype]
 
 
 #: For each cell, all that its plan depends on, and the plan or why there is none; without times
@@ -154,6 +155,11 @@ def fused(cell: BaseRecurrentCell, gaps: bool = False) -> Fused | str:
         known = (fingerprint, outside, outside.refusal or _make(cell, outside, gaps))
         _known[gaps][cell] = known
     return known[2]
+
+
+def outside_of(cell: BaseRecurrentCell) -> Outside:
+    """Return what the step of a cell reads from outside, after :func:`fused` was asked for it."""
+    return _known[False][cell][1]
 
 
 def registered(made: Fused) -> Fused:

@@ -97,7 +97,7 @@ def _sequence_backward(
     from ..gpu.cuda_graphs import without_graphs
     from ..program.batch import Batch
     from .kernels import fused_by_key
-    from .passes import backward_pass, check_given, check_kept
+    from .passes import backward_pass, check_given, check_kept, owned
 
     fused = fused_by_key(key)
     states, noise = _parted(fused, states)
@@ -106,8 +106,8 @@ def _sequence_backward(
     check_kept(fused, batch, output, kept)
     with without_graphs():
         return backward_pass(
-            fused, batch, weights, states, constants, (output, kept), grad_output, grad_states,
-            needs_data, False,
+            fused, batch, weights, states, constants, (output, kept), grad_output,
+            [owned(grad) for grad in grad_states], needs_data, False,
         )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "forward_pass",
     "gradients_of",
     "outputs",
+    "owned",
 ]
 
 
@@ -94,12 +95,20 @@ def outputs(fused: Fused, batch: Batch, tensors: Mapping[str, Tensor], keep: boo
 def gradients_of(
     output: Tensor, states: Sequence[Tensor], grads: Sequence[Tensor | None]
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the gradients of the output and the last states, zeros for those that are missing."""
-    first, *rest = (
-        torch.zeros_like(value) if grad is None else grad
-        for grad, value in zip(grads, (output, *states), strict=True)
-    )
-    return first, rest
+    """Return the gradients of the output and the last states, zeros for those that are missing.
+
+    Those of the states are nobody else's.
+    """
+    first, *rest = grads
+    return torch.zeros_like(output) if first is None else first, [
+        torch.zeros_like(value) if grad is None else owned(grad)
+        for grad, value in zip(rest, states, strict=True)
+    ]
+
+
+def owned(grad: Tensor) -> Tensor:
+    """Return a copy that is contiguous, for a kernel to overwrite."""
+    return grad.clone(memory_format=torch.contiguous_format)
 
 
 def _check_gradients(
@@ -152,10 +161,10 @@ def backward_pass(
 
     Args:
         made: the output and the kept tensors; ``None``: the forward pass runs again.
+        grad_states: the gradients of the last states, contiguous; they are overwritten.
         overwrites: whether the kept tensors may be overwritten.
     """
     grad_output = grad_output.contiguous()
-    grad_states = [grad.clone(memory_format=torch.contiguous_format) for grad in grad_states]
     _check_gradients(fused, batch, grad_output, grad_states)
     if made is None:
         tensors = forward_pass(fused, batch, weights, states, constants, True)

@@ -5,25 +5,32 @@ If something is missing, :data:`missing` names it, no kernel runs, and ``doctor`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = [
+    "HOOKS",
     "constant_while_compiling",
+    "hooks_of_all_modules",
     "interception",
     "missing",
     "not_plain",
     "profiling",
+    "same_tensors",
     "saved_tensors_are_watched",
     "scan",
     "without_modes",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: The attributes in which a module has the hooks of its calls.
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
 #: The dispatch keys that a tensor may have if it is nothing but its memory, by device.
 _PLAIN_KEYS: dict[str, Any] = {}
@@ -48,9 +55,16 @@ def _probe() -> str:
         torch._C._len_torch_function_stack()
         if not isinstance(torch.autograd.forward_ad._current_level, int):
             return "torch.autograd.forward_ad._current_level"
-    except (AttributeError, TypeError) as error:
+        hooks_of_all_modules()
+        [vars(torch.nn.Module())[name] for name in HOOKS]
+    except (AttributeError, TypeError, KeyError) as error:
         return str(error)
     return ""
+
+
+def hooks_of_all_modules() -> list[Mapping[int, Any]]:
+    """Return the dictionaries of hooks that run when any module is called."""
+    return [getattr(torch.nn.modules.module, f"_global{name}") for name in HOOKS]
 
 
 #: Why this version of torch can't answer what the kernels need to know; empty if it can.
@@ -107,6 +121,48 @@ def not_plain(device_type: str, tensors: Iterable[tuple[str, Tensor]]) -> str:
         if keys != plain and (plain is None or (keys | plain) != plain):
             return f"{name} is no plain memory of the device {device_type!r} ({keys})"
     return ""
+
+
+def same_tensors(tensors: Sequence[Tensor]) -> Callable[[Sequence[Any]], bool]:
+    """Return a function that says whether as many values are tensors of the kinds that these are.
+
+    That is their classes, dispatch keys, dtypes, devices, shapes and strides; where gradients are
+    enabled, also whether they need one. torch has one call for all of them, which its compiler
+    guards its code with.
+    """
+    guards: Any = getattr(getattr(torch._C, "_dynamo", None), "guards", None)
+    if tensors and hasattr(guards, "TensorGuards"):
+        found: Any = guards.TensorGuards(
+            *tensors,
+            dynamic_dims_sizes=[list(tensor.shape) for tensor in tensors],
+            dynamic_dims_strides=[list(tensor.stride()) for tensor in tensors],
+        )
+        check = found.check
+        if check(*tensors):  # it refuses the same tensor twice
+            return lambda others: bool(check(*others))
+    return partial(_are_alike, _kinds(tensors))
+
+
+def _are_alike(kinds: list[tuple[object, ...]], tensors: Sequence[Tensor]) -> bool:
+    return _kinds(tensors) == kinds
+
+
+def _kinds(tensors: Sequence[Any]) -> list[tuple[object, ...]]:
+    keep = torch.is_grad_enabled()
+    return [
+        (
+            type(each),
+            torch._C._dispatch_keys(each).raw_repr(),
+            each.dtype,
+            each.device,
+            each.shape,
+            each.stride(),
+            keep and each.requires_grad,
+        )
+        if isinstance(each, Tensor)
+        else (type(each),)
+        for each in tensors
+    ]
 
 
 def profiling() -> bool:

@@ -27,7 +27,7 @@ from . import reference
 from .autograd import join_delay, split_delay
 from .gaps import join_gaps
 from .kernels import Fused
-from .passes import backward_pass, forward_pass, outputs
+from .passes import backward_pass, forward_pass, outputs, owned
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -232,9 +232,8 @@ class Trial:
                 return made
             kept = [tensors[each.name] for each in fused.buffers.kept]
             results = [each.clone() for each in made]  # the backward pass may overwrite them
-            grads = backward_pass(
-                *given, (made[0], kept), case.grad_output, case.grad_states, True, not shift
-            )
+            last = [owned(grad) for grad in case.grad_states]
+            grads = backward_pass(*given, (made[0], kept), case.grad_output, last, True, not shift)
         return [*results, *grads]
 
     def ratios(self, case: _Case, guards: Guards, shift: int) -> list[float]:
