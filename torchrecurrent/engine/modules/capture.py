@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ir.trace import UntraceableError
+from .scripted import attributes_of, is_scripted, restore
 
 __all__ = [
     "Call",
@@ -143,6 +144,9 @@ def _unchanged(module: nn.Module) -> Iterator[None]:
     """Restore what a call changes of a module's attributes, and refuse the module."""
     each = dict(module.named_modules())
     before = {path: _attributes(value) for path, value in each.items()}
+    compiled = {
+        path: attributes_of(value) for path, value in each.items() if is_scripted(value)
+    }
     contents = {
         (path, name): value.copy()
         for path, attributes in before.items()
@@ -163,6 +167,11 @@ def _unchanged(module: nn.Module) -> Iterator[None]:
             if old.get(name, _ABSENT) is not new.get(name, _ABSENT):
                 changed.append(_joined(path, name))
                 _restore(value, name, old.get(name, _ABSENT))
+    for path, old in compiled.items():
+        for name, now in attributes_of(each[path]).items():
+            if now != old[name]:
+                changed.append(_joined(path, name))
+                restore(each[path], name, old[name])
     if changed:
         raise UntraceableError(f"its forward changes {changed[0]!r} of the module")
 
@@ -178,7 +187,7 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
     """Return all attributes of a module by name, its tensors among them."""
     tables = ("_parameters", "_buffers", "_modules")
     own = {name: value for name, value in vars(module).items() if name not in tables}
-    return {**own, **module._parameters, **module._buffers}
+    return {**own, **dict(module._parameters.items()), **dict(module._buffers.items())}
 
 
 def _restore(module: nn.Module, name: str, value: Any) -> None:
@@ -209,6 +218,7 @@ def _as_written() -> Iterator[None]:
         for device in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(device, enabled=False))
         stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.jit.optimized_execution(False))  # or it would learn these shapes
         stack.enter_context(torch.enable_grad())
         yield
 
