@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .program.kind import recurrence_of
     from .run.again import step_again
     from .run.ahead import compile_kernels, prepare
+    from .run.calling import Calling, calling
     from .run.call import run_sequence, run_step
     from .run.choice import Backend, backend
     from .run.dispatch import explain, kernel_source, no_kernel
@@ -41,6 +42,7 @@ _modules = {
     "run_step": "run.call",
     "step_again": "run.again",
     **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
+    **dict.fromkeys(("Calling", "calling"), "run.calling"),
     **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
     **dict.fromkeys(("EffectiveParameters", "Stepper", "project", "update"), "run.reference"),
@@ -49,6 +51,7 @@ _modules = {
 __all__ = [
     "FUNCTIONS",
     "Backend",
+    "Calling",
     "Declared",
     "EffectiveParameters",
     "Operation",
@@ -56,6 +59,7 @@ __all__ = [
     "Traced",
     "UntraceableError",
     "backend",
+    "calling",
     "compile_kernels",
     "declared",
     "explain",

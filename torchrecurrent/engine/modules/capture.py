@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = [
     "named",
     "results",
     "tensors_of",
+    "tried",
     "widths_of",
 ]
 
@@ -110,6 +112,47 @@ def called(
     return list(torch.func.functional_call(_Holder(module, step), named, (data, states)))
 
 
+def tried(
+    module: nn.Module,
+    call: Callable[..., Any],
+    dtype: torch.dtype,
+    shapes: Sequence[tuple[int, ...]],
+) -> Any:
+    """Return what a call of a module returns for tensors that have shapes, but no numbers.
+
+    Args:
+        module: whose tensors have no numbers meanwhile.
+        call: calls the module.
+        dtype: of the call's arguments.
+        shapes: those of the arguments.
+
+    Raises:
+        UntraceableError: the call needs numbers, or changes something of the module.
+        Exception: whatever else the module raises.
+    """
+    from torch._subclasses import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=True), _as_written(), torch.no_grad():
+        own = {
+            name: torch.empty(each.shape, dtype=each.dtype)
+            for name, each in tensors_of(module).items()
+        }
+        data, *states = (torch.empty(shape, dtype=dtype) for shape in shapes)
+
+        def step(*arguments: Any) -> Any:
+            return call(arguments[0], *arguments[1]), ()
+
+        drawn = random.getstate()  # torch draws nothing where there are no numbers
+        try:
+            return called(module, step, own, data, tuple(states))[0]
+        except Exception as error:  # whatever a module does
+            if _needs_numbers(error):
+                raise UntraceableError(_reason(error)) from error
+            raise
+        finally:
+            random.setstate(drawn)
+
+
 def widths_of(module: nn.Module, step: Step, call: Call) -> tuple[int, ...]:
     """Return the widths of the states that a module makes when it is called without any.
 
@@ -144,9 +187,7 @@ def _unchanged(module: nn.Module) -> Iterator[None]:
     """Restore what a call changes of a module's attributes, and refuse the module."""
     each = dict(module.named_modules())
     before = {path: _attributes(value) for path, value in each.items()}
-    compiled = {
-        path: attributes_of(value) for path, value in each.items() if is_scripted(value)
-    }
+    compiled = {path: attributes_of(value) for path, value in each.items() if is_scripted(value)}
     contents = {
         (path, name): value.copy()
         for path, attributes in before.items()
@@ -223,11 +264,16 @@ def _as_written() -> Iterator[None]:
         yield
 
 
+def _needs_numbers(error: Exception) -> bool:
+    return type(error).__name__ in (
+        "DataDependentOutputException",
+        "GuardOnDataDependentSymNode",
+    ) or "_local_scalar_dense" in str(error)
+
+
 def _reason(error: Exception) -> str:
     name, text = type(error).__name__, str(error)
-    if name in ("DataDependentOutputException", "GuardOnDataDependentSymNode") or (
-        "_local_scalar_dense" in text
-    ):
+    if _needs_numbers(error):
         return (
             "its forward reads a number out of a tensor, as a branch on a value does; "
             "torch.where(condition, a, b) chooses for each unit"
