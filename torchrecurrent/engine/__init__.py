@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .program.kind import recurrence_of
     from .run.again import step_again
     from .run.ahead import compile_kernels, prepare
-    from .run.calling import Calling, calling
     from .run.call import run_sequence, run_step
+    from .run.calling import Calling, calling
     from .run.choice import Backend, backend
     from .run.dispatch import explain, kernel_source, no_kernel
     from .run.gaps import join_gaps

@@ -259,7 +259,8 @@ def _as_written() -> Iterator[None]:
         for device in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(device, enabled=False))
         stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.jit.optimized_execution(False))  # or it would learn these shapes
+        # or torch.jit would fit compiled code to the shapes of a trial
+        stack.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined]
         stack.enter_context(torch.enable_grad())
         yield
 
