@@ -53,7 +53,16 @@ class Captured:
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     """Return the parameters and buffers of a module, each once."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    parameters: dict[str, Tensor] = {}
+    buffers: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for path, each in module.named_modules():
+        for found, own in ((parameters, each._parameters), (buffers, each._buffers)):
+            for name, tensor in own.items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    found[f"{path}.{name}" if path else name] = tensor
+    return parameters | buffers
 
 
 def capture(module: nn.Module, step: Step, call: Call, batch: int) -> Captured:

@@ -22,6 +22,7 @@ from .scripted import attributes_of, is_scripted
 __all__ = ["fingerprint", "outside_of"]
 
 _VALUES = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
+_KEPT = (*_VALUES, tuple, list, dict)
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, type, partial, torch.jit.ScriptFunction)
 #: Attributes of every module; those that a trace depends on are asked for by name.
 _OF_ALL = frozenset(vars(nn.Module()))
@@ -71,7 +72,9 @@ def _class_values(path: str, kind: type) -> Iterator[object]:
         if _is_of_torch(base):
             return
         for name, value in vars(base).items():
-            if not name.startswith("__") and isinstance(value, (*_VALUES, tuple, list, dict)):
+            if type(value) is FunctionType or name[:2] == "__":
+                continue
+            if isinstance(value, _KEPT):
                 yield name
                 yield _value(f"{path}.{name}" if path else name, value)
 
