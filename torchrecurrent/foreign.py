@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .checks import is_tensors
-from .engine import EffectiveParameters, Stepper, Traced, traced
+from .engine import Calling, EffectiveParameters, Stepper, Traced, calling, traced
 
 __all__ = ["ForeignCell", "output_size", "state_names"]
 
@@ -33,11 +34,12 @@ def state_names(module: nn.Module) -> tuple[str, ...] | None:
 class ForeignCell:
     """Adapts a module that is not one of our cells to the loop, or to a kernel traced from it.
 
-    The module is called as ``module(input, state)``: ``state`` is ``None`` at first (or the
-    result of its ``init_hidden(batch_size)``, if it has that method), then the state that it
-    returned. It returns the new state, a tensor or a tuple whose first tensor is the output; or
-    ``(output, state)`` with ``state`` a tuple. A given state is checked against its
-    ``state_names`` and ``state_widths``, if it has both.
+    The module is called as ``module(input, state)``, or with its states as further arguments, as
+    :func:`.engine.calling` finds out. At first ``state`` is the result of its
+    ``init_hidden(batch_size)``, if it has that method, else ``None``, or zeros where that fails;
+    then it is the state that the module returned. It returns the new state, a tensor or several
+    whose first is the output; or the output, then the state. A given state is checked against
+    its ``state_names`` and ``state_widths``, if it has both.
     """
 
     #: Numbers that a kernel is passed at each call: a module has none.
@@ -54,6 +56,7 @@ class ForeignCell:
             same = (self.output_size,) * len(names)
             self.state_widths = tuple(getattr(module, "state_widths", same))
 
+        self._calling: Calling | None = None
         self._traced: Traced | str = "a module is traced when it is first called"
 
     def fit(self, data: Tensor, states: tuple[Tensor, ...] | None) -> ForeignCell:
@@ -63,9 +66,27 @@ class ForeignCell:
             data: the input of all steps.
             states: the first ones; ``None``: the module makes its own.
         """
-        own = getattr(type(self.module), "no_kernel", "")
-        self._traced = own or traced(self.module, self._one_step, data, states)
+        form = self._form(data, states)
+        if states is None and form.widths is not None:
+            states = self.initial_states((1,), data)
+        self._traced = self._says_why or traced(self.module, self._one_step, data, states)
         return self
+
+    @property
+    def _says_why(self) -> str:
+        """Why a declared cell with a ``forward`` of its own has no kernel."""
+        why: str = getattr(type(self.module), "no_kernel", "")
+        return why
+
+    def _form(self, like: Tensor, states: tuple[Tensor, ...] | None) -> Calling:
+        """How the module takes and returns its states."""
+        if self._calling is None:
+            if isinstance(self.module, tuple(_TORCH_STATES)) or self._says_why:
+                self._calling = Calling()
+            else:
+                width = int(getattr(self.module, "hidden_size", self.output_size))
+                self._calling = calling(self.module, like, states, width)
+        return self._calling
 
     def _one_step(
         self, input: Tensor, states: tuple[Tensor, ...]
@@ -118,7 +139,7 @@ class ForeignCell:
         self, states: tuple[Tensor, ...] | None, rows: int, like: Tensor
     ) -> tuple[Tensor, ...] | None:
         """The first states of some sequences, where a kernel needs those that a module makes."""
-        if states is not None or self.no_kernel:
+        if states is not None or (self.no_kernel and self._form(like, None).widths is None):
             return states
         return self.initial_states((rows,), like)
 
@@ -131,8 +152,17 @@ class ForeignCell:
         init_hidden = getattr(self.module, "init_hidden", None)
         if init_hidden is not None:
             states = self._states(init_hidden(shape[0] if shape else 1))
+            # it can't know of an input in float64
+            states = tuple(
+                each.to(torch.promote_types(each.dtype, like.dtype))
+                if each.is_floating_point()
+                else each
+                for each in states
+            )
             return states if shape else tuple(state.squeeze(0) for state in states)
         widths = self.state_widths
+        if widths is None:
+            widths = self._form(like, None).widths
         if widths is None and not self.no_kernel:
             widths = self._kernel.widths
         if widths is None:
@@ -145,16 +175,12 @@ class ForeignCell:
         states: tuple[Tensor, ...] | None,
         parameters: EffectiveParameters,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        state = states[0] if states is not None and len(states) == 1 else states
-        result = self.module(inputs[0], state)
-        if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], tuple | list):
-            output, new = result[0], self._states(result[1])
-        else:
-            new = self._states(result)
-            output = new[0]
-        if not isinstance(output, Tensor):
+        form = self._form(inputs[0], states)
+        result = form.call(self.module, inputs[0], states)
+        found = form.read(result)
+        if found is None:
             raise self._unexpected(result)
-        return output, new
+        return found
 
     def step(self, input: Tensor, states: tuple[Tensor, ...] | None) -> tuple[Tensor, Any]:
         """One step: the output and the states."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .run.again import Remembered, are_plain, nobody_sees, step_again
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
+    from .run.calling import Calling, calling
     from .run.choice import Backend, backend
     from .run.dispatch import explain, kernel_source, no_kernel
     from .run.gaps import join_gaps
@@ -45,6 +46,7 @@ _modules = {
     "Snapshot": "run.snapshot",
     "same_tensors": "run.torch_private",
     **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
+    **dict.fromkeys(("Calling", "calling"), "run.calling"),
     **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
     **dict.fromkeys(("EffectiveParameters", "Stepper", "project", "update"), "run.reference"),
@@ -53,6 +55,7 @@ _modules = {
 __all__ = [
     "FUNCTIONS",
     "Backend",
+    "Calling",
     "Declared",
     "EffectiveParameters",
     "Operation",
@@ -63,6 +66,7 @@ __all__ = [
     "UntraceableError",
     "are_plain",
     "backend",
+    "calling",
     "compile_kernels",
     "declared",
     "explain",

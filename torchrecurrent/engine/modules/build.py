@@ -93,16 +93,22 @@ def _sums(lowering: Lowering) -> dict[Key, Key]:
 
 def _finished(lowering: Lowering, tensors: Mapping[str, Tensor]) -> ModulePlan:
     """Lay out the columns of Z and the parameters, and put the plan together."""
-    matrices = {matrix: k for k, matrix in enumerate(lowering.matrices)}
+    fixed = lowering.fixed
+    bases: dict[Node, int] = {}
+    for matrix in lowering.matrices:
+        bases.setdefault(_rows_of(fixed, matrix)[0], len(bases))
 
     def order(key: Key) -> tuple[int, int, int]:
-        return matrices.setdefault(key.matrix, len(matrices)), key.start, key.stop
+        base, first = _rows_of(fixed, key.matrix)
+        return bases.setdefault(base, len(bases)), first + key.start, first + key.stop
 
     inputs = sorted((key for key in lowering.keys if key.of == "x"), key=order)
     columns = {key.name: key.stop - key.start for key in inputs}
     products: list[Product] = []
     if inputs:
-        lowering.fixed.name("weight_ih", _stacked(lowering.fixed, inputs))
+        matrix, first, whole = _stacked(fixed, inputs)
+        rows = fixed.rows(matrix, first, first + sum(columns.values()), whole)
+        fixed.name("weight_ih", rows)
     for state in lowering.states:
         adding = [key for key in lowering.merged if key.of == state]
         adding.sort(key=lambda key: (inputs.index(lowering.merged[key]), order(key)))
@@ -110,37 +116,45 @@ def _finished(lowering: Lowering, tensors: Mapping[str, Tensor]) -> ModulePlan:
         if not adding and not alone:
             continue
         columns |= {key.name: key.stop - key.start for key in alone}
-        weight = lowering.fixed.name(
-            f"weight_hh.{state}", _stacked(lowering.fixed, [*adding, *alone])
-        )
+        matrix, first, _ = _stacked(fixed, [*adding, *alone])
+        weight = fixed.name(f"weight.{matrix.name}", matrix)
         places = [lowering.merged[key].name for key in adding] + [key.name for key in alone]
-        products += _joined(weight, state, places, len(adding), columns)
+        products += _joined(weight, first, state, places, len(adding), columns)
     for name, node in lowering.parameters.items():
-        lowering.fixed.name(name, node)
+        fixed.name(name, node)
     lowering.parts.columns |= columns
-    compute = lowering.fixed.function()
+    compute = fixed.function()
     given = {name: torch.zeros(each.shape) for name, each in tensors.items()}
     with torch.no_grad():
         shapes = {name: tuple(each.shape) for name, each in compute(given).items()}
     plan = lowering.parts.plan(
         lowering.nodes, lowering.output, lowering.output_size, len(inputs), products
     )
-    return ModulePlan(plan, shapes, compute, f"{plan} {shapes} {lowering.fixed.graph}")
+    return ModulePlan(plan, shapes, compute, f"{plan} {shapes} {fixed.graph}")
 
 
-def _stacked(fixed: Fixed, keys: Iterable[Key]) -> Node:
+def _rows_of(fixed: Fixed, matrix: Node) -> tuple[Node, int]:
+    """Return the tensor whose rows are the columns of a matrix, and the first of them."""
+    return fixed.origin(fixed.call(_aten.t.default, matrix))
+
+
+def _stacked(fixed: Fixed, keys: Iterable[Key]) -> tuple[Node, int, int]:
     return fixed.joined(
         [(fixed.call(_aten.t.default, key.matrix), key.start, key.stop, key.whole) for key in keys]
     )
 
 
 def _joined(
-    weight: str, state: str, places: list[str], adding: int, columns: Mapping[str, int]
+    weight: str,
+    row: int,
+    state: str,
+    places: list[str],
+    adding: int,
+    columns: Mapping[str, int],
 ) -> list[Product]:
     """Group a state's products: neighbours in both the weight and Z are one."""
     order = list(columns)
     products: list[Product] = []
-    row = 0
     for k, name in enumerate(places):
         adds = k < adding
         last = products[-1] if products else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ir.trace import UntraceableError
+from .scripted import attributes_of, is_scripted, restore
 
 __all__ = [
     "Call",
@@ -22,6 +24,7 @@ __all__ = [
     "named",
     "results",
     "tensors_of",
+    "tried",
     "widths_of",
 ]
 
@@ -50,7 +53,16 @@ class Captured:
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     """Return the parameters and buffers of a module, each once."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    parameters: dict[str, Tensor] = {}
+    buffers: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for path, each in module.named_modules():
+        for found, own in ((parameters, each._parameters), (buffers, each._buffers)):
+            for name, tensor in own.items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    found[f"{path}.{name}" if path else name] = tensor
+    return parameters | buffers
 
 
 def capture(module: nn.Module, step: Step, call: Call, batch: int) -> Captured:
@@ -109,6 +121,47 @@ def called(
     return list(torch.func.functional_call(_Holder(module, step), named, (data, states)))
 
 
+def tried(
+    module: nn.Module,
+    call: Callable[..., Any],
+    dtype: torch.dtype,
+    shapes: Sequence[tuple[int, ...]],
+) -> Any:
+    """Return what a call of a module returns for tensors that have shapes, but no numbers.
+
+    Args:
+        module: whose tensors have no numbers meanwhile.
+        call: calls the module.
+        dtype: of the call's arguments.
+        shapes: those of the arguments.
+
+    Raises:
+        UntraceableError: the call needs numbers, or changes something of the module.
+        Exception: whatever else the module raises.
+    """
+    from torch._subclasses import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=True), _as_written(), torch.no_grad():
+        own = {
+            name: torch.empty(each.shape, dtype=each.dtype)
+            for name, each in tensors_of(module).items()
+        }
+        data, *states = (torch.empty(shape, dtype=dtype) for shape in shapes)
+
+        def step(*arguments: Any) -> Any:
+            return call(arguments[0], *arguments[1]), ()
+
+        drawn = random.getstate()  # torch draws nothing where there are no numbers
+        try:
+            return called(module, step, own, data, tuple(states))[0]
+        except Exception as error:  # whatever a module does
+            if _needs_numbers(error):
+                raise UntraceableError(_reason(error)) from error
+            raise
+        finally:
+            random.setstate(drawn)
+
+
 def widths_of(module: nn.Module, step: Step, call: Call) -> tuple[int, ...]:
     """Return the widths of the states that a module makes when it is called without any.
 
@@ -143,6 +196,7 @@ def _unchanged(module: nn.Module) -> Iterator[None]:
     """Restore what a call changes of a module's attributes, and refuse the module."""
     each = dict(module.named_modules())
     before = {path: _attributes(value) for path, value in each.items()}
+    compiled = {path: attributes_of(value) for path, value in each.items() if is_scripted(value)}
     contents = {
         (path, name): value.copy()
         for path, attributes in before.items()
@@ -163,6 +217,11 @@ def _unchanged(module: nn.Module) -> Iterator[None]:
             if old.get(name, _ABSENT) is not new.get(name, _ABSENT):
                 changed.append(_joined(path, name))
                 _restore(value, name, old.get(name, _ABSENT))
+    for path, old in compiled.items():
+        for name, now in attributes_of(each[path]).items():
+            if now != old[name]:
+                changed.append(_joined(path, name))
+                restore(each[path], name, old[name])
     if changed:
         raise UntraceableError(f"its forward changes {changed[0]!r} of the module")
 
@@ -178,7 +237,7 @@ def _attributes(module: nn.Module) -> dict[str, Any]:
     """Return all attributes of a module by name, its tensors among them."""
     tables = ("_parameters", "_buffers", "_modules")
     own = {name: value for name, value in vars(module).items() if name not in tables}
-    return {**own, **module._parameters, **module._buffers}
+    return {**own, **dict(module._parameters.items()), **dict(module._buffers.items())}
 
 
 def _restore(module: nn.Module, name: str, value: Any) -> None:
@@ -209,15 +268,22 @@ def _as_written() -> Iterator[None]:
         for device in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(device, enabled=False))
         stack.enter_context(torch.inference_mode(False))
+        # or torch.jit would fit compiled code to the shapes of a trial
+        stack.enter_context(torch.jit.optimized_execution(False))  # type: ignore[attr-defined]
         stack.enter_context(torch.enable_grad())
         yield
 
 
+def _needs_numbers(error: Exception) -> bool:
+    return type(error).__name__ in (
+        "DataDependentOutputException",
+        "GuardOnDataDependentSymNode",
+    ) or "_local_scalar_dense" in str(error)
+
+
 def _reason(error: Exception) -> str:
     name, text = type(error).__name__, str(error)
-    if name in ("DataDependentOutputException", "GuardOnDataDependentSymNode") or (
-        "_local_scalar_dense" in text
-    ):
+    if _needs_numbers(error):
         return (
             "its forward reads a number out of a tensor, as a branch on a value does; "
             "torch.where(condition, a, b) chooses for each unit"

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from ..ir.trace import UntraceableError
 from ..program.outside import Outside
+from .scripted import attributes_of, is_scripted
 
 __all__ = ["fingerprint", "outside_of"]
 
 _VALUES = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
-_FUNCTIONS = (FunctionType, BuiltinFunctionType, type, partial)
+_KEPT = (*_VALUES, tuple, list, dict)
+_FUNCTIONS = (FunctionType, BuiltinFunctionType, type, partial, torch.jit.ScriptFunction)
 #: Attributes of every module; those that a trace depends on are asked for by name.
 _OF_ALL = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -43,8 +45,6 @@ def fingerprint(module: nn.Module) -> tuple[object, ...]:
 
 
 def _of_one(path: str, module: nn.Module) -> Iterator[object]:
-    if isinstance(module, torch.jit.ScriptModule):
-        raise UntraceableError("it is a ScriptModule, whose code torch.jit has compiled")
     own = vars(module)
     for name in _HOOKS:
         if own.get(name):
@@ -55,10 +55,15 @@ def _of_one(path: str, module: nn.Module) -> Iterator[object]:
     for name, tensor in (*module._parameters.items(), *module._buffers.items()):
         yield name
         yield None if tensor is None else (tensor.shape, tensor.dtype)
-    for name in own.keys() - _OF_ALL if len(own) > len(_OF_ALL) else ():
+    if is_scripted(module):
+        own = attributes_of(module)
+        names = set(own)
+    else:
+        names = own.keys() - _OF_ALL if len(own) > len(_OF_ALL) else set()
+        yield from _class_values(path, type(module))
+    for name in names:
         yield name
         yield _value(f"{path}.{name}" if path else name, own[name])
-    yield from _class_values(path, type(module))
 
 
 def _class_values(path: str, kind: type) -> Iterator[object]:
@@ -67,7 +72,9 @@ def _class_values(path: str, kind: type) -> Iterator[object]:
         if _is_of_torch(base):
             return
         for name, value in vars(base).items():
-            if not name.startswith("__") and isinstance(value, (*_VALUES, tuple, list, dict)):
+            if type(value) is FunctionType or name[:2] == "__":
+                continue
+            if isinstance(value, _KEPT):
                 yield name
                 yield _value(f"{path}.{name}" if path else name, value)
 
@@ -99,6 +106,8 @@ def outside_of(module: nn.Module) -> Outside:
     """Return what the code of a module's ``forward`` reads besides the module."""
     functions: dict[str, object] = {}
     for each in module.modules():
+        if is_scripted(each):
+            continue  # what it was compiled from is of no effect any more
         functions |= _functions(type(each))
         functions |= {
             name: value for name, value in vars(each).items() if isinstance(value, _FUNCTIONS)

@@ -260,11 +260,12 @@ class Lowering:
         start, stop, _ = columns
         known = (matrix, start, stop, argument.node)
         if known not in self._maps:
-            name, weight = f"map.{len(self._maps)}", f"weight.{matrix.name}"
-            self._map_weights[weight] = self.fixed.call(_aten.t.default, matrix)
+            base, first = self.fixed.origin(self.fixed.call(_aten.t.default, matrix))
+            name, weight = f"map.{len(self._maps)}", f"weight.{base.name}"
+            self._map_weights[weight] = base
             self._maps[known] = name
             self.parts.results[name] = stop - start
-            self.parts.maps.append(Map((name,), weight, start, argument.node, 1))
+            self.parts.maps.append(Map((name,), weight, first + start, argument.node, 1))
         return [self.parts.leaf("m", self._maps[known], stop - start)]
 
     @property

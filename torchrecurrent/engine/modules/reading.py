@@ -116,7 +116,8 @@ class Reading:
                 raise UntraceableError(f"{name!r} is filled with no number")
             return self._number(fill, shape)
         if is_own((args, kwargs)) and self.batch not in shape:
-            return self._from_own(target, args, kwargs, node)
+            made = self._from_own(target, args, kwargs, node)
+            return _moved_too(made, self._moved(target, args, kwargs)) if name in _MOVES else made
         if not values_of((args, kwargs)) and self.batch not in shape and self.fixed.given:
             like = next(iter(self.fixed.given.values()))
             return self._own(self.fixed.call(_beside, target, args, kwargs, like), shape)
@@ -306,6 +307,13 @@ class Reading:
         made = self._apply("mul", shape, centred, self._own(scale, units))
         made = made if weight is None else self._apply("mul", shape, made, weight)
         return [made if bias is None else self._apply("add", shape, made, bias)]
+
+
+def _moved_too(made: Any, moved: Any) -> Any:
+    """The module's own numbers where a move has left them, so that they are read from there."""
+    if isinstance(made, list):
+        return [_moved_too(*each) for each in zip(made, moved, strict=True)]
+    return Value(moved.places, made.own)
 
 
 def _beside(target: Any, args: Any, kwargs: Any, like: Tensor) -> Tensor:

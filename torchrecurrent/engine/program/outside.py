@@ -100,6 +100,8 @@ class Outside:
                 self._class(label, value)
             elif isinstance(value, torch.nn.Module) and _is_steady(type(value)):
                 self._module(label, value)
+            elif isinstance(value, torch.jit.ScriptFunction):
+                pass  # what it reads was compiled into it
             else:
                 self._refuse(f"{label!r} ({type(value).__name__})")
 

@@ -84,8 +84,9 @@ def _traced(
     found = _known.get(module)
     if found is None:
         found = _known.setdefault(module, {})
-    if key not in found or not found[key][0].unchanged():
-        if len(found) >= _MOST_TRACES and key not in found:
+    known = found.get(key)
+    if known is None or not known[0].unchanged():
+        if len(found) >= _MOST_TRACES and known is None:
             return "what its forward depends on changes too often"
         outside = outside_of(module)
         made: Traced | str = outside.refusal
@@ -94,8 +95,8 @@ def _traced(
                 made = _made(module, step, data, widths)
             except UntraceableError as error:
                 made = str(error)
-        found[key] = (outside, made)
-    return found[key][1]
+        known = found[key] = (outside, made)
+    return known[1]
 
 
 def _mismatch(module: nn.Module, data: Tensor, states: tuple[Tensor, ...] | None) -> str:

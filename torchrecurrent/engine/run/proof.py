@@ -20,8 +20,9 @@ __all__ = ["check_module"]
 
 #: The sizes of batches; the trace was made with others, and one alone is often a special case.
 _BATCHES = (1, 5)
-#: In float64, in which both sides are computed, all that is no rounding is larger.
-_TOLERANCE = 1e-8
+#: Both sides are computed in float64, but some constants of torch's are rounded to float32: the
+#: sixth in the gradient of hardsigmoid. All that is no rounding is larger.
+_TOLERANCE = 1e-7
 
 
 def check_module(
