@@ -38,7 +38,7 @@ def results(layer: Recurrent, x: Tensor, hx: Any = None) -> list[Tensor]:
     return [*made, *(torch.zeros(()) if grad is None else grad for grad in grads)]
 
 
-def check(module: nn.Module, widths: tuple[int, ...] | None = None) -> None:
+def check(module: nn.Module, widths: tuple[int, ...] | None = None, rounding: float = 1e-9) -> None:
     """The kernel runs, and agrees with the loop in float64, with and without gradients."""
     module = module.double()
     layer = Recurrent([module], INPUT, HIDDEN).double()
@@ -57,7 +57,7 @@ def check(module: nn.Module, widths: tuple[int, ...] | None = None) -> None:
         theirs = results(layer, x, hx)
     for a, b in zip((*ours, shown), (*theirs, theirs[0]), strict=True):
         # both are float64; only the order of sums differs
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(a, b, rtol=rounding, atol=rounding)
     assert list(module.state_dict()) == keys
 
 

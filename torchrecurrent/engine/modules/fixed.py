@@ -26,9 +26,7 @@ class Fixed:
             name: self.graph.placeholder(f"p{k}_{name.replace('.', '_')}")
             for k, name in enumerate(shapes)
         }
-        self._heights = {
-            self.given[name]: shape[0] for name, shape in shapes.items() if len(shape)
-        }
+        self._heights = {self.given[name]: shape[0] for name, shape in shapes.items() if len(shape)}
         self._known: dict[tuple[object, ...], Node] = {}
         self._made: dict[str, Node] = {}
 
@@ -101,8 +99,9 @@ def _cut(node: Node) -> tuple[Node, int] | None:
     """Return of which tensor a node is adjacent rows, and the first of them; else ``None``."""
     source: Any = node.args[0] if node.args else None
     if node.target is _aten.slice.Tensor:
-        dim, start, _, step = (*node.args[1:], *(0, None, None, 1)[len(node.args) - 1 :])
-        first: Any = start or 0
+        given: list[Any] = list(node.args[1:])
+        dim, start, _, step = given + [0, None, None, 1][len(given) :]
+        first = start or 0
         return (source, first) if (dim, step) == (0, 1) and first >= 0 else None
     if node.target is not operator.getitem:
         return None
