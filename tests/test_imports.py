@@ -11,8 +11,8 @@ import torchrecurrent
 ROOT = Path(torchrecurrent.__path__[0])
 #: The rooms, a file or folder each; of the engine its folders, and its face.
 ORDER = [
-    "activations", "by_name", "checks", "closest", "complex_numbers", "constraints", "fresh",
-    "init", "normalization", "interop", "saved", "term", "roles", "declaration",
+    "across", "activations", "by_name", "checks", "closest", "complex_numbers", "constraints",
+    "fresh", "init", "normalization", "interop", "saved", "term", "roles", "declaration",
     "engine.ir", "engine.program", "engine.modules", "engine.disk", "engine.cpu", "engine.gpu",
     "engine.run", "engine", "foreign", "published", "cell", "declaring", "layers", "cells",
     "terms", "catalog", "equations", "migration", "testing", "studies", "cli", "__main__",

@@ -330,6 +330,7 @@ def test_a_step_draws_for_itself() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_compiled(layer_class: Any, training: bool) -> None:
     """Traced, the masks are drawn as torch's compiled code draws them; here eagerly."""
+    torch._dynamo.reset()  # or what other tests have compiled counts towards its limit
     layer = make(layer_class, num_layers=2, **BOTH).train(training)
     x = torch.randn(T, N, layer.input_size, dtype=F64)
     compiled: Any = torch.compile(layer, fullgraph=True, backend="eager")

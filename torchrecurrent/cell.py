@@ -148,6 +148,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
     onnx_operator: ClassVar[OnnxOperator | None] = None
     #: Layers of torch.nn that compute the same as the step, each for some of the options.
     torch_twins: ClassVar[tuple[TorchTwin, ...]] = ()
+    #: Whether the step detaches in order to have other gradients than its derivative.
+    straight_through: ClassVar[bool] = False
 
     def __init_subclass__(
         cls, *, citation: str | None = None, family: str | None = None, **kwargs: object

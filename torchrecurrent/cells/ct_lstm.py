@@ -18,7 +18,8 @@ class CTLSTMCell(BaseRecurrentCell, citation="mei2017neural", family="LSTM-like"
     r"""Continuous-time LSTM, of the neural Hawkes process [mei2017neural]_.
 
     Between two events its memory c decays towards a target s, each unit at a rate
-    :math:`\delta` of its own; an event sets all three anew. Use it for streams of events.
+    :math:`\delta` of its own; an event sets all three anew. Use it for streams of events. The
+    output is :math:`o_t \odot \tanh c_t`.
 
     .. math::
         \tilde c_t &= s_{t-1} + (c_{t-1} - s_{t-1}) \odot e^{-\delta_{t-1} \Delta t} \\
@@ -29,11 +30,8 @@ class CTLSTMCell(BaseRecurrentCell, citation="mei2017neural", family="LSTM-like"
         \delta_t &= \mathrm{softplus}(W_r x_t + b_r + U_r u_t + d_{U_r}) \\
         c_t &= f_t \odot \tilde c_t + i_t \odot z_t, \qquad s_t = k_t \odot s_{t-1} + j_t \odot z_t
 
-    The output is :math:`o_t \odot \tanh c_t`.
-
-    Sources: the authors' repository hongyuanmei/neurawkes, ``modules/models.py``, class
-    NeuralHawkesCTLSTM, which draws all kernels as one matrix of norm 1 and learns an event before
-    the first. The intensities of the process are not included.
+    Sources: the authors' hongyuanmei/neurawkes, ``modules/models.py``, NeuralHawkesCTLSTM. It draws
+    kernels as one matrix of norm 1, learns an event before the first, and has intensities, too.
     """
 
     dt: float = 1.0

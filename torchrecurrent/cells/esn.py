@@ -26,7 +26,7 @@ class ESNCell(BaseRecurrentCell, citation="jaeger2001echo", family="simple"):
     Use it where training has to take no time, or as a baseline of what training brings.
 
     .. math::
-        h_t = (1 - \alpha) h_{t-1} + \alpha \tanh(W x_t + b + U h_{t-1})
+        h_t = (1 - \alpha) h_{t-1} + \alpha \tanh(W_n x_t + b_n + U_n h_{t-1})
 
     Args:
         alpha: the leak rate :math:`\alpha`, above 0 and at most 1; 1 is no leak.

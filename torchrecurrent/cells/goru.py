@@ -20,15 +20,13 @@ class GORUCell(BaseRecurrentCell, citation="jing2019gated", family="GRU-like"):
     r"""Gated orthogonal recurrent unit, GORU [jing2019gated]_.
 
     A GRU whose candidate sees the state rotated, through modReLU with a threshold t: the rotation
-    remembers, the gates forget. Use it where a task needs both.
+    remembers, the gates forget. Use it where a task needs both. A is what m's rows of ``weight_hh``
+    have above their diagonal.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad g_t \\
         c_t &= W_c x_t + b_c + r_t \odot (U_m h_{t-1} + d_m), \qquad U_m = e^{A - A^\top} \\
-        h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot \operatorname{sign} c_t \odot
-            \mathrm{relu}(|c_t| + t)
-
-    where A is what m's rows of ``weight_hh`` have above their diagonal.
+        h_t &= g_t \odot h_{t-1} + (1 - g_t) \odot\mathrm{sign}(c_t) \odot \mathrm{relu}(|c_t| + t)
 
     Sources: the authors' jingli9111/GORU-tensorflow, ``goru.py``. Its rotation is a product of
     rotations of pairs, it adds 0.001 to t, and c and m have no bias.

@@ -52,9 +52,10 @@ class GRUDCell(BaseRecurrentCell, citation="che2018recurrent", family="GRU-like"
             \qquad \delta_t = e_{t-1} + \Delta t \\
         \hat x_t &= m_t \odot x_t + (1 - m_t) \odot
             (\mu + e^{-\mathrm{relu}(w \odot \delta_t + \beta)} \odot v_{t-1}) \\
-        \hat h_t &= h_{t-1} \odot e^{-\mathrm{relu}(D \delta_t + b_D)} \\
-        z_t &= \sigma(W_z \hat x_t + b_z + V_z m_t + U_z \hat h_t) \quad\text{and so}\quad r_t \\
-        n_t &= \tanh(W_n \hat x_t + b_n + V_n m_t + U (r_t \odot \hat h_t)) \\
+        \hat h_t &= h_{t-1} \odot e^{-\mathrm{relu}(D \delta_t + d_D)} \\
+        z_t &= \sigma(W_z \hat x_t + d_{W_z} + V_z m_t + U_z \hat h_t)
+            \quad\text{and so}\quad r_t \\
+        n_t &= \tanh(W_n \hat x_t + d_{W_n} + V_n m_t + R (r_t \odot \hat h_t)) \\
         h_t &= (1 - z_t) \odot \hat h_t + z_t \odot n_t \\
         v_t &= m_t \odot (x_t - \mu) + (1 - m_t) \odot v_{t-1}, \qquad
             e_t = (1 - m_t) \odot \delta_t

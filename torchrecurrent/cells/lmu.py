@@ -55,7 +55,7 @@ class LMUCell(BaseRecurrentCell, citation="voelker2019legendre", family="simple"
     .. math::
         u_t &= e_x x_t + e_h h_{t-1} + e_m m_{t-1} \\
         m_t &= A m_{t-1} + B u_t \\
-        h_t &= \tanh(W x_t + b + U h_{t-1} + d + M m_t)
+        h_t &= \tanh(W_n x_t + b_n + U_n h_{t-1} + d_n + M m_t)
 
     where A and B are a step, by zero-order hold, of :math:`\theta \dot m = \hat A m + \hat B u`
     with :math:`\hat A_{ij} = (2i + 1) (-1 \text{ if } i < j \text{, else } (-1)^{i-j+1})`,

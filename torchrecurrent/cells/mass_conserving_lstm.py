@@ -41,9 +41,9 @@ class MassConservingLSTMCell(BaseRecurrentCell, citation="hoedt2021mclstm", fami
 
     .. math::
         (x_t, a_t) &= \text{the first value of the input, and the others} \\
-        i_t &= \mathrm{softmax}(W_i a_t + b_i + U_i c_{t-1} / \|c_{t-1}\|_1) \\
-        o_t &= \sigma(W_o a_t + b_o + U_o c_{t-1} / \|c_{t-1}\|_1) \\
-        m_t &= R c_{t-1} + i_t x_t, \qquad R = \mathrm{softmax}(B) \text{ of each column} \\
+        i_t &= \mathrm{softmax}(W_i a_t + d_{W_i} + U_i c_{t-1} / \|c_{t-1}\|_1) \\
+        o_t &= \sigma(W_o a_t + d_{W_o} + U_o c_{t-1} / \|c_{t-1}\|_1) \\
+        m_t &= U_r c_{t-1} + i_t x_t, \qquad U_r = \mathrm{softmax}(B) \text{ of each column} \\
         h_t &= o_t \odot m_t, \qquad c_t = (1 - o_t) \odot m_t
 
     where B is the parameter ``weight_hh``, and no masses are divided by 1. Mass should not be
@@ -51,8 +51,8 @@ class MassConservingLSTMCell(BaseRecurrentCell, citation="hoedt2021mclstm", fami
     some. It is not the :class:`MCLSTMCell`, the memory-controller LSTM.
 
     Sources: the authors' ml-jku/mc-lstm, ``mclstm.py``, and ``modelzoo/redistributions.py``, class
-    LinearRedistribution, for R, which depends on nothing: the paper's equation 8, from memory. A
-    matrix R of each time step, and several mass inputs, are not included.
+    LinearRedistribution, for a matrix :math:`U_r` that depends on nothing: the paper's equation 8,
+    from memory. A matrix of each time step, and several mass inputs, are not included.
     """
 
     recurrent_bias: bool | None = False

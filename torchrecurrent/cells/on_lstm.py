@@ -25,15 +25,16 @@ class ONLSTMCell(BaseRecurrentCell, citation="shen2019ordered", family="LSTM-lik
     what spans a long time. Use it where sequences are nested, as phrases in a language are.
 
     .. math::
-        m^f_t &= \mathrm{cumax}(W_{mf} x_t + b_{mf} + U_{mf} h_{t-1} + d_{mf}) \\
-        m^i_t &= 1 - \mathrm{cumax}(W_{mi} x_t + b_{mi} + U_{mi} h_{t-1} + d_{mi}) \\
-        \omega_t &= m^f_t \odot m^i_t \\
-        f'_t &= f_t \odot \omega_t + m^f_t - \omega_t, \qquad
-            i'_t = i_t \odot \omega_t + m^i_t - \omega_t \\
-        c_t &= f'_t \odot c_{t-1} + i'_t \odot g_t, \qquad h_t = o_t \odot \tanh c_t
+        m_{f,t} &= \mathrm{cumax}(W_{m_f} x_t + b_{m_f} + U_{m_f} h_{t-1} + d_{m_f}) \\
+        m_{i,t} &= 1 - \mathrm{cumax}(W_{m_i} x_t + b_{m_i} + U_{m_i} h_{t-1} + d_{m_i}) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\
+        g_t &= \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g), \qquad
+            \omega_t = m_{f,t} \odot m_{i,t} \\
+        \tilde f_t &= f_t \odot \omega_t + m_{f,t} - \omega_t, \qquad
+            \tilde i_t = i_t \odot \omega_t + m_{i,t} - \omega_t \\
+        c_t &= \tilde f_t \odot c_{t-1} + \tilde i_t \odot g_t, \qquad h_t = o_t \odot \tanh c_t
 
-    where cumax is the cumulative sum of the softmax over the units, and f, i, g and o are those of
-    the :class:`LSTMCell`.
+    where cumax is the cumulative sum of the softmax over the units.
 
     Args:
         chunk_size: how many units, side by side, share the numbers of the master gates.

@@ -30,8 +30,7 @@ class RHNCell(BaseRecurrentCell, citation="zilly2017recurrent", family="highway"
             \quad\text{for } k = 1, 2 \\
         s_t &= s_{2,t}
 
-    Carry and transform gates are coupled, :math:`c = 1 - t`, as in all of the paper's experiments.
-    These are the equations of L = 3.
+    Gates are coupled, :math:`c = 1 - t`, as in all of the paper's experiments; these are for L = 3.
 
     Args:
         depth: L, the number of highway layers.

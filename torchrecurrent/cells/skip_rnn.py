@@ -1,6 +1,6 @@
 """The skip LSTM and the skip GRU (Campos et al., 2018)."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from torch import Tensor, detach, minimum, sigmoid, tanh, where
 
@@ -26,22 +26,25 @@ class SkipLSTMCell(BaseRecurrentCell, citation="campos2018skip", family="LSTM-li
     next update comes. Use it for long sequences of which few steps matter.
 
     .. math::
-        (\tilde h_t, \tilde c_t) &= \mathrm{LSTM}(x_t, h_{t-1}, c_{t-1}),
-            \qquad u_t = \mathrm{round}(1 - w_{t-1}) \\
-        h_t &= u_t \tilde h_t + (1 - u_t) h_{t-1}, \qquad
-            c_t = u_t \tilde c_t + (1 - u_t) c_{t-1} \\
-        \Delta_t &= \sigma(V c_t + d_V) \\
-        w_t &= u_t (1 - \Delta_t) + (1 - u_t) (w_{t-1} - \min(\Delta_t, w_{t-1}))
+        u_t &= \mathrm{round}(1 - w_{t-1}) \\
+        i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\
+        g_t &= \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g), \qquad
+            \tilde c_t = f_t \odot c_{t-1} + i_t \odot g_t \\
+        h_t &= u_t\, o_t \odot \tanh \tilde c_t + (1 - u_t) h_{t-1}, \qquad
+            c_t = u_t\, \tilde c_t + (1 - u_t) c_{t-1} \\
+        \delta_t &= \sigma(V c_t + d_V) \\
+        w_t &= u_t (1 - \delta_t) + (1 - u_t) (w_{t-1} - \min(\delta_t, w_{t-1}))
 
-    where :math:`\Delta` and w, the time left to wait, are one number for all units. In the backward
-    pass the rounding is the identity. The paper's :math:`\tilde u` is 1 - w, so that the state zero
-    is its first one, and the first step an update.
+    where :math:`\delta` and w, the time left to wait, are one number for all units. In the backward
+    pass the rounding is the identity: in the code :math:`\mathrm{sg}` stops gradients. The paper's
+    :math:`\tilde u` is 1 - w, so that the state zero is its first, and the first step an update.
 
     Sources: the authors' imatge-upc/skiprnn-2017-telecombcn, ``src/rnn_cells/skip_rnn_cells.py``,
-    which carries :math:`\Delta` as a state, of the same value. The loss there is charged for
+    which carries :math:`\delta` as a state, of the same value. The loss there is charged for
     updates, which is not included, nor are its stacks that skip together.
     """
 
+    straight_through: ClassVar[bool] = True
     forget_bias: float = 1.0
     update_kernel_init: Initializer = "xavier_uniform"
     update_bias: bool | None = None
@@ -74,16 +77,20 @@ class SkipGRUCell(BaseRecurrentCell, citation="campos2018skip", family="GRU-like
     sequences of which few steps matter.
 
     .. math::
-        \tilde h_t &= \mathrm{GRU}(x_t, h_{t-1}), \qquad u_t = \mathrm{round}(1 - w_{t-1}) \\
-        h_t &= u_t \tilde h_t + (1 - u_t) h_{t-1}, \qquad \Delta_t = \sigma(V h_t + d_V) \\
-        w_t &= u_t (1 - \Delta_t) + (1 - u_t) (w_{t-1} - \min(\Delta_t, w_{t-1}))
+        u_t &= \mathrm{round}(1 - w_{t-1}) \\
+        r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad z_t \\
+        n_t &= \tanh(W_n x_t + b_n + U (r_t \odot h_{t-1}) + d_U) \\
+        h_t &= u_t (z_t \odot h_{t-1} + (1 - z_t) \odot n_t) + (1 - u_t) h_{t-1} \\
+        \delta_t &= \sigma(V h_t + d_V) \\
+        w_t &= u_t (1 - \delta_t) + (1 - u_t) (w_{t-1} - \min(\delta_t, w_{t-1}))
 
-    where :math:`\Delta` and w are one number for all units, and in the backward pass the rounding
-    is the identity.
+    where :math:`\delta` and w are one number for all units, and in the backward pass the rounding
+    is the identity, by :math:`\mathrm{sg}`, which stops gradients.
 
     Sources: as of the :class:`SkipLSTMCell`.
     """
 
+    straight_through: ClassVar[bool] = True
     update_kernel_init: Initializer = "xavier_uniform"
     update_bias: bool | None = None
     update_bias_init: Initializer = "ones"

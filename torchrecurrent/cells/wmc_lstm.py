@@ -24,10 +24,9 @@ class WMCLSTMCell(BaseRecurrentCell, citation="landi2021working", family="LSTM-l
 
     .. math::
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i + \tanh(U_{m_i} c_{t-1} + d_{m_i}))
-            \quad\text{and so}\quad f_t \\
-        c_t &= f_t \odot c_{t-1} + i_t \odot \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
-        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + \tanh(V_o c_t + d_{V_o})) \\
-        h_t &= o_t \odot \tanh c_t
+            \quad\text{and so}\quad f_t, \qquad g_t = \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh c_t \\
+        o_t &= \sigma(W_o x_t + b_o + U_o h_{t-1} + d_o + \tanh(V_o c_t + d_{V_o}))
 
     Sources: a published summary of the three connections. The paper, its initialisation, whether V
     has a bias (here it starts at zero), and code by the authors could not be found.

@@ -112,7 +112,9 @@ def compare_gradients(
     module: nn.Module,
     fast: bool = False,
 ) -> None:
-    """Raise FaultError if backward and finite differences disagree, but for what is detached.
+    """Raise FaultError if backward and finite differences disagree.
+
+    What a cell detaches is held fixed, if it says that this is on purpose (``straight_through``).
 
     Args:
         function: takes ``values`` and the parameters; it may ignore the latter, which are
@@ -123,13 +125,18 @@ def compare_gradients(
     """
     leaves = [value.detach().clone().requires_grad_() for value in values.values()]
     parameters = dict(module.named_parameters())
-    function = holding(function, leaves)
+    held = holding(function, leaves)
+    hint = ""
+    if any(getattr(each, "straight_through", False) for each in module.modules()):
+        function = held
+    elif held is not function:
+        hint = "; a cell that detaches on purpose has straight_through = True"
     try:
         gradcheck(function, (*leaves, *parameters.values()), fast_mode=fast)
     except GradcheckError as error:
         number = re.search(r"with respect to input (\d+)", str(error))
         name = [*values, *parameters][int(number[1])] if number else str(error)
-        require(False, f"backward and finite differences disagree: the gradient of {name}")
+        require(False, f"backward and finite differences disagree: the gradient of {name}{hint}")
 
 
 @check

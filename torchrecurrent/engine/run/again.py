@@ -21,7 +21,7 @@ from ..cpu.compiler import CompilerError
 from ..cpu.kernel import REALS
 from .autograd import sequence
 from .boundary import obstacle
-from .choice import current
+from .choice import current, kind_for
 from .kernels import Fused, fused, outside_of
 from .snapshot import Snapshot
 from .torch_private import interception, profiling, same_tensors
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Remembered", "are_plain", "nobody_sees", "remember", "step_again"]
 
+_CPU = torch.device("cpu")
 #: The methods of the base by which a cell has its parameters, states and masks.
 _INHERITED = ("effective_parameters", "recurrent_kernel", "_values", "draw_noise")
 #: All that is asked of a cell, or of its class, on the long way.
@@ -166,7 +167,7 @@ def nobody_sees() -> bool:
         interception()
         or torch.is_autocast_enabled("cpu")
         or profiling()
-        or current() not in ("auto", "c")
+        or kind_for(current(), _CPU) != "c"
     )
 
 
