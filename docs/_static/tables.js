@@ -1,4 +1,4 @@
-// Sorts and filters the tables of all cells and of their speeds. Without it a table stands as it is, by name.
+// Sorts and filters tables of all cells. Without it a table stands as it is, by name or by place.
 // The address keeps both, as in cells.html?sort=-year&filter=one-gate, so a view can be shared.
 "use strict";
 
@@ -13,7 +13,7 @@
     text(header).toLowerCase().replace(/[^a-z0-9]+/g, "-"),
   );
   const numeric = keys.map((_, column) =>
-    rows.every((row) => /^[\d.]*$/.test(text(row.cells[column]))),
+    rows.every((row) => /^([\d.]+(e[-+]\d+)?)?$/.test(text(row.cells[column]))),
   );
   const asked = new URLSearchParams(location.search);
   let sort = asked.get("sort") ?? ""; // a key, with a minus in front from large to small
