@@ -19,9 +19,8 @@ Threshold = Annotated[Tensor, VectorRole(Weight("weight_threshold", None, "thres
 class GORUCell(BaseRecurrentCell, citation="jing2019gated", family="GRU-like"):
     r"""Gated orthogonal recurrent unit, GORU [jing2019gated]_.
 
-    A GRU whose candidate sees the state rotated, through modReLU with a threshold t: the rotation
-    remembers, the gates forget. Use it where a task needs both. A is what m's rows of ``weight_hh``
-    have above their diagonal.
+    A GRU whose candidate sees the state rotated, through modReLU with a threshold t. Use it where a
+    task needs memory and forgetting. A is what ``weight_hh`` has for m, above the diagonal.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \quad\text{and so}\quad g_t \\
