@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from torchrecurrent import BaseRecurrentCell, roles
+from torchrecurrent.declaration.described import initializer_name
 from torchrecurrent.declaration.initial import starts
 from torchrecurrent.declaration.integration import VECTORS
 from torchrecurrent.declaration.layout import Block
@@ -24,10 +25,6 @@ __all__ = ["BlockRow", "StateRow", "Symbolic"]
 # Primes, the options' smaller than H, so that no product or sum of them is another one.
 _INPUT, _HIDDEN = 211, 199
 _OPTIONS = (83, 89, 97)
-
-
-def _named(initializer: Any) -> str:
-    return f"``{getattr(initializer, '__name__', initializer)}``"
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,12 @@ class Symbolic:
         return rows
 
     def _initializer(self, weight: Weight, option: str) -> str:
-        value = "ones" if weight in VECTORS else getattr(self.cell, option)
-        return _named(value)
+        if weight in VECTORS:
+            return initializer_name("ones")
+        of_class = getattr(type(self.cell), option, None)
+        return initializer_name(
+            of_class if isinstance(of_class, property) else getattr(self.cell, option)
+        )
 
     def _declared(self) -> dict[tuple[str, str], str]:
         """The class's declaration of a block's first values; {} is its option's initialiser."""
@@ -135,9 +136,9 @@ class Symbolic:
                 if not callable(value := start.value):
                     text = f"{{}} {'-' if value < 0 else '+'} {abs(value):g}"
                 elif place[0] in biases:
-                    text = _named(value)
+                    text = initializer_name(value)
                 else:
-                    text = f"{{}}, then {_named(value)}"
+                    text = f"{{}}, then {initializer_name(value)}"
                 declared[place] = text
         return declared
 

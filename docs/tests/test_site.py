@@ -169,7 +169,7 @@ def test_the_table_of_speeds_is_sorted_by_any_column(
 def test_clicking_and_typing(open_page: Open, tmp_path: Path) -> None:
     clicked = open_page(with_script(PAGE, CLICKS, tmp_path))
     expected = [row for row in written() if "gru" in " ".join(row).lower()]
-    assert 3 < len(expected) < 20
+    assert 3 < len(expected) < len(written())
     assert page_rows(clicked) == sorted(expected, key=lambda row: -int(row[1]))
     assert clicked.body is not None
     assert clicked.body["data-query"] == "?sort=-year&filter=GRU"
@@ -332,8 +332,8 @@ def test_the_page_of_a_cell_is_in_the_order_of_its_reader() -> None:
     for name in list_cells():
         page = BeautifulSoup((SITE / "cells" / f"{name}.html").read_text("utf-8"), "html.parser")
         heads = [head.get_text().rstrip("\N{PILCROW SIGN}#") for head in page.select("h1, h2")]
-        order = ["Example", "Parameters", "States", "Speed", "In the studies"]
-        order += ["Signature and options", "Sources and differences", "Citation"]
+        order = ["Example", "Parameters", "States", "Speed", "On the leaderboard"]
+        order += ["In the studies", "Signature and options", "Sources and differences", "Citation"]
         assert heads == [name, *(head for head in order if head in heads)]
         assert {"Example", "Signature and options", "Citation"} <= set(heads)
         text = page.get_text()

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from .. import roles
 from .options import Options
 
-__all__ = ["described", "section"]
+__all__ = ["described", "initializer_name", "section"]
 
 #: Beginnings of sections; additions go before the first of them.
 _LATER = ("Outputs:", "Initialisation:", "Sources:")
@@ -102,12 +102,14 @@ def _initialisation(cls: type[Options]) -> str:
     absent: list[str] = []
     stacked = cls.signature.stacked()
     for weight in stacked:
-        groups.setdefault(_name(_default(cls, weight.weight_option)), []).append(weight.name)
+        groups.setdefault(initializer_name(_default(cls, weight.weight_option)), []).append(
+            weight.name
+        )
     for weight in (each for each in stacked if each.bias):
         if getattr(cls, weight.bias_flag, None) is False:
             absent.append(f"no ``{weight.bias}`` unless ``{weight.bias_flag}=True``")
         else:
-            name = _name(_default(cls, weight.bias_option))
+            name = initializer_name(_default(cls, weight.bias_option))
             groups.setdefault(name, []).append(str(weight.bias))
     parts = [
         f"{name} for {_listed([f'``{each}``' for each in group])}" for name, group in groups.items()
@@ -123,7 +125,7 @@ def _initialisation(cls: type[Options]) -> str:
         if isinstance(value, property):  # its docstring describes its value
             parts.append((value.__doc__ or "").strip().removesuffix("."))
         elif not isinstance(value, int | float):
-            parts.append(f"then {_name(value)} for {_listed(places)}")
+            parts.append(f"then {initializer_name(value)} for {_listed(places)}")
         elif value:
             parts.append(f"{value:g} added to {_listed(places)}")
     if cls.frozen:
@@ -141,7 +143,8 @@ def _place(cls: type[Options], name: str) -> str:
     return argument if argument in vectors else f"the bias of {argument}"
 
 
-def _name(initializer: object) -> str:
+def initializer_name(initializer: object) -> str:
+    """Describe an initialiser, or the property of a cell's class that gives one."""
     if isinstance(initializer, property):  # its docstring describes its value
         return (initializer.__doc__ or "").strip().removesuffix(".")
     return f"``{getattr(initializer, '__name__', initializer)}``"
