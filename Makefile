@@ -10,7 +10,7 @@ OUT ?= build/studies
 SMALL := --set validation_size=1000 --set test_size=10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-triton test-zig cross lint types docs docs-test links wheel bench bench-all studies leaderboard smoke clean
+.PHONY: help demo test test-triton test-zig test-published cross lint types docs docs-test links wheel bench bench-all studies leaderboard smoke clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -38,6 +38,10 @@ test-triton: $(VENV)/test $(TRITON) ## run a part of the GPU kernels' tests in t
 
 $(TRITON):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ triton==$(patsubst build/triton-%,%,$@)
+
+test-published: $(VENV)/test ## run the cells of other packages, which it installs into build/peers, as kernels
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 tests/test_modules_published.py
 
 cross: $(VENV)/test $(VENV)/studies $(VENV)/compiler ## compile the kernels for other systems, and run them by qemu and Wine where these are
 	$(BIN)/python -m tests.cross $(CROSS)

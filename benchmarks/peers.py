@@ -3,6 +3,7 @@
 ``torchrecurrent`` 0.2.5 has the import name of this package. So a peer is imported with its
 folder in front of all others, and leaves nothing in ``sys.modules``: both can then be used in
 one process. One that can't be installed is shown as "not installed", and the benchmark goes on.
+``python -m benchmarks.peers`` installs them all, or fails.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["PEERS", "Factory", "Peer", "layers", "load_all"]
+__all__ = [
+    "PEERS",
+    "PUBLISHED",
+    "Factory",
+    "Peer",
+    "import_apart",
+    "install",
+    "layers",
+    "load_all",
+]
 
 FOLDER = Path("build/peers")
 Factory = Callable[[int, int], nn.Module]
@@ -42,12 +52,18 @@ class Peer:
     def folder(self) -> Path:
         return (FOLDER / f"{self.package}-{self.version}").absolute()
 
+    @property
+    def installed(self) -> bool:
+        return any(self.folder.glob("*.dist-info"))  # pip moves it in last
+
 
 PEERS = (
     Peer("torchrecurrent", "0.2.5", "torchrecurrent", "a Python loop"),
     Peer("brc", "0.1.2", "brc_pytorch.modules", "a loop in TorchScript, without recurrent biases"),
     Peer("ur-lstm-torch", "0.0.2", "ur_lstm", "a Python loop; asks for torch < 2, runs on 2"),
 )
+#: Those whose cells tests/test_modules_published.py runs.
+PUBLISHED = (*PEERS, Peer("brc-pytorch", "0.1.3", "brc_pytorch.layers", "a Python loop"))
 
 
 def load_all() -> tuple[dict[str, ModuleType], dict[str, str]]:
@@ -57,8 +73,8 @@ def load_all() -> tuple[dict[str, ModuleType], dict[str, str]]:
     for peer in PEERS:
         label = f"{peer.package} {peer.version}"
         try:
-            _install(peer)
-            modules[peer.name] = _import_apart(peer)
+            install(peer)
+            modules[peer.name] = import_apart(peer)
             notes[label] = peer.about
         except Exception as error:  # the benchmark goes on after any error
             reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -103,9 +119,9 @@ class _Started(nn.Module):
         return output
 
 
-def _install(peer: Peer) -> None:
+def install(peer: Peer) -> None:
     """Install a peer without its dependencies: one of them requires another version of torch."""
-    if list(peer.folder.glob("*.dist-info")):  # pip moves it in last
+    if peer.installed:
         return
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--upgrade", "--target", str(peer.folder)]
@@ -116,7 +132,7 @@ def _install(peer: Peer) -> None:
         raise RuntimeError(done.stderr or f"pip ended with {done.returncode}")
 
 
-def _import_apart(peer: Peer) -> ModuleType:
+def import_apart(peer: Peer) -> ModuleType:
     """Import a peer without changing ``sys.modules`` and ``sys.path``."""
     top = peer.module.partition(".")[0]
     ours = _taken(top)
@@ -138,3 +154,8 @@ def _taken(top: str) -> dict[str, ModuleType]:
     """Remove the modules of a package from ``sys.modules``, and return them."""
     names = [name for name in sys.modules if name == top or name.startswith(f"{top}.")]
     return {name: sys.modules.pop(name) for name in names}
+
+
+if __name__ == "__main__":
+    for each in PUBLISHED:
+        install(each)

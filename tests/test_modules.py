@@ -38,16 +38,25 @@ def results(layer: Recurrent, x: Tensor, hx: Any = None) -> list[Tensor]:
     return [*made, *(torch.zeros(()) if grad is None else grad for grad in grads)]
 
 
-def check(module: nn.Module, widths: tuple[int, ...] | None = None, rounding: float = 1e-9) -> None:
-    """The kernel runs, and agrees with the loop in float64, with and without gradients."""
+def check(
+    module: nn.Module,
+    widths: tuple[int, ...] | None = None,
+    rounding: float = 1e-9,
+    input_size: int = INPUT,
+) -> None:
+    """The kernel runs, and agrees with the loop in float64, with and without gradients.
+
+    The parameters stay where the module has them.
+    """
     module = module.double()
-    layer = Recurrent([module], INPUT, HIDDEN).double()
+    own = list(module.parameters())
+    saved = {key: value.clone() for key, value in module.state_dict().items()}
+    layer = Recurrent([module], input_size, HIDDEN).double()
     hx: Any = None
     if widths is not None:
         hx = tuple(torch.randn(1, 4, width, dtype=torch.float64) for width in widths)
         hx = hx[0] if len(hx) == 1 else hx
-    keys = list(module.state_dict())
-    x = torch.randn(6, 4, INPUT, dtype=torch.float64)
+    x = torch.randn(6, 4, input_size, dtype=torch.float64)
     assert "c: one fused kernel runs" in layer.explain(x, hx), layer.explain(x, hx)
     with backend("c"):
         ours = results(layer, x, hx)
@@ -58,7 +67,10 @@ def check(module: nn.Module, widths: tuple[int, ...] | None = None, rounding: fl
     for a, b in zip((*ours, shown), (*theirs, theirs[0]), strict=True):
         # both are float64; only the order of sums differs
         torch.testing.assert_close(a, b, rtol=rounding, atol=rounding)
-    assert list(module.state_dict()) == keys
+    assert all(a is b for a, b in zip(layer.parameters(), own, strict=True))
+    now = module.state_dict()
+    assert list(now) == list(saved)
+    assert all(torch.equal(now[key], value) for key, value in saved.items())
 
 
 @pytest.mark.parametrize("kind", OF_TORCH)
