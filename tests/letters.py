@@ -20,7 +20,7 @@ _SYMBOL = re.compile(
 _NONE = re.compile(
     r"\\(?:tanh|sigma|phi|psi|exp|log|max|min|cos|sin|odot|cdot|text|quad|qquad|begin|end|left|right"
     r"|top|bmod|frac|sqrt|le|neq|lfloor|rfloor|Delta|infty)"
-    r"|\\mathrm\{(?:[a-z]{3,}\d?|Re|Im|LN)\}|[eiI]"
+    r"|\\mathrm\{(?:[a-z]{3,}\d?|Re|Im|LN|SiLU)\}|[eiI]"
 )
 _TEXT = re.compile(r"\\text\{[^{}]*\}|\\(?:begin|end)\{\w+\}")
 

@@ -34,7 +34,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarnin
 
 PATHS: list[Backend] = ["c", "triton"] if importlib.util.find_spec("triton") else ["c"]
 #: How many units the result has, besides as many as the value: of 5 and of 40.
-WIDTHS = {"rest": (2, 38), "repeated": (15, 80), "cumulative": (5, 40)}
+WIDTHS = {
+    "rest": (2, 38),
+    "repeated": (15, 80),
+    "tiled": (15, 80),
+    "folded": (1, 8),
+    "cumulative": (5, 40),
+}
 
 
 def joining(operation: str) -> type[BaseRecurrentCell]:

@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent import BaseRecurrentCell, Recurrent, TGRUCell, roles
+from torchrecurrent import (
+    BaseRecurrentCell,
+    DeltaNetCell,
+    GatedDeltaNetCell,
+    Recurrent,
+    TGRUCell,
+    roles,
+)
 from torchrecurrent.across import ACROSS, Across
 from torchrecurrent.activations import resolve_activation
 from torchrecurrent.equations import latex
@@ -56,7 +63,12 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
 
 
 def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
-    """Whether an average or its like, or a signal, joins all units, whatever the kernels are."""
+    """Whether an average or its like, or a signal, joins all units, whatever the kernels are.
+
+    So does what a matrix has under a key already.
+    """
+    if cell_class in (DeltaNetCell, GatedDeltaNetCell):
+        return True
     sums = ("average", "total", "largest", "cumulative")
     maps = [each.role for each in cell_class.signature.having(roles.MapRole)]
     signals = any(getattr(role, "rows", "") == "signals" for role in maps)

@@ -14,7 +14,7 @@ ORDER = [
     "across", "activations", "by_name", "checks", "closest", "complex_numbers", "constraints",
     "fresh", "init", "normalization", "interop", "saved", "term", "roles", "declaration",
     "engine.ir", "engine.program", "engine.modules", "engine.disk", "engine.cpu", "engine.gpu",
-    "engine.run", "engine", "foreign", "published", "cell", "declaring", "layers", "cells",
+    "engine.run", "engine", "foreign", "published", "cell", "declaring", "layers", "heads", "cells",
     "terms", "catalog", "equations", "migration", "testing", "studies", "cli", "__main__",
 ]  # fmt: skip
 #: What makes the package's own names is known to all: a version.

@@ -14,8 +14,12 @@ from torchrecurrent import (
     BaseRecurrentCell,
     CfCCell,
     CTRNNCell,
+    DeltaNetCell,
     ESNCell,
     GatedAntisymmetricRNNCell,
+    GatedDeltaNetCell,
+    GLACell,
+    HGRN2Cell,
     JANETCell,
     LEMCell,
     LinOSSCell,
@@ -27,11 +31,13 @@ from torchrecurrent import (
     ONLSTMCell,
     OriginalLSTMCell,
     RHNCell,
+    S6Cell,
     SCRNCell,
     SRUCell,
     STARCell,
     UnICORNNCell,
     coRNNCell,
+    mLSTMCell,
     sLSTMCell,
     tauGRUCell,
 )
@@ -69,6 +75,12 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (MogrifierLSTMCell, {"rounds": 1}),
     (MogrifierLSTMCell, {"rounds": 4, "q_bias": True, "r_bias": True}),
     (ONLSTMCell, {"chunk_size": 2}),
+    (S6Cell, {"dt_rank": 2}),
+    (mLSTMCell, {"num_heads": 2}),
+    (DeltaNetCell, {"num_heads": 2}),
+    (GatedDeltaNetCell, {"num_heads": 2}),
+    (GLACell, {"num_heads": 2, "tau": 4.0}),
+    (HGRN2Cell, {"num_heads": 2, "gamma": 0.4}),
     (CfCCell, {"dt": 0.3, "backbone_units": 7, "backbone_layers": 3}),
 ]
 
@@ -110,7 +122,7 @@ def perturb(number: int) -> Callable[[BaseRecurrentCell], Callable[..., Any]]:
 
 
 def exchange_products(cell: Any) -> Callable[..., Any]:
-    """A step that finds its first and last products in each other's place.
+    """A step that finds its first product and the last one as wide in each other's place.
 
     Not the first two: where a step multiplies them, it does not mind. Where it takes all its
     products itself, the results of the last map, in the opposite order, or the negative of one.
@@ -120,7 +132,9 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
     def of(role: str) -> list[int]:
         written = [each.role for each in cell.signature.written]  # a complex number is one
         kinds = [getattr(each, "part", each) for each in written]
-        return [place for place, kind in enumerate(kinds) if type(kind).__name__ == role]
+        found = [place for place, kind in enumerate(kinds) if type(kind).__name__ == role]
+        heights = {place: kinds[place].height(cell) for place in found}
+        return [place for place in found if heights[place] == heights[found[0]]]
 
     places = of("ProductRole") or of("MapRole")[-1:]
 

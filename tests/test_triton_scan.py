@@ -57,7 +57,7 @@ def test_every_backward_pass_that_can_be_cut_is(layer_class: type[RecurrentLayer
         can_be = is_elementwise(plan) and len(plan.states) <= triton_scan._MOST_HELD
         assert ("backward ends" in kernels_of(plan)) == can_be
     plan = plan_of(build(layer_class, 5))
-    linear = recurrence_kind(plan).endswith("linear")
+    linear = recurrence_kind(plan).endswith("linear") and is_elementwise(plan)
     assert ("forward ends" in kernels_of(plan)) == linear
 
 

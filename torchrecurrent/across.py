@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["ACROSS", "Across", "softmax"]
+__all__ = ["ACROSS", "Across", "Copies", "softmax"]
 
+#: Where unit k of n is copied to among m n: to m places from m k on, or to every n-th from k on.
+Copies = Literal["repeated", "tiled"]
 #: Makes a tensor whose last dimension has a given width from another.
 Function = Callable[[Tensor, int], Tensor]
 
@@ -24,7 +26,8 @@ Function = Callable[[Tensor, int], Tensor]
 class Across:
     """An operation across units.
 
-    C has the functions ``across_<name>`` and ``across_<name>_back`` in ``engine/cpu/across.h``.
+    C has the functions ``across_<name>`` and ``across_<name>_back`` in ``engine/cpu/across.h``,
+    except those that only copy.
     """
 
     name: str
@@ -38,6 +41,10 @@ class Across:
     passes_number: bool = True
     #: Whether a result as wide as the value is the value itself.
     may_keep: bool = False
+    #: Which unit of the value each unit of the result is, where that is so; likewise of what is
+    #: passed on. Kernels then read the one in place of the other.
+    copies: Copies | None = None
+    passes_copies: Copies | None = None
 
 
 def _spread(number: Tensor, width: int) -> Tensor:
@@ -59,6 +66,15 @@ def _largest(value: Tensor, width: int) -> Tensor:
 
 def _to_first(received: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(received.sum(-1, keepdim=True), (0, width - 1))
+
+
+def _tiled(value: Tensor, width: int) -> Tensor:
+    return value.repeat(*[1] * (value.dim() - 1), width // value.size(-1))
+
+
+def _folded(value: Tensor, width: int) -> Tensor:
+    parts: Tensor = value.unflatten(-1, (-1, width))
+    return parts.sum(-2)
 
 
 _ROWS = (
@@ -92,6 +108,25 @@ _ROWS = (
         is_number=False,
         passes_number=False,
         may_keep=True,
+        copies="repeated",
+    ),
+    Across(
+        "tiled",  # all units several times over
+        _tiled,
+        _folded,
+        is_number=False,
+        passes_number=False,
+        may_keep=True,
+        copies="tiled",
+    ),
+    Across(
+        "folded",  # the sum of parts side by side, each as wide as the result
+        _folded,
+        _tiled,
+        is_number=False,
+        passes_number=False,
+        may_keep=True,
+        passes_copies="tiled",
     ),
     Across(
         "cumulative",  # the sum of the units up to each

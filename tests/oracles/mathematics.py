@@ -8,7 +8,18 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Params", "Step", "Vector", "biases", "log_sigmoid", "sigmoid", "softmax", "split"]
+__all__ = [
+    "Params",
+    "Step",
+    "Vector",
+    "biases",
+    "log_sigmoid",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "split",
+]
 
 Vector: TypeAlias = NDArray[np.float64]
 #: Name of a parameter, as in the state dict, to its value.
@@ -34,6 +45,14 @@ def sigmoid(a: Vector) -> Vector:
 
 def log_sigmoid(a: Vector) -> Vector:
     return -np.logaddexp(0, -a)
+
+
+def silu(a: Vector) -> Vector:
+    return a * sigmoid(a)
+
+
+def softplus(a: Vector) -> Vector:
+    return np.logaddexp(0, a)
 
 
 def softmax(a: Vector) -> Vector:

@@ -1,4 +1,4 @@
-"""The hierarchically gated recurrent network (Qin et al., 2023)."""
+"""Hierarchically gated recurrent networks (Qin et al., 2023 and 2024)."""
 
 from typing import Annotated
 
@@ -8,20 +8,25 @@ from torch.nn.functional import silu
 
 from ..cell import BaseRecurrentCell
 from ..complex_numbers import Complex, polar
-from ..init import Initializer
+from ..heads import MatrixCell
+from ..init import Initializer, variance_scaling
 from ..layers.named import RecurrentLayer
 from ..roles import (
+    Columns,
     ComplexInput,
     ComplexReadout,
     ComplexState,
     Constant,
+    Fold,
+    MatrixState,
     Output,
     Projected,
+    Rows,
     VectorRole,
     Weight,
 )
 
-__all__ = ["HGRN", "HGRNCell"]
+__all__ = ["HGRN", "HGRN2", "HGRN2Cell", "HGRNCell"]
 
 Phase = Annotated[Tensor, VectorRole(Weight("weight_theta", None, "theta_"))]
 
@@ -92,3 +97,55 @@ class HGRNCell(BaseRecurrentCell, citation="qin2023hierarchically", family="inpu
 
 
 class HGRN(RecurrentLayer, cell=HGRNCell): ...
+
+
+class HGRN2Cell(MatrixCell, citation="qin2024hgrn2", family="input-gated"):
+    r"""Hierarchically gated recurrent network with expanded states, HGRN2 [qin2024hgrn2]_.
+
+    A head has many running means of its values, each with a forget gate of its own that never falls
+    below a bound; what is not kept is the weight of the new value. Use it in deep stacks, with a
+    bound that grows from layer to layer, where :class:`HGRN` remembers too little.
+
+    .. math::
+        \lambda_t &= \gamma + (1 - \gamma)\, \sigma(W_f x_t + b_f) \\
+        S_t &= (\lambda_t 1^\top) \odot S_{t-1} + (1 - \lambda_t) i_t^\top \\
+        y_t &= S_t^\top\, \mathrm{SiLU}(W_q x_t + b_q)
+
+    where :math:`i_t = W_i x_t + b_i`. Each of ``num_heads`` heads has a share of
+    :math:`\lambda`, q and i and a matrix S; the state has the matrices row by row. The numbers of
+    :math:`\lambda` and q of all heads take turns; those of i lie head by head.
+
+    Args:
+        gamma: :math:`\gamma`, the least value of the forget gate. The paper learns those of all
+            layers together, as a cumulative sum of a softmax that starts at 0; here each cell of
+            a stack is given its own.
+
+    Sources: the second author's flash-linear-attention, ``fla/layers/hgrn2.py``, which divides y by
+    the root of the key's width, before a norm that undoes it; it has no biases.
+    """
+
+    gamma: float = 0.0
+    kernel_init: Initializer = variance_scaling(1 / 3, "uniform")  # a layer of torch
+
+    @staticmethod
+    def step(
+        S: MatrixState,
+        q: Projected,
+        f: Projected,
+        i: Projected,
+        rows: Rows,
+        columns: Columns,
+        fold: Fold,
+        gamma: Constant,
+    ) -> tuple[Output, Tensor]:
+        lambda_ = gamma + (1 - gamma) * sigmoid(f)
+        S = rows(lambda_) * S + rows(1 - lambda_) * columns(i)
+        return fold(rows(silu(q)) * S), S
+
+    def check_options(self) -> None:
+        super().check_options()
+        if not 0 <= self.gamma < 1:
+            raise ValueError(f"gamma should be at least 0 and less than 1, got {self.gamma}")
+
+
+class HGRN2(RecurrentLayer, cell=HGRN2Cell): ...

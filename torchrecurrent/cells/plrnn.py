@@ -1,31 +1,18 @@
 """The piecewise-linear recurrent network (Koppe et al., 2019)."""
 
-import math
 from typing import Annotated
 
-import torch
 from torch import Tensor, relu
 
 from ..cell import BaseRecurrentCell
 from ..constraints import off_diagonal
-from ..init import Initializer, variance_scaling
+from ..init import Initializer, contract_, variance_scaling
 from ..layers.named import RecurrentLayer
 from ..roles import Map, Projected, State, VectorRole, Weight
 
 __all__ = ["PLRNN", "PLRNNCell"]
 
 Decay = Annotated[Tensor, VectorRole(Weight("weight_a", None, "decay_"))]
-
-
-def contract_(kernel: Tensor, decay: Tensor) -> None:
-    r"""Divide both by :math:`1 + \sqrt H` until A + W has no eigenvalue larger than 1."""
-    width = kernel.size(1) if kernel.dim() > 1 else 1
-    blocks = off_diagonal(kernel).double().view(-1, width, width)
-    matrix = blocks + torch.diag_embed(decay.double().view(-1, width))
-    radius, factor = torch.linalg.eigvals(matrix).abs().max(), 1 + math.sqrt(decay.numel())
-    times = (radius.log() / math.log(factor)).ceil().clamp(min=0)
-    for each in (kernel, decay):
-        each.mul_(factor**-times)
 
 
 class PLRNNCell(BaseRecurrentCell, citation="koppe2019identifying", family="simple"):
@@ -39,9 +26,8 @@ class PLRNNCell(BaseRecurrentCell, citation="koppe2019identifying", family="simp
 
     where W has a diagonal of zeros: what ``weight_hh`` has there does not count.
 
-    Sources: the authors' repository DurstewitzLab/reg-PLRNN,
-    ``machine_learning_benchmarks/benchmark_run/gdplrnn/model.py``, whose readout is not included;
-    nor is its learned first state, for which there is ``initial_state``.
+    Sources: the authors' DurstewitzLab/reg-PLRNN, ``machine_learning_benchmarks``, file
+    ``benchmark_run/gdplrnn/model.py``, without its readout and learned first state.
     """
 
     recurrent_bias: bool | None = False

@@ -50,8 +50,7 @@ class UnICORNNCell(BaseRecurrentCell, citation="rusch2021unicornn", family="ODE"
     ) -> tuple[Tensor, Tensor]:
         delta = dt * sigmoid(c)
         z = z - delta * (tanh(n) + alpha * y)
-        y = y + delta * z
-        return y, z
+        return y + delta * z, z
 
     def check_options(self) -> None:
         if self.alpha < 0:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from .gates import chrono, power_law, uniform_gates_
-from .recurrences import henaff_, hippo, phase, reservoir, ring, softplus_ring
+from .recurrences import contract_, henaff_, hippo, paces, phase, reservoir, ring, softplus_ring
 from .scaled import (
     by_unit,
     gain,
@@ -34,6 +34,7 @@ __all__ = [
     "INITIALIZERS",
     "Initializer",
     "chrono",
+    "contract_",
     "gain",
     "henaff_",
     "hidden_uniform_",
@@ -42,6 +43,7 @@ __all__ = [
     "inverse_normal_",
     "kaiming_uniform_8_",
     "normal",
+    "paces",
     "phase",
     "power_law",
     "reservoir",

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..constraints import off_diagonal
 from .made import Made
 
-__all__ = ["henaff_", "hippo", "phase", "reservoir", "ring", "softplus_ring"]
+__all__ = ["contract_", "henaff_", "hippo", "paces", "phase", "reservoir", "ring", "softplus_ring"]
 
 
 def ring(r_min: float = 0.0, r_max: float = 1.0) -> Callable[[Tensor], Tensor]:
@@ -72,6 +73,29 @@ def phase(largest: float = 2 * math.pi) -> Callable[[Tensor], Tensor]:
 def _phase_(tensor: Tensor, largest: float) -> Tensor:
     phases = torch.empty_like(tensor, dtype=torch.float64).uniform_(0, largest)
     return tensor.copy_(phases.clamp_(min=1e-12).log_())
+
+
+def paces(shortest: float = 0.001, longest: float = 0.1) -> Callable[[Tensor], Tensor]:
+    r"""Make an initialiser for a bias of which softplus makes a length of time [gu2023mamba]_.
+
+    The logarithm of the time is drawn evenly between those of the two bounds.
+
+    Args:
+        shortest: the least time.
+        longest: the greatest one.
+
+    Raises:
+        ValueError: not ``0 < shortest < longest``.
+    """
+    if not 0 < shortest < longest:
+        raise ValueError(f"paces: expected 0 < shortest < longest, got {shortest} and {longest}")
+    return Made("paces", _paces_, (shortest, longest))
+
+
+def _paces_(tensor: Tensor, shortest: float, longest: float) -> Tensor:
+    times = torch.empty_like(tensor, dtype=torch.float64)
+    times.uniform_(math.log(shortest), math.log(longest)).exp_()
+    return tensor.copy_(times + torch.log(-torch.expm1(-times)))
 
 
 def hippo(blocks: int = 1) -> Callable[[Tensor], Tensor]:
@@ -149,3 +173,17 @@ def henaff_(kernel: Tensor) -> Tensor:
         blocks = kernel.view(-1, kernel.size(1), kernel.size(1))
         blocks.diagonal(1, 1, 2)[:, ::2].uniform_(-math.pi, math.pi)
     return kernel
+
+
+def contract_(kernel: Tensor, decay: Tensor) -> None:
+    r"""Shrink a kernel and its diagonal until no eigenvalue exceeds 1 [koppe2019identifying]_.
+
+    Both are divided by :math:`1 + \sqrt H` as often as it takes.
+    """
+    width = kernel.size(1) if kernel.dim() > 1 else 1
+    blocks = off_diagonal(kernel).double().view(-1, width, width)
+    matrix = blocks + torch.diag_embed(decay.double().view(-1, width))
+    radius, factor = torch.linalg.eigvals(matrix).abs().max(), 1 + math.sqrt(decay.numel())
+    times = (radius.log() / math.log(factor)).ceil().clamp(min=0)
+    for each in (kernel, decay):
+        each.mul_(factor**-times)

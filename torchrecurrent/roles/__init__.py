@@ -32,6 +32,7 @@ __all__ = [
     "Bias",
     "BiasRole",
     "CellMap",
+    "Columns",
     "ComplexInput",
     "ComplexReadout",
     "ComplexRole",
@@ -41,6 +42,7 @@ __all__ = [
     "Delayed",
     "DelayedRole",
     "Feedthrough",
+    "Fold",
     "Function",
     "Functions",
     "Gap",
@@ -53,6 +55,7 @@ __all__ = [
     "Map",
     "MapRole",
     "MapsRole",
+    "MatrixState",
     "Nonlinearity",
     "NonlinearityRole",
     "Norm",
@@ -65,6 +68,7 @@ __all__ = [
     "ProductRole",
     "Projected",
     "Role",
+    "Rows",
     "Scalar",
     "ScalarRole",
     "Skip",
@@ -109,4 +113,10 @@ OutputNonlinearity = Annotated[Function, NonlinearityRole(r"\psi")]
 Norm = Annotated[Normalize, NormRole()]
 Softmax = Annotated[Function, SoftmaxRole()]
 Total = Annotated[Function, AcrossRole("total", symbol=r"\mathrm{sum}")]
+#: A matrix, row by row; ``matrix_size``, an attribute of the cell, is how many numbers it has.
+MatrixState = Annotated[Tensor, StateRole("matrix_size")]
+#: Matrices whose rows, or columns, have one number each, and the sum of all rows of a matrix.
+Rows = Annotated[Function, AcrossRole("repeated", "matrix_size", r"\mathrm{rows}")]
+Columns = Annotated[Function, AcrossRole("tiled", "matrix_size", r"\mathrm{columns}")]
+Fold = Annotated[Function, AcrossRole("folded", "output_size", r"\mathrm{fold}")]
 Output = Annotated[Tensor, OutputRole()]

@@ -64,10 +64,11 @@ class AcrossRole(Role):
 
     ``operation`` is ``"average"``, ``"total"`` or ``"largest"``, which has no gradient, the same
     number for all units; ``"first"``, the first unit, for all; ``"rest"``, the last units;
-    ``"repeated"``, each unit several times, side by side; or ``"cumulative"``, the sum of the units
-    up to each. ``rows``, an attribute of the cell, is how many units the result has; by default
-    as many as the value.
-    It is printed as ``symbol``, by default its name.
+    ``"repeated"``, each unit several times, side by side; ``"tiled"``, all units several times
+    over; ``"folded"``, the sum of parts side by side, each as wide as the result; or
+    ``"cumulative"``, the sum of the units up to each. ``rows``, an attribute of the cell, is how
+    many units the result has; by default as many as the value. It is printed as ``symbol``, by
+    default its name.
     """
 
     operation: str

@@ -1,6 +1,15 @@
 /* Operations across the units of a row, and what their gradients pass on: see across.py.
    A result that is the same number for all units is one number. */
 
+/* The largest common one. */
+static inline int64_t divisor(int64_t a, int64_t b) {
+    while (b) {
+        const int64_t rest = a % b;
+        a = b, b = rest;
+    }
+    return a;
+}
+
 /* In sixteen partial sums, which a compiler keeps in vector registers. */
 static inline real sum_of(int64_t width, const real *from) {
     real parts[16] = {0}, sum = 0;
@@ -66,16 +75,20 @@ ACROSS(rest_back) {
     }
 }
 
-ACROSS(repeated) {
-    const int64_t times = wide / width;
-    for (int64_t k = 0; k < rows * width; k++)
-        for (int64_t j = 0; j < times; j++) to[k * times + j] = from[k];
-}
-
 ACROSS(repeated_back) {
     const int64_t times = width / wide;
     for (int64_t k = 0; k < rows * wide; k++) to[k] = sum_of(times, from + k * times);
 }
+
+ACROSS(folded) {
+    for (int64_t n = 0; n < rows; n++, from += width, to += wide) {
+        for (int64_t j = 0; j < wide; j++) to[j] = from[j];
+        for (int64_t k = wide; k < width; k += wide)
+            for (int64_t j = 0; j < wide; j++) to[j] += from[k + j];
+    }
+}
+
+ACROSS(tiled_back) { across_folded(rows, width, from, wide, to); }
 
 ACROSS(cumulative) {
     (void)wide;

@@ -6,6 +6,7 @@ Addresses are pointers, and offsets in units of the widths.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 
 from ..ir.invariant import steady_nodes
 from ..ir.operations import OPERATIONS
@@ -16,6 +17,8 @@ from ..program.plan import Plan
 
 __all__ = ["Segments", "line"]
 
+#: Of a unit, where it is read: the units from ``first`` on are copies of one or of neighbours.
+_INDEX = {None: "j", "repeated": "0", "tiled": "j - first"}
 #: The first row of this step and slice.
 _ROW = {Rows.STEP: "r0", Rows.KEPT: "(keep ? r0 : n0)", Rows.BATCH: "n0"}
 
@@ -44,6 +47,43 @@ def line(plan: Plan, node: int, leaf: str = "") -> str:
 def _kind(buffer: Buffer) -> str:
     """The type of its numbers in C."""
     return "uint8_t" if buffer.type is Type.BYTE else "real"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A leaf that a loop reads: its first row, the distance between its rows, its type."""
+
+    node: int
+    row: str
+    stride: str = "0"
+    type: str = "real"
+    view: View | None = None
+
+
+def _units(place: int, leaves: Sequence[_Read], lines: str) -> str:
+    """Write the loop over the units of a row; as two, where some of them are copies."""
+    copied = [
+        (each.node, each.view.copies, f"({extent(each.view.columns)})")
+        for each in leaves
+        if each.view is not None and each.view.copies is not None
+    ]
+    if not copied:
+        return (
+            f"            IVDEP\n            for (int64_t j = 0; j < w{place}; j++) {{\n"
+            f"{lines}            }}\n"
+        )
+    run, starts = f"w{place}", ""
+    for node, how, width in copied:
+        times = f"w{place} / {width}"
+        run = f"divisor({run}, {times if how == 'repeated' else width})"
+        start = f"first / ({times})" if how == "repeated" else f"first % {width}"
+        starts += f"                const real *u{node} = l{node} + {start};\n"
+    return (
+        f"            const int64_t run = {run};\n"
+        f"            for (int64_t first = 0; first < w{place}; first += run) {{\n{starts}"
+        f"            IVDEP\n            for (int64_t j = first; j < first + run; j++) {{\n"
+        f"{lines}            }}\n            }}\n"
+    )
 
 
 class Segments:
@@ -109,7 +149,7 @@ class Segments:
         text, count = "", len(self.plan.vectors)
         for node, k in self._kept.items():
             leaves, lines = self._compute([node], ())
-            rows = "".join(f"    const real *l{leaf} = {first};\n" for leaf, first, *_ in leaves)
+            rows = "".join(f"    const real *l{each.node} = {each.row};\n" for each in leaves)
             text += (
                 f"    real *h{k} = {self._vector(count + k)};\n    {{\n{rows}"
                 f"    IVDEP\n    for (int64_t j = 0; j < w{self.plan.node_widths[node]}; j++) {{\n"
@@ -131,7 +171,8 @@ class Segments:
     def _loop(self, place: int, segment: Segment) -> str:
         leaves, lines = self._compute(segment.nodes, self._steady)
         rows = [
-            f"const {kind} *l{node} = {row} + n * ({stride});" for node, row, stride, kind in leaves
+            f"const {each.type} *l{each.node} = {each.row} + n * ({each.stride});"
+            for each in leaves
         ]
         for k, store in enumerate(segment.stores):
             row, stride = self.address(store.into), self.stride(store.into.buffer)
@@ -156,20 +197,17 @@ class Segments:
         declared = "".join(f"            {row}\n" for row in rows)
         return (
             f"        {{\n{before}        for (int64_t n = 0; n < rows; n++) {{\n{declared}"
-            f"            IVDEP\n            for (int64_t j = 0; j < w{place}; j++) {{\n"
-            f"{lines}            }}\n        }}\n{after}        }}\n"
+            f"{_units(place, leaves, lines)}        }}\n{after}        }}\n"
         )
 
-    def _compute(
-        self, nodes: Sequence[int], kept: Container[int]
-    ) -> tuple[list[tuple[int, str, str, str]], str]:
+    def _compute(self, nodes: Sequence[int], kept: Container[int]) -> tuple[list[_Read], str]:
         """Write the lines that declare nodes and all that they need; kept nodes are read.
 
         Returns:
-            For each leaf that they read, its node, its first row, the distance between its rows
-            and its type; and the lines.
+            What they read, and the lines.
         """
-        leaves, lines, graph = [], "", self.plan.graph
+        leaves: list[_Read] = []
+        lines, graph = "", self.plan.graph
         for node in graph.needed(nodes, kept):
             leaf, value = graph.nodes[node].leaf, ""
             if node in kept:
@@ -177,12 +215,13 @@ class Segments:
                 lines += f"                const real x{node} = h{k}[j];\n"
                 continue
             if leaf is not None and leaf.kind == "v":
-                leaves.append((node, f"v{list(self.plan.vectors).index(leaf.name)}", "0", "real"))
+                leaves.append(_Read(node, f"v{list(self.plan.vectors).index(leaf.name)}"))
                 value = f"l{node}[j]"
             elif leaf is not None and leaf.kind != "c":
                 view = self.program.values[leaf]
-                kind = _kind(view.buffer)
-                leaves.append((node, self.address(view), self.stride(view.buffer), kind))
-                value = f"l{node}[{'0' if view.is_number else 'j'}]"
+                row, stride, kind = self.address(view), self.stride(view.buffer), _kind(view.buffer)
+                leaves.append(_Read(node, row, stride, kind, view))
+                index = "0" if view.is_number else _INDEX[view.copies]
+                value = f"{'u' if view.copies else 'l'}{node}[{index}]"
             lines += line(self.plan, node, value)
         return leaves, lines

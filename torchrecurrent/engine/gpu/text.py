@@ -111,8 +111,12 @@ class Function:
         return f"tl.store({self._address(view, row)}, {value}, {mask})"
 
     def _address(self, view: View, row: str) -> str:
-        columns, left = view.buffer.columns, extent(view.before)
-        at = f"({row}) * ({extent(columns)}) + ({left}) + {'0 * j' if view.is_number else 'j'}"
+        columns, unit = extent(view.buffer.columns), "0 * j" if view.is_number else "j"
+        if view.copies == "tiled":
+            unit = f"j % ({columns})"
+        elif view.copies == "repeated":
+            unit = f"j // (w{self.place} // ({columns}))"
+        at = f"({row}) * ({columns}) + ({extent(view.before)}) + {unit}"
         return f"{self.slot(view.buffer.name)} + {at}"
 
     def vectors(self, nodes: Iterable[int]) -> list[str]:

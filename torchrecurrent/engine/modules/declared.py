@@ -32,6 +32,9 @@ _ACROSS = {
     "largest": "the largest of its units",
     "first": "one unit of a state for all",
     "cumulative": "a cumulative sum over units",
+    "repeated": "copies of units",
+    "tiled": "copies of units",
+    "folded": "sums over parts of a value",
 }
 #: How weights begin that torch's cells don't have.
 _INIT = "hidden_uniform"

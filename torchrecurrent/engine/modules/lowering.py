@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from ...across import ACROSS
+from ...across import ACROSS, Copies
 from ..ir.trace import Symbol, UntraceableError
 from ..program.assembly import Assembly
 from ..program.plan import Map, Vector
 from .capture import Call
 from .reading import Reading
-from .values import Applied, Constant, Cumulative, Given, Own, Product, Single, Source
+from .values import Applied, Constant, Given, Joined, Own, Product, Single, Source
 
 __all__ = ["Key", "Lowering"]
 
@@ -97,11 +97,14 @@ class Lowering:
             case Single():
                 node = self._node(source.argument)
                 return self.parts.across(source.across, node, len(index))
-            case Cumulative():
-                if not index.equal(torch.arange(source.width)):
-                    raise UntraceableError("its forward takes a cumulative sum apart")
+            case Joined():
+                if source.width > 1 and not index.equal(torch.arange(source.width)):
+                    raise UntraceableError("its forward takes sums over units apart")
                 node = self._node(source.argument)
-                return self.parts.across(ACROSS["cumulative"], node, source.width)
+                made = self.parts.across(source.across, node, source.width)
+                if len(index) == source.width:
+                    return made
+                return self.parts.across(ACROSS["tiled"], made.node, len(index))  # one number
             case Applied(name="add"):
                 return self._sum(self._terms(source, index))
             case Applied():
@@ -180,7 +183,11 @@ class Lowering:
     def _symbol_of(self, source: Source, index: Tensor) -> Symbol | float:
         key = (source, index.numpy().tobytes())
         if key not in self._known:
-            self._known[key] = self._made(source, index)
+            how, copied = (None, index) if isinstance(source, Constant | Own) else _copied(index)
+            value = self._made(source, index) if how is None else self._symbol_of(source, copied)
+            if how is not None and isinstance(value, Symbol):
+                value = self.parts.across(ACROSS[how], value.node, len(index))
+            self._known[key] = value
         return self._known[key]
 
     def _sums_products(self, source: Source) -> bool:
@@ -302,3 +309,16 @@ def _spread(matrix: Tensor, units: list[int], width: int) -> Tensor:
     """Rows of a matrix at the places of some units among ``width``, zeros elsewhere."""
     index = torch.tensor(units, device=matrix.device)
     return matrix.new_zeros(width, matrix.size(1)).index_add(0, index, matrix)
+
+
+def _copied(index: Tensor) -> tuple[Copies | None, Tensor]:
+    """Tell how several units are copied, each as often as the others, and which they are."""
+    rows = len(index)
+    if rows and not bool((index == index[0]).all()):
+        for count in (each for each in range(rows // 2, 1, -1) if rows % each == 0):
+            beside, below = index.view(-1, count), index.view(count, -1)
+            if bool((beside == beside[:, :1]).all()):
+                return "repeated", beside[:, 0]
+            if bool((below == below[:1]).all()):
+                return "tiled", below[0]
+    return None, index

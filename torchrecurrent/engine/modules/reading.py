@@ -19,8 +19,8 @@ from .fixed import Fixed
 from .values import (
     Applied,
     Constant,
-    Cumulative,
     Given,
+    Joined,
     Own,
     Product,
     Single,
@@ -245,6 +245,9 @@ class Reading:
     def _sum(
         self, shape: torch.Size, a: Value, dim: Sequence[int] = (), keepdim: bool = False, **_: Any
     ) -> Value:
+        if a.places.dim() == 3 and [each % 3 for each in dim] == [1] and not keepdim:
+            units = self.sources.units(a.places, "sum")
+            return self.sources.batched(Joined(ACROSS["folded"], units, shape[-1]), shape)
         return self._single("sum", "total", shape, a, dim)
 
     def _amax(
@@ -263,7 +266,7 @@ class Reading:
         if a.places.dim() != 2 or dim % 2 != 1:
             raise UntraceableError("'cumsum' has a rule over the units of each sequence only")
         units = self.sources.units(a.places, "cumsum")
-        return self.sources.batched(Cumulative(units, len(units)), shape)
+        return self.sources.batched(Joined(ACROSS["cumulative"], units, len(units)), shape)
 
     def _single(
         self, name: str, across: str, shape: torch.Size, a: Value, dim: Sequence[int]

@@ -19,7 +19,7 @@ from ...across import Across
 from ..ir.trace import UntraceableError
 
 __all__ = [
-    "Applied", "Constant", "Cumulative", "Given", "Own", "Product", "Single", "Source", "Sources",
+    "Applied", "Constant", "Given", "Joined", "Own", "Product", "Single", "Source", "Sources",
     "Value", "is_own", "nodes_of", "places_of", "values_of",
 ]  # fmt: skip
 
@@ -81,14 +81,15 @@ class Single:
 
 
 @dataclass(frozen=True, eq=False)
-class Cumulative:
-    """The sum of the units of a value up to each."""
+class Joined:
+    """Several numbers of all units of a value: sums of those up to each, or of parts of it."""
 
+    across: Across
     argument: Tensor
     width: int
 
 
-Source = Given | Own | Constant | Applied | Product | Single | Cumulative
+Source = Given | Own | Constant | Applied | Product | Single | Joined
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from torch import Tensor
 
+from ...across import Copies
 from .batch import Batch
 from .names import INPUT, ONE, Width
 from .plan import Plan
@@ -94,11 +95,15 @@ class Before(Buffer):
 
 @dataclass(frozen=True)
 class View:
-    """Adjacent parts of a buffer, or all of it."""
+    """Adjacent parts of a buffer, or all of it.
+
+    With ``copies`` a wider value is read, each of whose units is one of these.
+    """
 
     buffer: Buffer
     start: int | None = None
     stop: int | None = None
+    copies: Copies | None = None
 
     @property
     def is_number(self) -> bool:
@@ -218,19 +223,22 @@ class Buffers:
             parts = tuple(widths[plan.mapped[part]] for part in each.names)
             across = each.across
             brief = across is not None and not apart  # only a weight's gradient needs the argument
+            copied = across is not None and across.copies is not None
             self.arguments[name] = Buffer(
                 f"V.{name}",
                 argument,
-                Rows.BATCH if brief else Rows.KEPT,
-                Life.BACKWARD if across is None else Life.PASS,
+                Rows.BATCH if brief and not copied else Rows.KEPT,
+                Life.BACKWARD if across is None or copied else Life.PASS,
             )
-            result = ONE if across and brief and across.is_number else parts
-            self.results[name] = Buffer(f"M.{name}", result, Rows.KEPT, Life.BACKWARD)
+            if not copied:
+                result = ONE if across and brief and across.is_number else parts
+                self.results[name] = Buffer(f"M.{name}", result, Rows.KEPT, Life.BACKWARD)
             if not each.passes:
                 continue
             passed = ONE if across and brief and across.passes_number else argument
             self.d_results[name] = Buffer(f"dM.{name}", parts, Rows.BATCH if brief else each_step)
-            self.d_arguments[name] = Buffer(f"dV.{name}", passed, Rows.BATCH)
+            if across is None or across.passes_copies is None:
+                self.d_arguments[name] = Buffer(f"dV.{name}", passed, Rows.BATCH)
 
         #: What each unit passes on to the gradient of the time since the step before.
         self.d_gaps = [
@@ -272,8 +280,13 @@ class Buffers:
     @cached_property
     def scratch(self) -> list[Buffer]:
         """The buffers of a step's own values: Z, arguments and results of maps."""
-        maps = zip(self.arguments.values(), self.results.values(), strict=True)
-        return [self.affine, *(buffer for pair in maps for buffer in pair)]
+        maps = (
+            found[name]
+            for name in self.arguments
+            for found in (self.arguments, self.results)
+            if name in found
+        )
+        return [self.affine, *maps]
 
     @cached_property
     def d_maps(self) -> list[Buffer]:

@@ -93,7 +93,8 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
             # an average mixes units, but takes far less time than a product
             stages = argument.stages + (leaf.name not in across)
             linear = leaf.name not in across or across[leaf.name].gradient is not None
-            values[index] = _Value(argument.degree if linear else math.inf, stages, True)
+            mixes = leaf.name not in across or across[leaf.name].copies is None or argument.mixes
+            values[index] = _Value(argument.degree if linear else math.inf, stages, mixes)
         else:
             values[index] = _Value()
     return values

@@ -212,8 +212,13 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         **{Leaf("d", name): View(each) for name, each in b.factors.items()},
         **{Leaf("k", name): View(each) for name, each in b.zoned.items()},
         **{Leaf("g", name): View(each) for name, each in b.d_states.items()},
-        **{Leaf("m", name): b.results[owner].part(k) for name, (owner, k) in owners.items()},
         **{Leaf("a", name): View(each) for name, each in b.d_arguments.items()},
+        **{
+            Leaf("m", name): b.results[owner].part(k)
+            for name, (owner, k) in owners.items()
+            if owner in b.results
+        },
+        **dict(_copies(plan, b)),
     }
     projection = data_gradient = None
     if plan.inputs:
@@ -236,31 +241,54 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         place = plan.node_widths[each.argument]
         applied, transpose = _map(plan, b, each)
         store = Store(each.argument, place, View(b.arguments[each.name]))
-        forward += [Segment(f"forward {each.name}", [store]), applied]
-        if transpose is not None:
+        forward += [Segment(f"forward {each.name}", [store]), *applied]
+        if each.passes:
+            passed_on = b.d_results[each.name]
             parts = [
-                Store(plan.gradient("m", name), plan.mapped[name], transpose.source.buffer.part(k))
+                Store(plan.gradient("m", name), plan.mapped[name], passed_on.part(k))
                 for k, name in enumerate(each.names)
             ]
-            backward = [Segment(f"backward {each.name}", parts), transpose, *backward]
+            backward = [Segment(f"backward {each.name}", parts), *transpose, *backward]
     forward.append(_results(plan, b))
     totals = [Total(View(each), b.d_data.part(1)) for each in b.d_gaps]
     return Program(plan, b, values, projection, forward, backward, data_gradient, *totals)
 
 
-def _map(plan: Plan, b: Buffers, each: Map) -> tuple[Multiply | Units, Multiply | Units | None]:
-    """Apply a map in the forward pass; pass the gradient of its result back, if any gets on."""
-    name = each.name
-    argument, into = View(b.arguments[name]), View(b.results[name])
-    back = (View(b.d_results[name]), View(b.d_arguments[name])) if each.passes else None
+def _copies(plan: Plan, b: Buffers) -> Iterator[tuple[Leaf, View]]:
+    """Yield what is read where the units are that it copies."""
+    for each in plan.maps:
+        if each.across is not None and each.name not in b.results:
+            yield Leaf("m", each.name), View(b.arguments[each.name], copies=each.across.copies)
+        if each.across is not None and each.passes and each.name not in b.d_arguments:
+            received = View(b.d_results[each.name], copies=each.across.passes_copies)
+            yield Leaf("a", each.name), received
+
+
+def _map(plan: Plan, b: Buffers, each: Map) -> tuple[list[Operation], list[Operation]]:
+    """Apply a map in the forward pass; pass the gradient of its result back, if any gets on.
+
+    Copies are not made.
+    """
+    forward: list[Operation] = []
+    backward: list[Operation] = []
+    into, passed = b.results.get(each.name), b.d_arguments.get(each.name)
     if each.across is not None:
         named = named_widths(plan)
-        widths = named[plan.node_widths[each.argument]], named[plan.mapped[name]]
-        applied = Units(each.across, argument, into, *widths)
-        return applied, back and Units(each.across, *back, *widths[::-1], back=True)
+        widths = named[plan.node_widths[each.argument]], named[plan.mapped[each.name]]
+        if into is not None:
+            forward.append(Units(each.across, View(b.arguments[each.name]), View(into), *widths))
+        if passed is not None:
+            views = View(b.d_results[each.name]), View(passed)
+            backward.append(Units(each.across, *views, *widths[::-1], back=True))
+        return forward, backward
     assert each.weight is not None
-    matrix = Matrix(f"map.{name}", each.weight, each.start, into.units, each.heads)
-    return Multiply(matrix, argument, into), back and Multiply(matrix, *back, transposed=True)
+    assert into is not None
+    matrix = Matrix(f"map.{each.name}", each.weight, each.start, into.units, each.heads)
+    forward.append(Multiply(matrix, View(b.arguments[each.name]), View(into)))
+    if passed is not None:
+        views = View(b.d_results[each.name]), View(passed)
+        backward.append(Multiply(matrix, *views, transposed=True))
+    return forward, backward
 
 
 def _results(plan: Plan, b: Buffers) -> Segment:

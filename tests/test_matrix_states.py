@@ -1,0 +1,196 @@
+"""Cells with matrices in their state do what their papers say in other forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrecurrent import (
+    GLA,
+    S6,
+    DeltaNet,
+    DeltaNetCell,
+    GatedDeltaNet,
+    GatedDeltaNetCell,
+    GLACell,
+    HGRN2Cell,
+    backend,
+    mLSTM,
+    mLSTMCell,
+)
+from torchrecurrent.declaration.layout import Block
+
+from .making import assert_same, randomize
+
+F64 = torch.float64
+HEADS, WIDTH = 2, 8
+#: A few hundred roundings of float64, of numbers of a few units.
+ROUNDING = 1e-12
+
+
+def blocks(cell: Any) -> list[Block]:
+    """The rows of the input's kernel, by argument."""
+    return list(cell.layout.blocks(next(iter(cell.layout.stacks))))
+
+
+def projected(layer: Any, x: Tensor) -> list[Tensor]:
+    """The affine functions of the input, in their order."""
+    cell = layer.cells[0]
+    found = torch.nn.functional.linear(x, cell.weight_ih, cell.bias_ih)
+    rows = [block.stop - block.start for block in blocks(cell)]
+    return list(found.split(rows, -1))
+
+
+def by_head(value: Tensor) -> Tensor:
+    """A value of all heads as (T, N, heads, width)."""
+    return value.view(*value.shape[:-1], HEADS, -1)
+
+
+def by_key(value: Tensor) -> Tensor:
+    """A key of all heads likewise; in it the heads take turns."""
+    return value.view(*value.shape[:-1], -1, HEADS).transpose(-1, -2)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, weights: Tensor) -> Tensor:
+    """What queries read of all values up to theirs, each weighed by its key and by ``weights``."""
+    scores = torch.einsum("tnhd,snhd->nhts", q, k) * weights
+    return torch.einsum("nhts,snhd->tnhd", scores, v)
+
+
+def test_mlstm_is_attention_with_exponential_gates() -> None:
+    """Beck et al. (2024), appendix A.3: the parallel form, which has no state."""
+    layer = randomize(mLSTM(3, WIDTH, num_heads=HEADS, epsilon=0.0, dtype=F64))
+    x = torch.randn(6, 4, 3, dtype=F64)
+    q, k, v, o, i, f = projected(layer, x)
+    kept = torch.nn.functional.logsigmoid(f).cumsum(0)  # (T, N, heads)
+    logs = (kept[:, None] - kept[None] + i[None]).permute(2, 3, 0, 1)
+    logs = logs.masked_fill(torch.ones(6, 6).triu(1).bool(), -torch.inf)
+    # The state begins with the stabiliser 0, so it is never below what is kept of it.
+    most = torch.maximum(logs.amax(-1), kept.permute(1, 2, 0))
+    weights = torch.exp(logs - most[..., None])
+    key = by_key(k) / (WIDTH // HEADS) ** 0.5
+    below = torch.einsum("tnhd,snhd->nhts", by_key(q), key).mul(weights).sum(-1).abs()
+    below = torch.maximum(below, torch.exp(-most)).permute(2, 0, 1)[..., None]
+    expected = attention(by_key(q), key, by_head(v), weights) / below
+    assert_same(layer(x)[0], torch.sigmoid(o) * expected.flatten(-2), ROUNDING)
+
+
+def test_gla_is_attention_that_fades() -> None:
+    """Yang et al. (2024), equation 4."""
+    layer: Any = randomize(GLA(3, WIDTH, num_heads=HEADS, tau=2.0, dtype=F64))
+    cell = layer.cells[0]
+    x = torch.randn(6, 4, 3, dtype=F64)
+    q, k, v, z = projected(layer, x)
+    gate = torch.nn.functional.linear(z, cell.weight_gate, cell.bias_gate)
+    kept = by_key(torch.nn.functional.logsigmoid(gate).div(2.0).cumsum(0))
+    q, k = by_key(q) * kept.exp(), by_key(k) * torch.exp(-kept)
+    expected = attention(q, k, by_head(v), torch.ones(6, 6, dtype=F64).tril())
+    expected = expected.flatten(-2) / (WIDTH // HEADS) ** 0.5
+    assert_same(layer(x)[0], expected, ROUNDING)
+
+
+def test_s6_keeps_each_input_for_as_long_as_the_time_that_passes() -> None:
+    """Gu and Dao (2023), section 3.5.2: the state is a sum over the past, exact for any times."""
+    layer: Any = randomize(S6(3, 4, dtype=F64))
+    cell = layer.cells[0]
+    x = torch.randn(6, 2, 3, dtype=F64)
+    z, B, C = projected(layer, x)
+    pace = torch.nn.functional.linear(z, cell.weight_dt, cell.bias_dt)
+    pace = torch.nn.functional.softplus(pace)
+    time = pace.cumsum(0)
+    between = time[:, None] - time[None]  # (t, s, N, I)
+    rates = cell.weight_a.exp().unflatten(0, (4, 3))
+    kept = torch.exp(-between[..., None, :] * rates)
+    kept = kept * torch.ones(6, 6, dtype=F64).tril()[..., None, None, None]
+    expected = torch.einsum("tnk,tsnki,snk,sni->tni", C, kept, B, pace * x)
+    assert_same(layer(x)[0], expected + cell.weight_skip * x, ROUNDING)
+
+
+@pytest.mark.parametrize("kind", [DeltaNetCell, GatedDeltaNetCell])
+def test_the_delta_rule_replaces_what_is_under_a_key(kind: Any) -> None:
+    """Yang et al. (2024), section 2.2; here nothing is forgotten, and all is written."""
+    cell = kind(3, WIDTH, num_heads=HEADS, epsilon=0.0, dtype=F64)
+    found = {each.name: each for each in blocks(cell)}
+    with torch.no_grad():
+        randomize(cell)
+        for name, bias in (("b", 50.0), ("a", -50.0)):  # sigmoid is 1, softplus is 0
+            if name in found:
+                block = found[name]
+                cell.weight_ih[block.start : block.stop] = 0
+                cell.bias_ih[block.start : block.stop] = bias
+        q, k = found["q"], found["k"]
+        cell.weight_ih[q.start : q.stop] = cell.weight_ih[k.start : k.stop]
+        cell.bias_ih[q.start : q.stop] = cell.bias_ih[k.start : k.stop]
+        # A key that sees only the first number, a value that sees the others.
+        cell.weight_ih[q.start : k.stop, 1:] = 0
+        one = torch.tensor([[0.7, 1.0, -2.0]], dtype=F64)
+        other = torch.tensor([[0.7, -1.5, 0.3]], dtype=F64)
+        state = cell.init_hidden(1)
+        read, state = cell(one, state)
+        again, after = cell(one, state)
+        assert_same(again, read, ROUNDING)
+        assert_same(after, state, ROUNDING)
+        replaced, _ = cell(other, state)
+        fresh, _ = cell(other, cell.init_hidden(1))
+        assert_same(replaced, fresh, ROUNDING)
+        assert (replaced - read).abs().max() > 0.01
+
+
+def test_hgrn2_has_means_of_its_values() -> None:
+    """Without a query's size, what is read of a constant value tends to it, and never beyond."""
+    cell: Any = randomize(HGRN2Cell(3, 4, dtype=F64))
+    x = torch.randn(1, 3, dtype=F64)
+    value = blocks(cell)[-1]
+    stored = torch.nn.functional.linear(x, cell.weight_ih, cell.bias_ih)[:, value.start :]
+    state = cell.init_hidden(1)
+    with torch.no_grad():
+        for _ in range(400):
+            _, state = cell(x, state)
+    matrix = state.unflatten(-1, (4, 4))
+    assert_same(matrix, stored[:, None].expand(1, 4, 4), 1e-9)  # what is left of 0 after 400 steps
+
+
+@pytest.mark.parametrize("kind", [mLSTMCell, DeltaNetCell, GatedDeltaNetCell, GLACell, HGRN2Cell])
+def test_heads_divide_the_width(kind: Any) -> None:
+    with pytest.raises(ValueError, match=r"num_heads should divide hidden_size, 8, got 3"):
+        kind(3, 8, num_heads=3)
+
+
+@pytest.mark.parametrize("kind", [mLSTM, DeltaNet, GatedDeltaNet, GLA])
+@pytest.mark.parametrize("heads", [1, 2, 3, 4, 6, 12])
+def test_kernels_read_copies_at_any_number_of_heads(kind: Any, heads: int) -> None:
+    layer = randomize(kind(3, 12, num_heads=heads, dtype=F64))
+    found = []
+    for choice in ("c", "reference"):
+        x = torch.linspace(-1, 1, 5 * 2 * 3, dtype=F64).view(5, 2, 3).requires_grad_()
+        with backend(choice):
+            output, _ = layer(x)
+        found.append([output, *torch.autograd.grad(output.sin().sum(), [x, *layer.parameters()])])
+    for ours, theirs in zip(*found, strict=True):
+        assert_same(ours, theirs, 1e-10)  # sums over steps of float64
+
+
+@pytest.mark.parametrize("kind", [mLSTMCell, DeltaNetCell, GatedDeltaNetCell, GLACell, HGRN2Cell])
+def test_the_numbers_of_a_key_have_no_order_and_those_of_a_value_keep_theirs(kind: Any) -> None:
+    cell = randomize(kind(3, 4, dtype=F64))
+    twin = kind(3, 4, dtype=F64)
+    twin.load_state_dict(cell.state_dict())
+    keys, values = torch.tensor([3, 1, 0, 2]), torch.tensor([1, 3, 2, 0])
+    with torch.no_grad():
+        for weight, parts in cell.layout.stacks.items():
+            for part in parts:
+                order = values if part.name in "vio" and part.stop - part.start == 4 else keys
+                rows = cell.block(weight.name, part.name)
+                if rows.size(0) == 4:
+                    twin.block(weight.name, part.name).copy_(rows[order])
+                if weight.bias in cell.state_dict() and rows.size(0) == 4:
+                    rows = cell.block(weight.bias, part.name)
+                    twin.block(weight.bias, part.name).copy_(rows[order])
+    states: list[Any] = [cell.init_hidden(2), twin.init_hidden(2)]
+    for _ in range(3):
+        x = torch.randn(2, 3, dtype=F64)
+        (output, states[0]), (permuted, states[1]) = cell(x, states[0]), twin(x, states[1])
+        assert_same(permuted, output[:, values], ROUNDING)
