@@ -75,10 +75,14 @@ class Symbolic:
         return [(name, cls(cell, (name,))) for name in switches]
 
     def size(self, number: int) -> str:
-        """A number as a multiple of a symbol; as it is where it is none."""
+        """A number as a multiple of symbols, or a little more; as it is where it is neither."""
         for value, symbol in self.symbols.items():
             if number and number % value == 0:
-                return symbol if number == value else f"{number // value} {symbol}"
+                rest = self.size(number // value)
+                return f"{symbol}^2" if rest == symbol else f"{rest} {symbol}".removeprefix("1 ")
+        for value in (_HIDDEN, _INPUT):
+            if number > value and number % value < min(_OPTIONS):
+                return f"{self.size(number - number % value)} + {number % value}"
         return str(number)
 
     def blocks(self) -> list[BlockRow]:
