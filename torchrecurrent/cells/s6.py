@@ -90,7 +90,7 @@ class S6Cell(BaseRecurrentCell, citation="gu2023mamba", family="input-gated"):
 
     @property
     def a_kernel_init(self) -> Initializer:
-        """the logarithm of its row, counted from one, for ``weight_a``."""
+        """the logarithm of its row, counted from one."""
         rows = torch.arange(1, self.hidden_size + 1, dtype=torch.float64).log()
         return lambda weight: weight.copy_(rows.repeat_interleave(self.input_size))
 
