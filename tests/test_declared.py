@@ -65,7 +65,7 @@ def test_a_diagonal_recurrence_has_a_diagonal_jacobian(
 def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
     """Whether an average or its like, or a signal, joins all units, whatever the kernels are.
 
-    So does what a matrix has under a key already.
+    So does what a matrix has under a key already, and synapses, whose sum is as wide as the state.
     """
     if cell_class in (DeltaNetCell, GatedDeltaNetCell):
         return True
@@ -77,7 +77,13 @@ def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
         or cell_class.integration == "layer_norm"
         or any(
             isinstance(each.role, roles.NormRole | roles.SoftmaxRole)
-            or (isinstance(each.role, roles.AcrossRole) and each.role.operation in sums)
+            or (
+                isinstance(each.role, roles.AcrossRole)
+                and (
+                    each.role.operation in sums
+                    or (each.role.operation, each.role.rows) == ("folded", "hidden_size")
+                )
+            )
             for each in cell_class.signature.arguments
         )
     )

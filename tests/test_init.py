@@ -34,6 +34,7 @@ from torchrecurrent.init import (
     resolve_initializer,
     ring,
     softplus_ring,
+    softplus_uniform,
     uniform,
     uniform_gates_,
     variance_scaling,
@@ -91,6 +92,7 @@ def test_initialisers_with_numbers_are_values() -> None:
         "reservoir(0.5, 0.1)",
         "ring(0.5, 1)",
         "softplus_ring(0.5, 0.75)",
+        "softplus_uniform(0.5, 2)",
         "uniform(-1, 2)",
         "variance_scaling(0.5, 'uniform')",
         "variance_scaling(0.5, 'normal', 'fan_out')",
@@ -162,7 +164,8 @@ def test_phases_and_the_decay_of_a_softplus() -> None:
     even = torch.linspace(0, 1, n, dtype=torch.float64)
     phases = draw(phase(3.0), n).exp() / 3
     kept = torch.exp(-torch.nn.functional.softplus(draw(softplus_ring(0.9, 0.999), n))) ** 2
-    for values in (phases, (kept - 0.9**2) / (0.999**2 - 0.9**2)):
+    positive = torch.nn.functional.softplus(draw(softplus_uniform(0.5, 2.5), n))
+    for values in (phases, (kept - 0.9**2) / (0.999**2 - 0.9**2), (positive - 0.5) / 2):
         # Kolmogorov-Smirnov, as above
         assert (values.sort().values - even).abs().max() < 1.95 / math.sqrt(n)
 
@@ -194,6 +197,8 @@ def test_numbers_that_an_initialiser_refuses() -> None:
         chrono(10, "output")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="softplus_ring: expected 0 <= r_min < r_max <= 1"):
         softplus_ring(0.9, 0.8)
+    with pytest.raises(ValueError, match="softplus_uniform: expected 0 <= low < high, got 1 and 1"):
+        softplus_uniform(1, 1)
 
 
 def test_a_reservoir_has_its_radius_and_density() -> None:

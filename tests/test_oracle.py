@@ -24,6 +24,7 @@ from torchrecurrent import (
     LEMCell,
     LinOSSCell,
     LSTMCell,
+    LTCCell,
     MiRU1Cell,
     MiRU2Cell,
     MogrifierLSTMCell,
@@ -81,6 +82,7 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (GatedDeltaNetCell, {"num_heads": 2}),
     (GLACell, {"num_heads": 2, "tau": 4.0}),
     (HGRN2Cell, {"num_heads": 2, "gamma": 0.4}),
+    (LTCCell, {"dt": 0.3, "ode_unfolds": 2}),
     (CfCCell, {"dt": 0.3, "backbone_units": 7, "backbone_layers": 3}),
 ]
 
@@ -125,7 +127,8 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
     """A step that finds its first product and the last one as wide in each other's place.
 
     Not the first two: where a step multiplies them, it does not mind. Where it takes all its
-    products itself, the results of the last map, in the opposite order, or the negative of one.
+    products itself, the results of the last map, in the opposite order, or the negative of one;
+    where it has neither, its vectors.
     """
     step = cell.step
 
@@ -136,7 +139,7 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
         heights = {place: kinds[place].height(cell) for place in found}
         return [place for place in found if heights[place] == heights[found[0]]]
 
-    places = of("ProductRole") or of("MapRole")[-1:]
+    places = of("ProductRole") or of("MapRole")[-1:] or of("VectorRole")
 
     def mutant(*arguments: Any) -> Any:
         shuffled = list(arguments)

@@ -141,7 +141,7 @@ class _Walk:
                 raise self._unknown(statement)
 
     def _loop(self, loop: ast.For) -> tuple[dict[str, str], range]:
-        """Return the argument that each variable of a loop over maps stands for, and the layers."""
+        """Return the argument that each variable of a loop stands for, and its values or layers."""
         targets, sources = [loop.target], [loop.iter]
         match loop:
             case ast.For(target=ast.Tuple(elts=targets), iter=ast.Call(args=sources)):
@@ -152,6 +152,8 @@ class _Walk:
             case [roles.MapsRole(layers=layers, first=first), *_]:
                 found = dict(zip(variables, names, strict=True))
                 return found, range(first, getattr(without_values(self.cell, 8, 40), layers))
+            case [roles.TimesRole(times=times)]:
+                return {}, range(getattr(without_values(self.cell, 8, 40), times))
         raise self._unknown(loop)
 
     def _results(self, node: ast.expr) -> list[str]:

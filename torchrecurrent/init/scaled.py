@@ -20,6 +20,7 @@ __all__ = [
     "kaiming_uniform_8_",
     "normal",
     "orthogonal_",
+    "softplus_uniform",
     "uniform",
     "variance_scaling",
     "xavier_vector_",
@@ -29,6 +30,24 @@ __all__ = [
 def uniform(low: float = 0.0, high: float = 1.0) -> Callable[[Tensor], Tensor]:
     """Make an initialiser that fills from U(low, high), whatever the width."""
     return Made("uniform", nn.init.uniform_, (low, high))
+
+
+def softplus_uniform(low: float = 0.0, high: float = 1.0) -> Callable[[Tensor], Tensor]:
+    """Like :func:`uniform`, for what is positive, since softplus makes it of a parameter.
+
+    It fills with numbers of which softplus is drawn from U(low, high).
+
+    Raises:
+        ValueError: not ``0 <= low < high``.
+    """
+    if not 0 <= low < high:
+        raise ValueError(f"softplus_uniform: expected 0 <= low < high, got {low} and {high}")
+    return Made("softplus_uniform", _softplus_uniform_, (low, high))
+
+
+def _softplus_uniform_(tensor: Tensor, low: float, high: float) -> Tensor:
+    positive = torch.empty_like(tensor, dtype=torch.float64).uniform_(low, high).clamp_(min=1e-12)
+    return tensor.copy_(positive + torch.log(-torch.expm1(-positive)))
 
 
 def normal(std: float = 1.0) -> Callable[[Tensor], Tensor]:

@@ -22,6 +22,7 @@ from .number import ConstantRole, ScalarRole, VectorRole
 from .product import BiasRole, ProductRole
 from .role import Role
 from .state import DelayedRole, InputRole, OutputRole, StateRole
+from .times import TimesRole
 from .weight import CELL, INPUT, RECURRENT, Weight
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "SoftmaxRole",
     "State",
     "StateRole",
+    "TimesRole",
     "Total",
     "Vector",
     "VectorRole",

@@ -1,0 +1,78 @@
+"""Scientific claims of the papers of liquid networks, clockworks and static inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from torchrecurrent import LTCCell, Recurrent
+
+from .making import assert_same, randomize
+
+F64 = torch.float64
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=F64)
+
+
+@torch.no_grad()
+def test_the_state_of_an_ltc_stays_where_its_potentials_are() -> None:
+    cell: Any = randomize(LTCCell(3, 4, dtype=F64))
+    potentials = torch.cat([cell.weight_rest, cell.weight_reversal])
+    layer: Any = Recurrent(cell, 3, 4)
+    first = potentials.min() + torch.rand(1, 5, 4, dtype=F64) * (
+        potentials.max() - potentials.min()
+    )
+    output, _ = layer(100 * normal(50, 5, 3), first, dt=100 * torch.rand(50, 5, dtype=F64))
+    # a mean of the potentials, but for a rounding
+    assert output.min() >= potentials.min() - 1e-12
+    assert output.max() <= potentials.max() + 1e-12
+
+
+@torch.no_grad()
+def test_the_time_constant_of_an_ltc_depends_on_its_input() -> None:
+    cell: Any = LTCCell(1, 1, ode_unfolds=200, dtype=F64)
+    for name, value in (
+        ("synapse", [1.0, -50.0]),  # of the input, and none of the neuron with itself
+        ("threshold", [0.5, 0.0]),
+        ("slope", [4.0, 1.0]),
+        ("reversal", [1.0, 0.0]),
+        ("leak", [0.3]),
+        ("rest", [-0.2]),
+        ("capacitance", [-0.4]),
+    ):
+        cell.get_parameter(f"weight_{name}").copy_(torch.tensor(value))
+    w, g, C = (math.log1p(math.exp(each)) for each in (1.0, 0.3, -0.4))
+    times = []
+    for x in (-1.0, 0.5, 2.0):
+        opened = w / (1 + math.exp(-4 * (x - 0.5)))
+        tau, target = C / (g + opened), (-0.2 * g + opened) / (g + opened)
+        times.append(tau)
+        start, dt = torch.tensor([[-1.0]], dtype=F64), 0.7
+        found = cell(torch.tensor([[x]], dtype=F64), start, dt=torch.tensor([dt], dtype=F64))
+        expected = torch.full_like(start, target + (-1 - target) * math.exp(-dt / tau))
+        # Euler's error: at most (dt / tau)^2 / (2 * 200) times the distance of 2
+        assert_same(found, expected, (dt / tau) ** 2 / 200)
+    assert times[0] > 1.5 * times[1] > 1.5 * 1.2 * times[2]
+
+
+@torch.no_grad()
+def test_an_ltc_takes_time_as_a_differential_equation_does() -> None:
+    cell: Any = randomize(LTCCell(3, 4, ode_unfolds=4, dtype=F64))
+    half: Any = LTCCell(3, 4, ode_unfolds=2, dtype=F64)
+    half.load_state_dict(cell.state_dict())
+    x, v, dt = normal(2, 3), normal(2, 4), torch.rand(2, dtype=F64)
+    assert_same(cell(x, v, dt=0 * dt), v)
+    assert_same(half(x, half(x, v, dt=dt / 2), dt=dt / 2), cell(x, v, dt=dt))
+
+
+def test_a_time_that_an_ltc_refuses() -> None:
+    with pytest.raises(ValueError, match=r"dt should be greater than zero, got 0\.0"):
+        LTCCell(3, 4, dt=0.0)
+    with pytest.raises(ValueError, match="ode_unfolds must be greater than zero, got 0"):
+        LTCCell(3, 4, ode_unfolds=0)
