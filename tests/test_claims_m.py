@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent import LTCCell, Recurrent
+from torchrecurrent import RNN, ClockworkRNN, ClockworkRNNCell, LTCCell, Recurrent
 
 from .making import assert_same, randomize
 
@@ -76,3 +76,59 @@ def test_a_time_that_an_ltc_refuses() -> None:
         LTCCell(3, 4, dt=0.0)
     with pytest.raises(ValueError, match="ode_unfolds must be greater than zero, got 0"):
         LTCCell(3, 4, ode_unfolds=0)
+
+
+@torch.no_grad()
+def test_a_module_of_a_clockwork_changes_at_its_period_alone() -> None:
+    layer: Any = ClockworkRNN(2, 5, periods=(1, 3, 4), dtype=F64)
+    periods = [1, 1, 3, 3, 4]
+    assert layer.cells[0].weight_period.tolist() == periods
+    output, _ = layer(normal(25, 1, 2))
+    for unit, period in enumerate(periods):
+        before = torch.cat([torch.zeros(1, dtype=F64), output[:-1, 0, unit]])
+        changed = (output[:, 0, unit] != before).nonzero().squeeze(-1)
+        assert changed.tolist() == list(range(0, 25, period))
+
+
+@torch.no_grad()
+def test_the_slowest_module_of_a_clockwork_is_a_network_of_the_steps_at_which_it_runs() -> None:
+    layer: Any = ClockworkRNN(2, 6, periods=(1, 2, 4), recurrent_kernel_init="normal", dtype=F64)
+    slow: Any = RNN(2, 2, bias=False, dtype=F64)
+    cell, own = layer.cells[0], slow.cells[0]
+    own.weight_ih.copy_(cell.weight_ih[4:])
+    own.weight_hh.copy_(cell.weight_hh[4:, 4:])
+    x = normal(21, 3, 2)
+    assert_same(layer(x)[0][::4, :, 4:], slow(x[::4])[0])
+
+
+def test_what_is_fast_in_a_clockwork_sees_what_is_slow_and_not_the_other_way_round() -> None:
+    for heads in (1, 2):
+        options: Any = {"periods": (1, 2, 4), "num_heads": heads, "recurrent_kernel_init": "normal"}
+        cell: Any = ClockworkRNNCell(2, 12, dtype=F64, **options)
+        x, (h, s) = normal(2), cell.init_hidden()
+        seen: Any = torch.autograd.functional.jacobian(lambda h: cell(x, (h, s))[0], h)  # noqa: B023
+        period = cell.weight_period
+        same_head = torch.block_diag(*[torch.ones(12 // heads, 12 // heads)] * heads).bool()
+        assert torch.equal(seen != 0, (period.unsqueeze(1) <= period) & same_head)
+
+
+@torch.no_grad()
+def test_a_clockwork_of_one_period_is_a_simple_network() -> None:
+    layer: Any = randomize(ClockworkRNN(3, 4, periods=(1,), dtype=F64))
+    layer.cells[0].weight_period.fill_(1.0)
+    rnn: Any = RNN(3, 4, recurrent_bias=False, dtype=F64)
+    rnn.load_state_dict({name: layer.state_dict()[name] for name in rnn.state_dict()})
+    x = normal(7, 2, 3)
+    assert_same(layer(x)[0], rnn(x)[0])
+
+
+def test_periods_that_a_clockwork_refuses() -> None:
+    refused: list[tuple[Any, type[Exception], str]] = [
+        ((), ValueError, "periods must not be empty"),
+        ((1, 0), ValueError, "a number in periods must be greater than zero, got 0"),
+        ((1, 2.0), TypeError, "a number in periods should be of type int, got: float"),
+        (4, TypeError, "periods should be of type tuple of int, got: int"),
+    ]
+    for periods, kind, text in refused:
+        with pytest.raises(kind, match=text):
+            ClockworkRNNCell(3, 4, periods=periods)

@@ -13,6 +13,7 @@ from torchrecurrent import (
     AntisymmetricRNNCell,
     BaseRecurrentCell,
     CfCCell,
+    ClockworkRNNCell,
     CTRNNCell,
     DeltaNetCell,
     ESNCell,
@@ -82,6 +83,7 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (GatedDeltaNetCell, {"num_heads": 2}),
     (GLACell, {"num_heads": 2, "tau": 4.0}),
     (HGRN2Cell, {"num_heads": 2, "gamma": 0.4}),
+    (ClockworkRNNCell, {"periods": (3, 1, 5)}),
     (LTCCell, {"dt": 0.3, "ode_unfolds": 2}),
     (CfCCell, {"dt": 0.3, "backbone_units": 7, "backbone_layers": 3}),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["antisymmetric", "off_diagonal", "orthogonal", "stochastic"]
+__all__ = ["antisymmetric", "off_diagonal", "orthogonal", "stochastic", "to_lower"]
 
 
 def antisymmetric(weight: Tensor | None, gamma: float, beta: float = 1.0) -> Tensor:
@@ -47,6 +47,20 @@ def stochastic(weight: Tensor | None) -> Tensor:
     assert weight is not None
     width = weight.size(1) if weight.dim() > 1 else 1
     return weight.view(-1, width, width).softmax(1).view_as(weight)
+
+
+def to_lower(weight: Tensor | None, level: Tensor) -> Tensor:
+    """Return a kernel with zeros where a unit would see one of a lower level than its own.
+
+    Args:
+        weight: the kernel, with any number of diagonal blocks; a vector stays as it is.
+        level: of each unit, a number.
+    """
+    assert weight is not None
+    width = weight.size(1) if weight.dim() > 1 else 1
+    levels = level.view(-1, width)
+    sees = levels.unsqueeze(2) <= levels.unsqueeze(1)
+    return (weight.view(-1, width, width) * sees.to(weight.dtype)).view_as(weight)
 
 
 def _by_squaring(skew: Tensor) -> Tensor:

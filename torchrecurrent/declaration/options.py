@@ -239,6 +239,15 @@ def _check_names(name: str, value: Any) -> None:
             raise expected(f"a name in {name}", "str", each)
 
 
+def _check_sizes(name: str, value: Any) -> None:
+    if not isinstance(value, tuple | list):
+        raise expected(name, "tuple of int", value)
+    if not value:
+        raise ValueError(f"{name} must not be empty")
+    for each in value:
+        _check_positive(f"a number in {name}", each)
+
+
 def check_frozen(names: Sequence[str], known: Sequence[str]) -> None:
     """Raise ValueError for a name that is none of a cell's parameters."""
     for name in names:
@@ -254,6 +263,7 @@ _CHECKS: dict[Any, Callable[[str, Any], object]] = {
     float: _check_number,
     Zoneout: _check_rates,
     tuple[str, ...]: _check_names,
+    tuple[int, ...]: _check_sizes,
     Activation: resolve_activation,
     Initializer: resolve_initializer,
 }
