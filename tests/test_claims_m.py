@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from torchrecurrent import RNN, ClockworkRNN, ClockworkRNNCell, LTCCell, Recurrent
+from torchrecurrent import (
+    EALSTM,
+    LSTM,
+    RNN,
+    BaseRecurrentCell,
+    ClockworkRNN,
+    ClockworkRNNCell,
+    EALSTMCell,
+    LTCCell,
+    Recurrent,
+)
+from torchrecurrent.roles import INPUT, ProductRole, State
 
 from .making import assert_same, randomize
 
@@ -132,3 +143,51 @@ def test_periods_that_a_clockwork_refuses() -> None:
     for periods, kind, text in refused:
         with pytest.raises(kind, match=text):
             ClockworkRNNCell(3, 4, periods=periods)
+
+
+@torch.no_grad()
+def test_an_ea_lstm_is_an_lstm_without_what_its_gates_should_not_see() -> None:
+    layer: Any = randomize(EALSTM(5, 4, static_size=2, dtype=F64))
+    lstm: Any = randomize(LSTM(5, 4, recurrent_bias=False, dtype=F64))
+    cell = layer.cells[0]
+    for name in ("weight_ih", "weight_hh", "bias_ih"):
+        for gate in "fgo":
+            rows = lstm.cells[0].block(name, gate)
+            rows.zero_()
+            rows[..., : 3 if name == "weight_ih" else 4].copy_(cell.block(name, gate))
+        lstm.cells[0].block(name, "i").zero_()
+    lstm.cells[0].block("weight_ih", "i")[:, 3:] = cell.weight_static
+    lstm.cells[0].block("bias_ih", "i").copy_(cell.bias_static)
+    x = normal(7, 2, 5)
+    assert_same(layer(x), lstm(x))
+
+
+@torch.no_grad()
+def test_what_is_static_decides_alone_which_units_of_an_ea_lstm_are_used() -> None:
+    layer: Any = randomize(EALSTM(5, 4, static_size=2, dtype=F64))
+    # of one entity the first two units, of the other the last two
+    layer.cells[0].weight_static.copy_(torch.tensor([[1, -1], [1, -1], [-1, 1], [-1, 1]]))
+    layer.cells[0].bias_static.zero_()
+    facts = 1000 * torch.eye(2, dtype=F64)
+    x = torch.cat([100 * normal(20, 2, 3), facts.expand(20, 2, 2)], -1)
+    output, _ = layer(x)
+    used = (output != 0).any(0)
+    assert used.tolist() == [[True, True, False, False], [False, False, True, True]]
+
+
+def test_a_kernel_may_see_the_first_values_of_the_input_alone() -> None:
+    cell: Any = EALSTMCell(5, 4, static_size=2)
+    assert cell.weight_ih.shape == (12, 3)
+    assert cell.effective_parameters()["weight_ih"].shape == (12, 5)
+    wide = Annotated[Tensor, ProductRole(INPUT, columns="hidden_size")]
+
+    class WideCell(BaseRecurrentCell):
+        @staticmethod
+        def step(h: State, n: wide) -> Tensor:
+            return h + n
+
+    assert WideCell(5, 4).weight_ih.shape == (4, 4)
+    with pytest.raises(ValueError, match="at most input_size=3 values of the input, got 4"):
+        WideCell(3, 4)
+    with pytest.raises(ValueError, match="static_size should be less than input_size, 5, got 5"):
+        EALSTMCell(5, 4, static_size=5)

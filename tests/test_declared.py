@@ -169,6 +169,7 @@ def test_the_printed_equations_are_the_step(cell_class: type[BaseRecurrentCell])
                 index = f"_{{{symbol(name)}}}"
                 named = any(cell.signature.having(roles.BiasRole))
                 if has_input:
+                    functions[r"\mathrm{leading}"] = lambda x: x[..., : cell.weight_ih.size(-1)]
                     values[f"W{index}"] = linear(block_of(cell, "weight_ih", name))
                     if not named:
                         values[f"b{index}"] = block_of(cell, "bias_ih", name)

@@ -16,6 +16,7 @@ from torchrecurrent import (
     ClockworkRNNCell,
     CTRNNCell,
     DeltaNetCell,
+    EALSTMCell,
     ESNCell,
     GatedAntisymmetricRNNCell,
     GatedDeltaNetCell,
@@ -84,6 +85,7 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (GLACell, {"num_heads": 2, "tau": 4.0}),
     (HGRN2Cell, {"num_heads": 2, "gamma": 0.4}),
     (ClockworkRNNCell, {"periods": (3, 1, 5)}),
+    (EALSTMCell, {"static_size": 2}),
     (LTCCell, {"dt": 0.3, "ode_unfolds": 2}),
     (CfCCell, {"dt": 0.3, "backbone_units": 7, "backbone_layers": 3}),
 ]

@@ -52,7 +52,7 @@ from .interop.per_sample import PerSample, watch
 from .interop.torch_twin import TorchTwin
 from .interop.tracing import as_leaf, is_symbolic, refuse_scripting
 from .published import CellNames
-from .roles import RECURRENT
+from .roles import INPUT, RECURRENT
 from .saved import LoadsPeers, adopt_constants, drop_buffers
 
 __all__ = ["BaseRecurrentCell", "Integration", "Recurrence", "check_takes_gaps", "is_own"]
@@ -162,14 +162,16 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         cls.option_names = tuple(name for name in names if name not in ("device", "dtype"))
         cls.takes_sequences = not _overrides(cls, "forward")
         cls.no_kernel = _why_no_kernel(cls)
-        cls.uses_its_parameters = not (
-            _overrides(cls, "effective_parameters") or _overrides(cls, "recurrent_kernel")
-        )
         if "step" in vars(cls):  # another one than that which an inherited declaration is for
             cls.onnx_operator = vars(cls).get("onnx_operator")
             cls.torch_twins = vars(cls).get("torch_twins", ())
         if hasattr(cls, "step"):
             cls.signature = StepSignature.of(cls.__name__, cls.step)
+            cls.uses_its_parameters = not (
+                _overrides(cls, "effective_parameters")
+                or _overrides(cls, "recurrent_kernel")
+                or cls.signature.sees_part
+            )
             cls.state_tuple = _state_tuple([each.name for each in cls.signature.states])
             check_declarations(cls, cls.signature, inspect.signature(cls))
             cls.__doc__ = described(cls, BaseRecurrentCell)
@@ -287,8 +289,17 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         check_frozen(self.frozen, list(shapes))
         for name, shape in shapes.items():
             self.register_parameter(name, None if name in switched_off else empty(name, *shape))
-        self.parameter_shapes = shapes
         self._names = tuple(shapes)
+        columns = next((block.columns for block in self.layout.projected), None)
+        self._unseen = 0 if columns is None else self.input_size - columns
+        if self._unseen < 0:
+            raise ValueError(
+                f"{INPUT.name}: its products should see at most input_size={self.input_size} "
+                f"values of the input, got {columns}"
+            )
+        if self._unseen:
+            shapes[INPUT.name] = (shapes[INPUT.name][0], self.input_size)
+        self.parameter_shapes = shapes
 
     def reset_parameters(self) -> None:
         """Initialise every parameter anew, one gate at a time."""
@@ -322,7 +333,11 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         kernel = self.recurrent_kernel()
         if self.weight_dropout and self.training and kernel is not None:
             kernel = functional.dropout(kernel, self.weight_dropout)
-        return {**self._values(), RECURRENT.name: kernel}
+        found = {**self._values(), RECURRENT.name: kernel}
+        if self._unseen and (weight := found[INPUT.name]) is not None:
+            # Kernels multiply all of the input: what no product sees, by zeros.
+            found[INPUT.name] = functional.pad(weight, (0, self._unseen))
+        return found
 
     def _values(self) -> EffectiveParameters:
         # By attribute: a parametrization or torch.func.functional_call may replace it.

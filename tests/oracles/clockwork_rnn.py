@@ -14,4 +14,4 @@ def ClockworkRNNCell(p: Params, x: Vector, h: Vector, wait: Vector) -> Step:
     W_H = np.where(np.less_equal.outer(T, T), p["weight_hh"], 0)
     y = np.tanh(W_H @ h + p["weight_ih"] @ x + b)
     due = wait < 1
-    return np.where(due, y, h), (np.where(due, y, h), np.where(due, T - 1, wait - 1))
+    return np.where(due, y, h), (np.where(due, y, h), np.where(due, wait + T, wait) - 1)

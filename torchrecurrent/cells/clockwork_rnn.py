@@ -1,6 +1,6 @@
 """The clockwork RNN (Koutník et al., 2014)."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, tanh, where
@@ -26,7 +26,7 @@ class ClockworkRNNCell(BaseRecurrentCell, citation="koutnik2014clockwork", famil
     .. math::
         h_t &= \begin{cases} \tanh(W_n x_t + b_n + U_n h_{t-1}) & \text{if } s_{t-1} < 1 \\
             h_{t-1} & \text{otherwise} \end{cases} \\
-        s_t &= \begin{cases} T - 1 & \text{if } s_{t-1} < 1 \\
+        s_t &= \begin{cases} s_{t-1} + T - 1 & \text{if } s_{t-1} < 1 \\
             s_{t-1} - 1 & \text{otherwise} \end{cases}
 
     where T is the period of a unit's module and s the number of steps until its next update. From
@@ -53,7 +53,7 @@ class ClockworkRNNCell(BaseRecurrentCell, citation="koutnik2014clockwork", famil
 
     @staticmethod
     def step(h: State, s: State, n: Gate, T: Period) -> tuple[Tensor, Tensor]:
-        return where(s < 1, tanh(n), h), where(s < 1, T, s) - 1
+        return where(s < 1, tanh(n), h), where(s < 1, s + T, s) - 1
 
     @property
     def period_kernel_init(self) -> Initializer:
@@ -63,7 +63,7 @@ class ClockworkRNNCell(BaseRecurrentCell, citation="koutnik2014clockwork", famil
         return lambda weight: weight.copy_(periods[module])
 
     def recurrent_kernel(self) -> Tensor:
-        return to_lower(super().recurrent_kernel(), self.weight_period)
+        return to_lower(super().recurrent_kernel(), cast("Tensor", self.weight_period))
 
 
 class ClockworkRNN(RecurrentLayer, cell=ClockworkRNNCell): ...

@@ -95,7 +95,7 @@ class Options(Numbered):
     layout: Layout
     #: The numeric options and properties that its step reads.
     constants: tuple[str, ...]
-    #: The shape of every stacked parameter, and of every learned number.
+    #: The shape of every stacked parameter, and of every learned number, as a kernel takes them.
     parameter_shapes: Mapping[str, tuple[int, ...]]
     #: The names of the parameters that are not trained.
     frozen: tuple[str, ...]
@@ -108,6 +108,8 @@ class Options(Numbered):
     #: What is owed to opacus, where it watches the cell.
     per_sample: PerSample | None = None
     _names: tuple[str, ...]
+    #: How many values of the input, the last ones, no product sees.
+    _unseen: int
 
 
 def constructor_signature(cls: type, base: type) -> inspect.Signature:

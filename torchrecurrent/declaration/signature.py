@@ -54,6 +54,12 @@ class StepSignature:
         new = [f"the new state {argument.name!r}" for argument in self.having(roles.StateRole)]
         object.__setattr__(self, "results", ("the output",) * self.has_output + tuple(new))
 
+    @property
+    def sees_part(self) -> bool:
+        """Whether products see a part of the input alone."""
+        found = (each.role for each in self.arguments)
+        return any(isinstance(r, roles.ProductRole) and r.columns != "input_size" for r in found)
+
     @classmethod
     def of(cls, owner: str, step: Callable[..., Any]) -> StepSignature:
         """Read the annotations of ``step``; ``owner`` names the cell in errors.

@@ -19,12 +19,15 @@ class ProductRole(Role):
 
     ``of`` names the state, by default the first one. ``rows`` is an attribute of the cell;
     if it is 0, a product of the input alone is the input itself and has no parameter.
+    ``columns``, an attribute of the cell too, is how many values of the input it sees, the first
+    ones; it is the same in all products with the input.
     """
 
     input: Weight | None = None
     recurrent: Weight | None = None
     of: str | None = None
     rows: str = "hidden_size"
+    columns: str = "input_size"
 
     @property
     def weights(self) -> tuple[Weight, ...]:
@@ -37,7 +40,7 @@ class ProductRole(Role):
         self, weight: Weight, cell: Sizes, widths: Mapping[str, int]
     ) -> tuple[int | None, str | None]:
         if weight is INPUT:
-            return cell.input_size, None
+            return getattr(cell, self.columns), None
         of = self.of or next(iter(widths))
         return cell.recurrent_columns(self.height(cell), widths[of]), of
 
@@ -52,7 +55,10 @@ class ProductRole(Role):
         index, sides = f"_{{{symbol(name)}}}", []
         if self.input is not None:
             bias = f" + b{index}" if printer.biased(self.input) else ""
-            sides.append((f"W{index} {symbol('x', 't')}", bias))
+            seen = symbol("x", "t")
+            if self.columns != "input_size":
+                seen = rf"\mathrm{{leading}}({seen})"
+            sides.append((f"W{index} {seen}", bias))
         if self.recurrent is not None:
             letter, times = ("u", r" \odot") if printer.diagonal else ("U", "")
             bias = f" + d{index}" if printer.biased(self.recurrent) else ""

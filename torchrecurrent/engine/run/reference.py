@@ -160,6 +160,8 @@ def project(
     if len(blocks) < len(layout.blocks(INPUT)):
         rows = blocks[-1].stop
         weight, bias = weight[:rows], None if bias is None else bias[:rows]
+    if weight.size(-1) < input.size(-1):
+        input = input[..., : weight.size(-1)]
     if not INTEGRATORS[cell.integration].sums or INPUT in layout.named_biases:
         bias = None  # added later, by the integration or by the step
     return (functional.linear(input, weight, bias), *raw, *gaps)
