@@ -11,14 +11,8 @@ from ..roles import Functions, MapRole, Output, Projected, State, Weight
 
 __all__ = ["GILRLSTM", "GILRLSTMCell"]
 
-Gates = Annotated[
-    Functions,
-    MapRole(
-        Weight("weight_surrogate", None, "surrogate_"),
-        always_dense=True,
-        results=("f", "i", "o", "z"),
-    ),
-]
+SURROGATE = Weight("weight_surrogate", None, "surrogate_")
+Gates = Annotated[Functions, MapRole(SURROGATE, always_dense=True, results=("f", "i", "o", "z"))]
 
 
 class GILRLSTMCell(BaseRecurrentCell, citation="martin2018parallelizing", family="LSTM-like"):
