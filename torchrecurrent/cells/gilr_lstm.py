@@ -25,8 +25,7 @@ class GILRLSTMCell(BaseRecurrentCell, citation="martin2018parallelizing", family
     .. math::
         g_t &= \sigma(W_g x_t + b_g) \\
         s_t &= g_t \odot s_{t-1} + (1 - g_t) \odot \tanh(W_v x_t + b_v) \\
-        f_t &= \sigma(W_f x_t + b_f + U_f s_t)
-            \quad\text{and so}\quad i_t, o_t \\
+        f_t &= \sigma(W_f x_t + b_f + U_f s_t) \quad\text{and so}\quad i_t, o_t \\
         z_t &= \tanh(W_z x_t + b_z + U_z s_t) \\
         c_t &= f_t \odot c_{t-1} + i_t \odot z_t, \qquad h_t = o_t \odot c_t
 
