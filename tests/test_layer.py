@@ -78,8 +78,6 @@ def test_permuted_units_permute_the_output(cell_class: Any) -> None:
     if any(each.role.operation == "cumulative" for each in cell.signature.having(AcrossRole)):
         assert not torch.allclose(permuted[0][:, inverse], result[0])  # its units have an order
         return
-    if any(each.role.operation == "folded" for each in cell.signature.having(AcrossRole)):
-        return  # its matrices have rows and columns: tests/test_matrix_states.py
     for one, other in zip(permuted, result, strict=True):
         assert_same(units(one, 1, inverse), other)
 

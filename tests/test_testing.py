@@ -170,7 +170,7 @@ def test_what_pickle_cannot_take_is_found_in_a_class_within_a_function() -> None
     class LocalCell(BROKEN["pickle_and_deepcopy"]):  # type: ignore[misc,valid-type]
         """Holds a function that has no name."""
 
-    with pytest.raises(CellCheckError, match="Can't (pickle|get) local object"):
+    with pytest.raises(CellCheckError, match=r"Can't (pickle|get) local object"):
         pickle_and_deepcopy(LocalCell)
 
 
