@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cell_facts import Symbolic
+
 from torchrecurrent.catalog.listing import cells, layer_of
 from torchrecurrent.studies.reporting.leaderboard import Entry, mean_places, read
 from torchrecurrent.studies.reporting.numbers import decimals
@@ -77,6 +79,8 @@ def write_boards(app: Sphinx, templates: Any) -> dict[Path, str]:
     for each in entries:
         by_layer.setdefault(each.layer, {})[each.study] = each
     shared = {"studies": board(), "pages": _pages(), "score": _score}
+    absent = {layer: name for layer, name in _pages().items() if layer not in by_layer}
+    tied = [layer for layer, name in absent.items() if Symbolic(cells()[name]).tied]
     folder = Path(app.srcdir) / "leaderboard"
     page = templates.get_template("leaderboard_task.rst.jinja")
     written = {
@@ -86,6 +90,10 @@ def write_boards(app: Sphinx, templates: Any) -> dict[Path, str]:
         for name, own in board().items()
     }
     written[folder / "table.txt"] = templates.get_template("leaderboard.txt.jinja").render(
-        **shared, layers=by_layer, means=mean_places(entries)
+        **shared,
+        layers=by_layer,
+        means=mean_places(entries),
+        absent=[layer for layer in absent if layer not in tied],
+        tied=tied,
     )
     return written
