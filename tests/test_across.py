@@ -12,6 +12,7 @@ from torch import Tensor, tanh
 
 from torchrecurrent import BaseRecurrentCell, Recurrent, backend
 from torchrecurrent.across import ACROSS, softmax
+from torchrecurrent.declaration.step_contract import StepError
 from torchrecurrent.engine import Backend
 from torchrecurrent.init import Initializer
 from torchrecurrent.roles import (
@@ -150,3 +151,21 @@ def test_what_is_passed_back_is_autograds(operation: str) -> None:
     received = torch.randn(2, width, dtype=torch.float64)
     (expected,) = torch.autograd.grad(row.value(value, width), value, received)
     assert_same(row.gradient(received, 5), expected, 1e-15)
+
+
+@pytest.mark.parametrize("path", [*PATHS, "reference"])
+@pytest.mark.parametrize(
+    ("operation", "wide", "wants"),
+    [
+        ("rest", 6, "at most as many"),
+        ("repeated", 12, "a multiple of them"),
+        ("tiled", 4, "a multiple of them"),
+        ("folded", 2, "a divisor of them"),
+        ("cumulative", 4, "as many"),
+    ],
+)
+def test_widths_that_do_not_fit(operation: str, wide: int, wants: str, path: Backend) -> None:
+    layer: Any = Recurrent(joining(operation), 3, 5, joined_size=wide)
+    message = rf"'A' \({operation}\) is applied to 5 units, and its result should have {wants}, got"
+    with backend(path), pytest.raises(StepError, match=message):
+        layer(torch.randn(4, 2, 3))

@@ -45,6 +45,9 @@ class Across:
     #: passed on. Kernels then read the one in place of the other.
     copies: Copies | None = None
     passes_copies: Copies | None = None
+    #: Which widths the result may have, for that of the value: in words, and whether it has.
+    wants: str = "any number of units"
+    fits: Callable[[int, int], bool] = lambda width, wide: True
 
 
 def _spread(number: Tensor, width: int) -> Tensor:
@@ -77,6 +80,10 @@ def _folded(value: Tensor, width: int) -> Tensor:
     return parts.sum(-2)
 
 
+def _is_multiple(width: int, wide: int) -> bool:
+    return wide % width == 0
+
+
 _ROWS = (
     Across(
         "average",
@@ -98,6 +105,8 @@ _ROWS = (
         is_number=False,
         passes_number=False,
         may_keep=True,
+        wants="at most as many",
+        fits=lambda width, wide: wide <= width,
     ),
     Across(
         "repeated",  # each unit several times, side by side
@@ -109,6 +118,8 @@ _ROWS = (
         passes_number=False,
         may_keep=True,
         copies="repeated",
+        wants="a multiple of them",
+        fits=_is_multiple,
     ),
     Across(
         "tiled",  # all units several times over
@@ -118,6 +129,8 @@ _ROWS = (
         passes_number=False,
         may_keep=True,
         copies="tiled",
+        wants="a multiple of them",
+        fits=_is_multiple,
     ),
     Across(
         "folded",  # the sum of parts side by side, each as wide as the result
@@ -127,6 +140,8 @@ _ROWS = (
         passes_number=False,
         may_keep=True,
         passes_copies="tiled",
+        wants="a divisor of them",
+        fits=lambda width, wide: width % wide == 0,
     ),
     Across(
         "cumulative",  # the sum of the units up to each
@@ -134,6 +149,8 @@ _ROWS = (
         lambda received, width: _cumulative(received.flip(-1)).flip(-1),
         is_number=False,
         passes_number=False,
+        wants="as many",
+        fits=lambda width, wide: width == wide,
     ),
 )
 

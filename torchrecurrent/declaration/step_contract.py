@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..across import Across
 from .signature import StepSignature
 
 __all__ = [
     "BRANCH",
     "BranchError",
     "StepError",
+    "check_across",
     "check_mapped",
     "check_shape",
     "check_width",
@@ -101,4 +103,21 @@ def check_mapped(owner: str, name: str, width: int | None, expected: int) -> Non
         raise StepError(
             f"{owner}.step: the map {name!r} is applied to a value of the width {width}, "
             f"expected {expected}"
+        )
+
+
+def check_across(owner: str, across: Across, name: str, width: int, wide: int) -> None:
+    """Raise StepError if an operation across the units of a value can't have so many units.
+
+    Args:
+        owner: name of the cell.
+        across: the operation.
+        name: name of the argument of the step.
+        width: width of the value.
+        wide: width of the result.
+    """
+    if not across.fits(width, wide):
+        raise StepError(
+            f"{owner}.step: {name!r} ({across.name}) is applied to {width} units, and its result "
+            f"should have {across.wants}, got {wide}"
         )

@@ -12,7 +12,13 @@ from ... import roles
 from ...across import Across
 from ...declaration.arguments import CellSource
 from ...declaration.noise import ZONED, noise_of
-from ...declaration.step_contract import StepError, check_mapped, check_width, returned
+from ...declaration.step_contract import (
+    StepError,
+    check_across,
+    check_mapped,
+    check_width,
+    returned,
+)
 from ...roles import Weight
 from ..ir.trace import Symbol, UntraceableError
 from .assembly import Assembly
@@ -246,6 +252,7 @@ class _Tracer(CellSource):
         check_mapped(type(self.cell).__name__, name, width, width or 0)
         assert width is not None
         wide = width if rows is None else self.option(rows)
+        check_across(type(self.cell).__name__, across, name, width, wide)
         if across.may_keep and wide == width:
             return value
         key = across.name, value.node, wide

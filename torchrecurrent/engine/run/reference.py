@@ -25,6 +25,7 @@ from ...declaration.noise import Noise as CellNoise
 from ...declaration.step_contract import (
     BRANCH,
     BranchError,
+    check_across,
     check_mapped,
     check_shape,
     returned,
@@ -352,7 +353,10 @@ class _Tensors(CellSource):
     def across(self, across: Across, name: str, value: Any, rows: str | None = None) -> Tensor:
         if not isinstance(value, Tensor) or not value.dim():
             check_mapped(type(self.cell).__name__, name, None, 0)
-        return across.value(value, value.size(-1) if rows is None else self.option(rows))
+        width = value.size(-1)
+        wide = width if rows is None else self.option(rows)
+        check_across(type(self.cell).__name__, across, name, width, wide)
+        return across.value(value, wide)
 
 
 def recurrent_product(state: Tensor, weight: Tensor, bias: Tensor | None, units: int) -> Tensor:
