@@ -162,7 +162,7 @@ def test_shapes_of_layers(
     cell: Any = layer.cells[-1]
     assert output.shape == (*shape, directions * cell.output_size)
     first = h_n if isinstance(h_n, torch.Tensor) else h_n[0]
-    assert first.shape == (num_layers * directions, batch, hidden)
+    assert first.shape == (num_layers * directions, batch, cell.state_widths[0])
     again, last = layer(torch.randn(*shape, width), h_n)
     assert again.shape == output.shape
     assert [t.shape for t in tensors(last)] == [t.shape for t in tensors(h_n)]
