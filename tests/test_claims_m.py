@@ -189,5 +189,7 @@ def test_a_kernel_may_see_the_first_values_of_the_input_alone() -> None:
     assert WideCell(5, 4).weight_ih.shape == (4, 4)
     with pytest.raises(ValueError, match="at most input_size=3 values of the input, got 4"):
         WideCell(3, 4)
-    with pytest.raises(ValueError, match="static_size should be less than input_size, 5, got 5"):
+    with pytest.raises(
+        ValueError, match="input_size should be at least 6, more than static_size, got 5"
+    ):
         EALSTMCell(5, 4, static_size=5)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import hypothesis.strategies as st
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
@@ -152,6 +152,7 @@ def test_shapes_of_layers(
             width, hidden, num_layers, bidirectional=bidirectional, batch_first=batch_first
         )
     except ValueError as error:  # a cell as wide as its input, in one direction only
+        assume("input_size should be at least 2" not in str(error))
         assert "input_size == hidden_size is needed" in str(error)  # noqa: PT017
         layer, width, bidirectional = layer_of(kind)(hidden, hidden, num_layers), hidden, False
         batch_first = False

@@ -56,9 +56,6 @@ def parameter_formula(cell: type[BaseRecurrentCell]) -> str:
         return ""
     terms = {term: int(each) for term, each in found.items()}
     of_units = {term[:-1]: terms.pop(term) for term in ("IH", "HH", "H")}
-    if terms["I"] == terms[""] > 1:
-        terms["(I+1)"] = terms.pop("I")
-        del terms[""]
     factor = math.gcd(*of_units.values())
     if factor and sum(map(bool, of_units.values())) > 1:
         inner = _sum({term: each // factor for term, each in of_units.items()})

@@ -79,8 +79,8 @@ class EALSTMCell(BaseRecurrentCell, citation="kratzert2019towards", family="LSTM
         super().check_options()
         if self.static_size >= self.input_size:
             raise ValueError(
-                f"static_size should be less than input_size, {self.input_size}, "
-                f"got {self.static_size}"
+                f"input_size should be at least {self.static_size + 1}, more than static_size, got "
+                f"{self.input_size}"
             )
 
 

@@ -18,7 +18,7 @@ __all__ = ["arguments", "run"]
 
 _HEADER = ("Cell", "Year", "States", "Recurrence", "Parameters")
 #: The fewest columns for a title, and the most for the states.
-_TITLE, _STATES = 20, 10
+_TITLE, _STATES = 20, 9
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
