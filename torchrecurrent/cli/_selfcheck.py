@@ -205,7 +205,8 @@ def _results(
     found = {"the output": output.data if packed else output}
     found |= {f"state {k} after the last step": each for k, each in enumerate(_tensors(last))}
     leaves = {"the input": leaf} | {f"first state {k}": s for k, s in enumerate(_tensors(first))}
-    leaves |= dict(layer.named_parameters())
+    # without those that are not trained
+    leaves |= {name: each for name, each in layer.named_parameters() if each.requires_grad}
     generator = torch.Generator().manual_seed(1)
     weighted = [
         (each * torch.randn(each.shape, generator=generator).to(each)).sum()
