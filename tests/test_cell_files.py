@@ -34,14 +34,14 @@ def test_no_cell_imports_another(path: Path) -> None:
 
 
 def test_a_reader_soon_sees_the_step() -> None:
-    """The house's measure: half of the files have 64 lines at most, and show a step by line 44.
+    """The house's measure: half of the files have 60 lines at most, and show a step by line 43.
 
-    It was 60 and 40 before there were cells with matrices and synapses, whose steps need more said.
+    That was 40 before there were cells with matrices and synapses, which need more said before it.
     """
     texts = [path.read_text(encoding="utf-8").splitlines() for path in FILES]
     steps = [next(n for n, line in enumerate(text, 1) if "def step(" in line) for text in texts]
-    assert median(len(text) for text in texts) <= 64
-    assert median(steps) <= 44
+    assert median(len(text) for text in texts) <= 60
+    assert median(steps) <= 43
 
 
 def test_every_form_of_such_an_import_is_seen() -> None:

@@ -28,6 +28,7 @@ from torchrecurrent.init import (
     henaff_,
     inverse_normal_,
     normal,
+    paces,
     phase,
     power_law,
     reservoir,
@@ -89,6 +90,7 @@ def test_initialisers_with_numbers_are_values() -> None:
         "normal(0.1)",
         "phase(3)",
         "power_law(1, 2, 0.5, 2)",
+        "paces(0.01, 0.5)",
         "reservoir(0.5, 0.1)",
         "ring(0.5, 1)",
         "softplus_ring(0.5, 0.75)",
@@ -165,7 +167,9 @@ def test_phases_and_the_decay_of_a_softplus() -> None:
     phases = draw(phase(3.0), n).exp() / 3
     kept = torch.exp(-torch.nn.functional.softplus(draw(softplus_ring(0.9, 0.999), n))) ** 2
     positive = torch.nn.functional.softplus(draw(softplus_uniform(0.5, 2.5), n))
-    for values in (phases, (kept - 0.9**2) / (0.999**2 - 0.9**2), (positive - 0.5) / 2):
+    times = torch.nn.functional.softplus(draw(paces(0.01, 0.5), n)).log()
+    paced = (times - math.log(0.01)) / math.log(50)
+    for values in (phases, paced, (kept - 0.9**2) / (0.999**2 - 0.9**2), (positive - 0.5) / 2):
         # Kolmogorov-Smirnov, as above
         assert (values.sort().values - even).abs().max() < 1.95 / math.sqrt(n)
 
@@ -197,6 +201,8 @@ def test_numbers_that_an_initialiser_refuses() -> None:
         chrono(10, "output")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="softplus_ring: expected 0 <= r_min < r_max <= 1"):
         softplus_ring(0.9, 0.8)
+    with pytest.raises(ValueError, match="paces: expected 0 < shortest < longest, got 0 and 1"):
+        paces(0, 1)
     with pytest.raises(ValueError, match="softplus_uniform: expected 0 <= low < high, got 1 and 1"):
         softplus_uniform(1, 1)
 

@@ -140,7 +140,7 @@ def test_the_delta_rule_replaces_what_is_under_a_key(kind: Any) -> None:
 
 
 def test_hgrn2_has_means_of_its_values() -> None:
-    """Without a query's size, what is read of a constant value tends to it, and never beyond."""
+    """Of a constant value each tends to it, and never goes beyond."""
     cell: Any = randomize(HGRN2Cell(3, 4, dtype=F64))
     x = torch.randn(1, 3, dtype=F64)
     value = blocks(cell)[-1]
@@ -149,6 +149,8 @@ def test_hgrn2_has_means_of_its_values() -> None:
     with torch.no_grad():
         for _ in range(400):
             _, state = cell(x, state)
+            parts = state.unflatten(-1, (4, 4)) / stored[:, None]
+            assert ((parts >= 0) & (parts <= 1 + ROUNDING)).all()
     matrix = state.unflatten(-1, (4, 4))
     assert_same(matrix, stored[:, None].expand(1, 4, 4), 1e-9)  # what is left of 0 after 400 steps
 

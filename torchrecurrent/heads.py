@@ -39,10 +39,6 @@ class MatrixCell(BaseRecurrentCell):
         """How many numbers the matrices of all heads have."""
         return self.hidden_size * self.hidden_size // self.num_heads
 
-    @property
-    def output_size(self) -> int:
-        return self.hidden_size
-
     def check_options(self) -> None:
         super().check_options()
         if self.num_heads < 1 or self.hidden_size % self.num_heads:

@@ -5,7 +5,7 @@ from typing import Annotated
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer, variance_scaling
+from ..init import Initializer
 from ..layers.named import RecurrentLayer
 from ..roles import (
     INPUT,
@@ -59,7 +59,7 @@ class EALSTMCell(BaseRecurrentCell, citation="kratzert2019towards", family="LSTM
     static_bias: bool | None = None
     kernel_init: Initializer = "orthogonal"
     recurrent_kernel_init: Initializer = "eye"
-    static_kernel_init: Initializer = variance_scaling(1 / 3, "uniform")
+    static_kernel_init: Initializer = "hidden_uniform_columns"
     static_bias_init: Initializer = "zeros"
     first = {"f": "forget_bias"}
 

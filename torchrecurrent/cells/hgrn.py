@@ -9,7 +9,7 @@ from torch.nn.functional import silu
 from ..cell import BaseRecurrentCell
 from ..complex_numbers import Complex, polar
 from ..heads import MatrixCell
-from ..init import Initializer, variance_scaling
+from ..init import Initializer
 from ..layers.named import RecurrentLayer
 from ..roles import (
     Columns,
@@ -125,7 +125,7 @@ class HGRN2Cell(MatrixCell, citation="qin2024hgrn2", family="input-gated"):
     """
 
     gamma: float = 0.0
-    kernel_init: Initializer = variance_scaling(1 / 3, "uniform")  # a layer of torch
+    kernel_init: Initializer = "hidden_uniform_columns"
 
     @staticmethod
     def step(

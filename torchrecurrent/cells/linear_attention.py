@@ -7,7 +7,7 @@ from torch import Tensor, exp, sigmoid, sqrt
 from torch.nn.functional import logsigmoid, silu, softplus
 
 from ..heads import HeadGate, HeadSum, MatrixCell, ToKeys, ToValues
-from ..init import Initializer, paces, variance_scaling
+from ..init import Initializer, paces
 from ..layers.named import RecurrentLayer
 from ..roles import (
     INPUT,
@@ -33,8 +33,6 @@ Widen = Annotated[
     MapRole(Weight("weight_gate", "bias_gate", "gate_"), "hidden_size", "gate_rank", True),
 ]
 Decay = Annotated[Tensor, VectorRole(Weight("weight_a", None, "a_"), "num_heads")]
-#: A layer of torch: uniform up to the root of one by the number of inputs.
-LINEAR = variance_scaling(1 / 3, "uniform")
 
 
 def decays_(tensor: Tensor) -> Tensor:
@@ -72,8 +70,8 @@ class GLACell(MatrixCell, citation="yang2024gated", family="input-gated"):
     tau: float = 16.0
     gate_rank: int = 16
     gate_bias: bool = True
-    kernel_init: Initializer = LINEAR
-    gate_kernel_init: Initializer = LINEAR
+    kernel_init: Initializer = "hidden_uniform_columns"
+    gate_kernel_init: Initializer = "hidden_uniform_columns"
     gate_bias_init: Initializer = "zeros"
 
     @staticmethod
@@ -133,7 +131,7 @@ class DeltaNetCell(MatrixCell, citation="yang2024parallelizing", family="input-g
     """
 
     epsilon: float = 1e-6
-    kernel_init: Initializer = LINEAR
+    kernel_init: Initializer = "hidden_uniform_columns"
 
     @staticmethod
     def step(
@@ -191,7 +189,7 @@ class GatedDeltaNetCell(MatrixCell, citation="yang2025gated", family="input-gate
     """
 
     epsilon: float = 1e-6
-    kernel_init: Initializer = LINEAR
+    kernel_init: Initializer = "hidden_uniform_columns"
     a_kernel_init: Initializer = decays_
     first = {"a": paces()}
 

@@ -7,7 +7,7 @@ from torch import Tensor, exp
 from torch.nn.functional import softplus
 
 from ..cell import BaseRecurrentCell
-from ..init import Initializer, paces, variance_scaling
+from ..init import Initializer, paces
 from ..layers.named import RecurrentLayer
 from ..roles import (
     INPUT,
@@ -33,8 +33,6 @@ Pace = Annotated[
     Function, MapRole(Weight("weight_dt", "bias_dt", "dt_"), "input_size", "dt_rank", True)
 ]
 Decay = Annotated[Tensor, VectorRole(Weight("weight_a", None, "a_"), "matrix_size")]
-#: A layer of torch: uniform up to the root of one by the number of inputs.
-LINEAR = variance_scaling(1 / 3, "uniform")
 
 
 class S6Cell(BaseRecurrentCell, citation="gu2023mamba", family="input-gated"):
@@ -64,9 +62,9 @@ class S6Cell(BaseRecurrentCell, citation="gu2023mamba", family="input-gated"):
     """
 
     dt_rank: int = 1
-    kernel_init: Initializer = LINEAR
+    kernel_init: Initializer = "hidden_uniform_columns"
     dt_bias: bool = True
-    dt_kernel_init: Initializer = LINEAR
+    dt_kernel_init: Initializer = "hidden_uniform_columns"
     dt_bias_init: Initializer = paces()
     skip_kernel_init: Initializer = "ones"
 

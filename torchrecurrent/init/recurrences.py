@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..constraints import off_diagonal
 from .made import Made
+from .scaled import before_softplus
 
 __all__ = ["contract_", "henaff_", "hippo", "paces", "phase", "reservoir", "ring", "softplus_ring"]
 
@@ -95,7 +96,7 @@ def paces(shortest: float = 0.001, longest: float = 0.1) -> Callable[[Tensor], T
 def _paces_(tensor: Tensor, shortest: float, longest: float) -> Tensor:
     times = torch.empty_like(tensor, dtype=torch.float64)
     times.uniform_(math.log(shortest), math.log(longest)).exp_()
-    return tensor.copy_(times + torch.log(-torch.expm1(-times)))
+    return tensor.copy_(before_softplus(times))
 
 
 def hippo(blocks: int = 1) -> Callable[[Tensor], Tensor]:

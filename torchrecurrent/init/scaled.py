@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .made import Made
 
 __all__ = [
+    "before_softplus",
     "by_unit",
     "gain",
     "hidden_uniform_",
@@ -47,7 +48,12 @@ def softplus_uniform(low: float = 0.0, high: float = 1.0) -> Callable[[Tensor], 
 
 def _softplus_uniform_(tensor: Tensor, low: float, high: float) -> Tensor:
     positive = torch.empty_like(tensor, dtype=torch.float64).uniform_(low, high).clamp_(min=1e-12)
-    return tensor.copy_(positive + torch.log(-torch.expm1(-positive)))
+    return tensor.copy_(before_softplus(positive))
+
+
+def before_softplus(values: Tensor) -> Tensor:
+    """Return the numbers of which softplus makes positive ones."""
+    return values + torch.log(-torch.expm1(-values))
 
 
 def normal(std: float = 1.0) -> Callable[[Tensor], Tensor]:

@@ -223,6 +223,7 @@ class Buffers:
             parts = tuple(widths[plan.mapped[part]] for part in each.names)
             across = each.across
             brief = across is not None and not apart  # only a weight's gradient needs the argument
+            # A copy has no memory: both passes read the value that is copied, in its place.
             copied = across is not None and across.copies is not None
             self.arguments[name] = Buffer(
                 f"V.{name}",
