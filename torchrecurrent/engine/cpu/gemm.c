@@ -30,39 +30,35 @@ typedef real loose __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real
 
 int64_t panel_width(void) { return NR; }
 
-/* c (m x w, m <= MR, w <= NR) = c or 0, plus a (m x k) times one panel; a's rows are ai apart,
-   its columns ak */
-static inline __attribute__((always_inline)) void tile(const int m, int64_t w, int64_t k,
-                                                       const real *a, int64_t ai, int64_t ak,
-                                                       const real *panel, int add, real *c,
-                                                       int64_t ldc) {
-    vec s0[MR], s1[MR];
-    UNROLL for (int i = 0; i < m; i++) s0[i] = s1[i] = (vec){0};
+/* c (m x w, w <= NR * q) = c or 0, plus a (m x k) times q panels, the next of which is next numbers
+   further; a's rows are ai apart, its columns ak. 2 q m vectors have to fit into registers. */
+static inline __attribute__((always_inline)) void tile(const int m, const int q, int64_t w,
+                                                       int64_t k, const real *a, int64_t ai,
+                                                       int64_t ak, const real *panel, int64_t next,
+                                                       int add, real *c, int64_t ldc) {
+    vec sums[2 * MR];
+    UNROLL for (int i = 0; i < 2 * q * m; i++) sums[i] = (vec){0};
     for (int64_t p = 0; p < k; p++) {
-        const vec b0 = *(const loose *)(panel + p * NR);
-        const vec b1 = *(const loose *)(panel + p * NR + LANES);
+        vec b[8];
+        UNROLL for (int j = 0; j < 2 * q; j++)
+            b[j] = *(const loose *)(panel + j / 2 * next + p * NR + j % 2 * LANES);
         UNROLL for (int i = 0; i < m; i++) {
             const real x = a[i * ai + p * ak];
-            s0[i] += x * b0;
-            s1[i] += x * b1;
+            UNROLL for (int j = 0; j < 2 * q; j++) sums[2 * q * i + j] += x * b[j];
         }
     }
-    if (w == NR) {
-        UNROLL for (int i = 0; i < m; i++) {
-            loose *to = (loose *)(c + i * ldc), *next = (loose *)(c + i * ldc + LANES);
-            if (add) {
-                s0[i] += *to;
-                s1[i] += *next;
+    if (w == NR * q) {
+        UNROLL for (int i = 0; i < m; i++)
+            UNROLL for (int j = 0; j < 2 * q; j++) {
+                loose *to = (loose *)(c + i * ldc + j * LANES);
+                if (add) sums[2 * q * i + j] += *to;
+                *to = sums[2 * q * i + j];
             }
-            *to = s0[i];
-            *next = s1[i];
-        }
         return;
     }
     UNROLL for (int i = 0; i < m; i++) { /* the last, narrower panel */
-        real part[NR];
-        *(loose *)part = s0[i];
-        *(loose *)(part + LANES) = s1[i];
+        real part[8 * LANES];
+        UNROLL for (int j = 0; j < 2 * q; j++) *(loose *)(part + j * LANES) = sums[2 * q * i + j];
         for (int64_t j = 0; j < w; j++) c[i * ldc + j] = (add ? c[i * ldc + j] : 0) + part[j];
     }
 }
@@ -71,8 +67,8 @@ static inline __attribute__((always_inline)) void tile(const int m, int64_t w, i
 static __attribute__((noinline)) void any_tile(int64_t m, int64_t w, int64_t k, const real *a,
                                                int64_t ai, int64_t ak, const real *panel, int add,
                                                real *c, int64_t ldc) {
-    switch (m < MR ? m : MR) {
-#define CASE(m) case m: tile(m, w, k, a, ai, ak, panel, add, c, ldc); break;
+    switch (m) {
+#define CASE(m) case m: tile(m, 1, w, k, a, ai, ak, panel, 0, add, c, ldc); break;
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #if MR > 6
     CASE(7) CASE(8)
@@ -84,14 +80,42 @@ static __attribute__((noinline)) void any_tile(int64_t m, int64_t w, int64_t k, 
     }
 }
 
-/* c (rows x columns) = c or 0, plus a (rows x inner) times the packed kernel */
+/* of few rows and several panels at once: how many; one would leave most registers unused, and
+   each sum would wait for the one before */
+static int64_t panels_at_once(int64_t m) { return m * 4 <= MR ? 4 : MR / m; }
+
+static __attribute__((noinline)) void wide_tile(int64_t m, int64_t k, const real *a, int64_t lda,
+                                                const real *panel, int add, real *c, int64_t ldc) {
+    switch (m) {
+#define CASE(m, q) case m: tile(m, q, NR * q, k, a, lda, 1, panel, k * NR, add, c, ldc); break;
+#if MR == 12
+    CASE(1, 4) CASE(2, 4) CASE(3, 4) CASE(4, 3) CASE(5, 2) CASE(6, 2)
+#elif MR == 8
+    CASE(1, 4) CASE(2, 4) CASE(3, 2) CASE(4, 2)
+#else
+    CASE(1, 4) CASE(2, 3) CASE(3, 2)
+#endif
+#undef CASE
+    }
+}
+
+/* c (rows x columns) = c or 0, plus a (rows x inner) times the packed kernel, in tiles that are as
+   equal as can be. Where a's rows are a way of the first cache apart, or more, they may all belong
+   to the same lines of it, which hold eight of them. */
 static void product(int64_t rows, int64_t columns, int64_t inner, const real *a, int64_t lda,
                     const real *packed, int add, real *c, int64_t ldc) {
-    for (int64_t j = 0; j < columns; j += NR) {
+    const int64_t most = MR > 8 && inner * (int64_t)sizeof(real) >= 4096 ? 8 : MR;
+    const int64_t tiles = (rows + most - 1) / most, step = tiles ? (rows + tiles - 1) / tiles : 1;
+    const int64_t wide = tiles == 1 ? NR * panels_at_once(rows) : NR;
+    int64_t j = 0;
+    if (wide > NR)
+        for (; j + wide <= columns; j += wide)
+            wide_tile(rows, inner, a, lda, packed + j * inner, add, c + j, ldc);
+    for (; j < columns; j += NR) {
         const int64_t w = columns - j < NR ? columns - j : NR;
-        for (int64_t i = 0; i < rows; i += MR)
-            any_tile(rows - i, w, inner, a + i * lda, lda, 1, packed + j * inner, add,
-                     c + i * ldc + j, ldc);
+        for (int64_t i = 0; i < rows; i += step)
+            any_tile(rows - i < step ? rows - i : step, w, inner, a + i * lda, lda, 1,
+                     packed + j * inner, add, c + i * ldc + j, ldc);
     }
 }
 
