@@ -10,7 +10,18 @@ from types import ModuleType
 import torch
 from rich.console import Console
 
-from . import beside_torch, figure, first_call, machine, memory, peers, report, results, streaming
+from . import (
+    beside_torch,
+    figure,
+    first_call,
+    machine,
+    memory,
+    peers,
+    products,
+    report,
+    results,
+    streaming,
+)
 from .compiled import CompileTime, compiled_rows, fresh_cache
 from .results import AtShape, Results
 from .rows import SHAPES, Shape, rows, title
@@ -59,6 +70,7 @@ def main() -> None:
         ("first-call", "first calls, compiled and from the cache"),
         ("memory", "peak memory"),
         ("streaming", "single steps"),
+        ("products", "the products of a step, beside the peak of a core"),
         ("beside", "torch's layers and ours at further shapes, in stacks, and on a busy machine"),
     ):
         parser.add_argument(
@@ -74,6 +86,8 @@ def main() -> None:
         found.memory = memory.measure(3)
     if options.streaming:
         found.streaming = streaming.measure(2000)
+    if options.products:
+        found.products = products.measure(7)
     if options.beside:
         found.beside = beside_torch.measure(options.repeats)
     shapes: list[Shape] = [tuple(each) for each in options.shape] if options.shape else SHAPES

@@ -125,6 +125,24 @@ def _parts(results: Results) -> Iterator[tuple[str, list[str], list[Row]]]:
                 for each in results.beside
             ],
         )
+    if results.products:
+        yield (
+            "A step's product on one core: N rows of H with 4H x H, GFLOP/s (of the peak)",
+            ["H", "N", "ours", "", "torch.mm", "", "peak"],
+            [
+                [
+                    str(each.hidden),
+                    str(each.rows),
+                    *(
+                        part
+                        for found in (each.ours, each.torch_mm)
+                        for part in (_number(found), f"{found / each.peak:.2f}")
+                    ),
+                    _number(each.peak),
+                ]
+                for each in results.products
+            ],
+        )
     yield (
         "Targets (T, N, I, H: the first three shapes)",
         ["", "must, <=", "aim, <=", "measured", "met"],

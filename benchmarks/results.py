@@ -10,6 +10,7 @@ from .beside_torch import Beside
 from .compiled import CompileTime
 from .first_call import FirstCall
 from .memory import Peak
+from .products import Product
 from .rows import Shape
 from .streaming import Step
 from .timing import Timed
@@ -45,6 +46,7 @@ class Results:
     memory: list[Peak] = field(default_factory=list)
     streaming: list[Step] = field(default_factory=list)
     beside: list[Beside] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
 
     def at(self, shape: Shape) -> AtShape | None:
         return next((each for each in self.shapes if each.shape == shape), None)
@@ -68,6 +70,7 @@ def read(path: Path) -> Results:
         ("memory", Peak),
         ("streaming", Step),
         ("beside", Beside),
+        ("products", Product),
     ):
-        data[name] = [kind(**each) for each in data[name]]
+        data[name] = [kind(**each) for each in data.get(name, ())]
     return Results(**data)

@@ -114,6 +114,10 @@ def _others(results: Results) -> Iterator[Target]:
             base = BESIDE[name]
             ratio = steps[name] / steps[base] if steps else None
             yield Target(f"{name}: step / {base}", (1.0,), (0.7,), (ratio,))
+    large = [each for each in results.products if each.rows >= 16]
+    share = min((each.ours / each.peak for each in large), default=None)
+    missed = None if share is None else 1 - share
+    yield Target("products of 16 rows or more: peak that is missed", (0.25,), (0.15,), (missed,))
     yield from _beside(results)
 
 

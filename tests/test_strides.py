@@ -165,7 +165,8 @@ NARROW = re.compile(r"\b(?:int|unsigned|long|short|char|size_t|u?int(?:8|16|32)_
 #: Loops over a tile or a vector, whose size is a constant; flags; whether a comparison is true.
 SMALL = re.compile(
     r"for \(int (?:\b(?:i|q|lane|half|m|n|LANES|DOTS)\b|\d|[^\w)])*\)|const int [mn],|\(int\)sizeof"
-    r"|int (?:add|packed),|int \(\*number\)\(void\), \(\*threads\)|const int x\d+ ="
+    r"|int (?:add|packed),|int sched_yield\(void\)|"
+    r"int \(\*number\)\(void\), \(\*threads\)|const int x\d+ ="
 )
 
 

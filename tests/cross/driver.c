@@ -20,7 +20,8 @@ typedef struct {
     const double *c;
     const int64_t *sizes, *offsets, *w;
     void *blocks;
-    int64_t T, I, batch, keep, packed;
+    int64_t T, I, batch, keep, packed, chunk, panel;
+    void *team;
 } sequence_t;
 typedef struct {
     int64_t rows, columns, units, lda, ldb, ldc;

@@ -24,6 +24,7 @@ from torchrecurrent import BaseRecurrentCell
 from torchrecurrent.catalog.listing import cells, layer_of
 from torchrecurrent.engine.cpu import compiler, kernel, products
 from torchrecurrent.engine.cpu.math import source_file
+from torchrecurrent.engine.cpu.sharing import Sharing
 from torchrecurrent.engine.cpu.target import FLAGS, NATIVE
 
 from ..making import input_for
@@ -127,13 +128,13 @@ class _Recorder:
         batch: Any,
         constants: Sequence[float],
         flags: tuple[bool, bool],
-        slices: int,
+        sharing: Sharing,
     ) -> None:
         found = made.parameters.addresses(weights)
         found |= {name: tensor.data_ptr() for name, tensor in tensors.items()}
         given = [*tensors.values(), *weights.values()]
         if made.sums:
-            given.append(batch.data.new_zeros(slices * made.sums))
+            given.append(batch.data.new_zeros(sharing.slices * made.sums))
             found["vectors"] = given[-1].data_ptr()
         memory = _Memory(given)
         pointers = [found.get(slot) for slot in made.source.slots]
@@ -144,7 +145,7 @@ class _Recorder:
             addresses.buffer_info()[0],
             numbers.buffer_info()[0],
             (batch.steps, batch.data.size(-1), batch.size, *flags),
-            slices,
+            sharing,
             0 if sizes is None else sizes.data_ptr(),
             0 if offsets is None else offsets.data_ptr(),
         )
@@ -155,7 +156,7 @@ class _Recorder:
             batch.data.dtype,
             0,
             made.products.panel,
-            [batch.steps, batch.data.size(-1), batch.size, *map(int, flags), slices],
+            [batch.steps, batch.data.size(-1), batch.size, *map(int, flags), sharing.slices],
         )
         for each in (sizes, offsets):
             values = [] if each is None else each.tolist()

@@ -6,6 +6,7 @@ last. The code reads and writes through pointers, whose order is :attr:`Source.s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,27 +16,12 @@ from ..program.names import extent
 from ..program.plan import Plan
 from .math import prelude, source_file
 from .segments import Segments
+from .sharing import meetings
 
 __all__ = ["Real", "Source", "emit_c"]
 
 Real = Literal["float", "double"]
 
-_HEADER = """\
-#if defined(__clang__)
-#define IVDEP _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define IVDEP _Pragma("GCC ivdep")
-#endif
-/* sizes: how many sequences run at each step, offsets: where its rows begin; both null if all
-   are equally long. w: widths, the widest last. packed: kernels are as blocks() wants them. */
-typedef struct {
-    void **p;
-    const double *c;
-    const int64_t *sizes, *offsets, *w;
-    blocks_t *blocks;
-    int64_t T, I, batch, keep, packed;
-} sequence_t;
-"""
 _MASKED = """\
 static void masked(int64_t count, const real *from, const real *factors, real *to) {
     for (int64_t k = 0; k < count; k++) to[k] = factors[k] * from[k];
@@ -58,8 +44,8 @@ static void total(int64_t rows, int64_t width, const real *from, real *to, int64
     }
 }
 """
-_ARGUMENTS = "const sequence_t *s, int64_t slice, int64_t n0, int64_t n1"
-_VALUES = "s, slice, s->batch * slice / call->count, s->batch * (slice + 1) / call->count"
+_ARGUMENTS = "const sequence_t *s, int64_t slice, int64_t count, team_t *team"
+_ALONE = "n0 = s->batch * slice / count, n1 = s->batch * (slice + 1) / count"
 
 
 @dataclass(frozen=True)
@@ -104,41 +90,100 @@ class _Writer:
             f"    const int64_t widest = s->w[{widest}], ldz = {columns};\n"
             "    const int64_t I = s->I, keep = s->keep;\n"
             "    (void)ldz; (void)I; (void)keep; (void)slice; (void)widest;\n"
-            f"{vectors}"
+            f"{vectors}{self._share()}"
         )
         functions = "".join(
             f"\nstatic void {name}_slice({_ARGUMENTS}) {{\n{setup}{body}}}\n"
             f"void {name}(const call_t *call) {{\n"
             "    const sequence_t *s = call->arguments;\n"
-            f"    FOR_SLICES(call) {name}_slice({_VALUES});\n}}\n"
+            f"    FOR_SLICES(call) {name}_slice(s, slice, call->count, by < call->count ? 0 : "
+            "s->team);\n}\n"
             for name, body in bodies.items()
         )
         counts = f"enum {{ VECTORS = {segments.rows} }}; /* rows of a slice's vectors */\n"
         across = source_file("across.h") if any(each.across for each in plan.maps) else ""
         masked = _MASKED if self.program.buffers.masked else ""
         totals = _TOTAL if self.program.gap_gradient is not None else ""
+        headers = "\n".join(map(source_file, ("call.h", "sequence.h", "team.h")))
         helpers = f"{across}{masked}{totals}"
-        head = f"{prelude(self.real)}\n{source_file('call.h')}\n{_HEADER}{helpers}"
-        text = f"{head}{counts}{functions}"
+        text = f"{prelude(self.real)}\n{headers}{helpers}{counts}{functions}"
         return Source(text, tuple(segments.slot.names), segments.rows)
 
+    def _share(self) -> str:
+        """Declares which rows and units a slice computes."""
+        if not self.segments.shares_units:
+            return f"    const int64_t {_ALONE};\n    (void)team;\n"
+        units = "".join(
+            f"    int64_t from{k} = team ? unit(w{k}, s->panel, slice, count) : 0;\n"
+            f"    int64_t to{k} = team ? unit(w{k}, s->panel, slice + 1, count) : w{k};\n"
+            f"    (void)from{k}; (void)to{k};\n"
+            for k in range(len(self.program.plan.widths))
+        )
+        return (
+            f"    int64_t n0, n1, meeting = 0, parting = 0;\n    {_ALONE};\n"
+            f"    if (team) n0 = 0, n1 = s->batch;\n    (void)meeting; (void)parting;\n{units}"
+        )
+
+    def _part(self, before: str = "") -> str:
+        """Has the threads go on alone, each with a part of the batch, if they are to part."""
+        if not self.segments.shares_units:
+            return ""
+        units = ", ".join(
+            f"from{k} = 0, to{k} = w{k}" for k in range(len(self.program.plan.widths))
+        )
+        return (
+            "        if (parting) {\n            meet(team, count, &meeting);\n"
+            f"{before}            parting = 0, team = 0, {_ALONE}, {units};\n        }}\n"
+        )
+
+    def _operations(self, operations: Sequence[Operation], keep: bool) -> str:
+        """Write the operations of a step, and where threads that share the units meet."""
+        waits = meetings(operations, keep) if self.segments.shares_units else ()
+        meet = "        if (team) parting |= meet(team, count, &meeting);\n"
+        return "".join(
+            (meet if place in waits else "") + self._operation(each)
+            for place, each in enumerate(operations)
+        )
+
     def _forward(self) -> str:
-        program = self.program
+        program, first = self.program, self.program.projection
         body = self.segments.before()
-        if program.projection is not None:
-            body += self._multiply(program.projection)
-        body += "".join(map(self._operation, program.forward))
-        return self._steps("int64_t t = 0; t < s->T; t++", body, "break")
+        if first is not None:
+            body += self._multiply(first)
+        body += self._operations(program.forward, keep=False)
+        return self._steps("int64_t t = 0; t < s->T; t++", self._part(), body, "break")
 
     def _backward(self) -> str:
-        last = self.program.data_gradient
-        body = self.segments.before() + "".join(map(self._operation, self.program.backward))
+        last, shares = self.program.data_gradient, self.segments.shares_units
+        body = self.segments.before() + self._operations(self.program.backward, keep=True)
+        rest, after = "", ""
         if last is not None:  # without the matrix it is not needed
             wanted = self.segments.slot(last.matrix.slot(transposed=True))
-            body += f"        if ({wanted}) {self._multiply(last).lstrip()}"
+            condition = f"{wanted} && !team" if shares else wanted
+            body += f"        if ({condition}) {self._multiply(last).lstrip()}"
+            rest = self._data_gradient(last, "t + 1") if shares else ""
+            after = self._data_gradient(last, "0", "meet(team, count, &meeting);") if shares else ""
         if self.program.gap_gradient is not None:
             body += self._total(self.program.gap_gradient)
-        return self._steps("int64_t t = s->T - 1; t >= 0; t--", body, "continue")
+        loop = "int64_t t = s->T - 1; t >= 0; t--"
+        return self._steps(loop, self._part(rest), body, "continue") + after
+
+    def _data_gradient(self, last: Multiply, first: str, meet: str = "") -> str:
+        """Write the gradient of the input from a step to the last, if threads share the units."""
+        c = self.segments
+        z, matrix, x = (
+            c.slot(name)
+            for name in (last.source.buffer.name, last.matrix.slot(True), last.into.buffer.name)
+        )
+        return (
+            f"    if ({matrix} && team) {{\n        {meet}\n"
+            f"        const int64_t end = row(s, s->T);\n"
+            f"        for (int64_t r = row(s, {first}); r < end; r += s->panel)\n"
+            "            multiply(s, 1, end - r < s->panel ? end - r : s->panel, 1, I, "
+            "unit(I, s->panel, slice, count), unit(I, s->panel, slice + 1, count), "
+            f"{extent(last.source.columns)}, {z} + r * ldz, ldz, {matrix}, "
+            f"{int(last.adds)}, {x} + r * I, I);\n    }}\n"
+        )
 
     def _operation(self, each: Operation) -> str:
         match each:
@@ -170,11 +215,26 @@ class _Writer:
 
     def _product(self, each: Multiply) -> str:
         c, source, into = self.segments, each.source, each.into
+        packed, rows = "1" if each.transposed else "s->packed", "rows"
+        right = (
+            f"{extent(source.columns)}, {c.address(source)}, {c.stride(source.buffer)}, "
+            f"{c.slot(each.matrix.slot(each.transposed))}, {int(each.adds)}, "
+            f"{c.address(into)}, {c.stride(into.buffer)});\n"
+        )
+        if not c.shares_units or each is self.program.data_gradient:
+            return (
+                f"        s->blocks({packed}, {each.matrix.heads}, {rows}, "
+                f"{extent(into.columns)}, {right}"
+            )
+        parts = into.buffer.parts[into.start : into.stop]
+        place = int(parts[0].name[1:])
+        first = ""
+        if each is self.program.projection:
+            first = "if (t % chunk == 0) "
+            rows = "chunk == 1 ? rows : row(s, t + chunk < s->T ? t + chunk : s->T) - row(s, t)"
         return (
-            f"        s->blocks({'1' if each.transposed else 's->packed'}, {each.matrix.heads}, "
-            f"rows, {extent(into.columns)}, {extent(source.columns)}, {c.address(source)}, "
-            f"{c.stride(source.buffer)}, {c.slot(each.matrix.slot(each.transposed))}, "
-            f"{int(each.adds)}, {c.address(into)}, {c.stride(into.buffer)});\n"
+            f"        {first}multiply(s, {packed}, {rows}, {len(parts)}, {parts[0].name}, "
+            f"{', '.join(c.bounds(place))}, {right}"
         )
 
     def _total(self, each: Total) -> str:
@@ -185,15 +245,21 @@ class _Writer:
             f"{c.address(into)}, {c.stride(into.buffer)});\n"
         )
 
-    def _steps(self, loop: str, body: str, otherwise: str) -> str:
+    def _steps(self, loop: str, first: str, body: str, otherwise: str) -> str:
+        chunk = ""
+        if self.segments.shares_units:
+            chunk = (
+                "        const int64_t chunk = team ? s->chunk : 1, "
+                "z0 = n0 + t % chunk * s->batch;\n        (void)z0;\n"
+            )
         return (
-            f"{self.segments.kept()}    for ({loop}) {{\n"
+            f"{self.segments.kept()}    for ({loop}) {{\n{first}"
             "        const int64_t size = s->sizes ? s->sizes[t] : s->batch;\n"
             "        const int64_t end = size < n1 ? size : n1, rows = end - n0;\n"
             f"        if (rows <= 0) {otherwise};\n"
             "        const int64_t r0 = (s->offsets ? s->offsets[t] : t * s->batch) + n0;\n"
             "        const int64_t q0 = t ? (s->offsets ? s->offsets[t - 1] : (t - 1) * s->batch) "
             "+ n0 : 0;\n"
-            "        (void)q0;\n"
+            f"        (void)q0;\n{chunk}"
             f"{body}    }}\n"
         )

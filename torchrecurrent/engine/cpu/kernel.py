@@ -19,16 +19,13 @@ from .emit import Real, Source, emit_c
 from .gradients import Gradients
 from .memory import fresh
 from .products import products
-from .threads import entry, share
+from .sharing import FEW_ROWS, Sharing, Sharings
+from .threads import Team, entry, share
 
-__all__ = ["FEW_ROWS", "REALS", "WORTH_A_THREAD", "Kernel"]
+__all__ = ["REALS", "Kernel"]
 
 #: The C type of a dtype.
 REALS: dict[torch.dtype, Real] = {torch.float32: "float", torch.float64: "double"}
-#: Below this many numbers a second thread costs more than it saves.
-WORTH_A_THREAD = 1 << 14
-#: Up to this many rows, multiplying with an unpacked weight is faster than packing it first.
-FEW_ROWS = 4
 
 
 class Kernel:
@@ -46,6 +43,7 @@ class Kernel:
         self.program = lower(plan)
         self.parameters = Parameters(self.program, dtype.itemsize)
         self.gradients = Gradients(self.program, self.products, dtype.itemsize)
+        self.sharing = Sharings(self.program, self.products.panel)
         #: Room for each slice's values that are computed from parameters before the loop.
         self.sums = self.source.vectors * max(plan.widths) if "vectors" in self.source.slots else 0
 
@@ -62,6 +60,10 @@ class Kernel:
         Without ``keep`` there is no backward pass: only the output has a row for each step.
         """
         tensors = self.program.buffers.allocate(batch, states, keep, fresh)
+        sharing = self.sharing(batch)
+        if sharing.chunk > 1 and not keep:  # room for the input of several steps
+            z = self.program.buffers.affine
+            tensors[z.name] = fresh(batch.data, (sharing.chunk * batch.size, z.units))
         packed = batch.rows > FEW_ROWS
         parts = self._packed(batch.data, weights) if packed else {}
         self._run(
@@ -71,7 +73,7 @@ class Kernel:
             batch,
             constants,
             (keep, packed),
-            self._slices(batch),
+            sharing,
         )
         return tensors
 
@@ -91,9 +93,9 @@ class Kernel:
         With ``overwrites`` the gradient of Z takes the place of Z.
         """
         plan, data, b = self.plan, batch.data, self.program.buffers
-        slices, z = self._slices(batch), tensors[b.affine.name]
+        sharing, z = self.sharing(batch), tensors[b.affine.name]
         work = b.allocate_gradients(batch, z, grad_output, grad_states, fresh, overwrites)
-        sums = data.new_zeros(len(b.totals), slices, len(plan.learned), max(plan.widths))
+        sums = data.new_zeros(len(b.totals), sharing.slices, len(plan.learned), max(plan.widths))
         work |= {each.name: part for each, part in zip(b.totals, sums.unbind(0), strict=True)}
         if ((plan.inputs or plan.gaps) and needs_data) or plan.raw_gradient:
             work[b.d_data.name] = grad_data = fresh(data, data.shape)
@@ -107,7 +109,7 @@ class Kernel:
             batch,
             constants,
             (True, True),
-            slices,
+            sharing,
         )
         _, total, _ = b.totals
         grads = self.gradients(batch, tensors, work, weights, work[total.name])
@@ -135,11 +137,6 @@ class Kernel:
         self.products.pack(kernels)
         return parts
 
-    def _slices(self, batch: Batch) -> int:
-        """How many threads share the batch."""
-        work = batch.rows * self.program.buffers.affine.units
-        return max(1, min(torch.get_num_threads(), batch.size, work // WORTH_A_THREAD))
-
     def _run(
         self,
         function: Any,
@@ -148,12 +145,12 @@ class Kernel:
         batch: Batch,
         constants: Sequence[float],
         flags: tuple[bool, bool],
-        slices: int,
+        sharing: Sharing,
     ) -> None:
         found = self.parameters.addresses(weights)
         found |= {name: tensor.data_ptr() for name, tensor in tensors.items()}
         if self.sums:
-            sums = batch.data.new_empty(slices * self.sums)
+            sums = batch.data.new_empty(sharing.slices * self.sums)
             found["vectors"] = sums.data_ptr()
         pointers = array("Q", [found.get(slot, 0) for slot in self.source.slots])
         numbers = array("d", constants)
@@ -163,7 +160,7 @@ class Kernel:
             pointers.buffer_info()[0],
             numbers.buffer_info()[0],
             (batch.steps, batch.data.size(-1) - self.plan.gaps, batch.size, *flags),
-            slices,
+            sharing,
             0 if sizes is None else sizes.data_ptr(),
             0 if offsets is None else offsets.data_ptr(),
         )
@@ -174,7 +171,7 @@ class Kernel:
         pointers: int,
         constants: int,
         numbers: tuple[int, ...],
-        slices: int,
+        sharing: Sharing,
         sizes: int = 0,
         offsets: int = 0,
     ) -> None:
@@ -184,11 +181,20 @@ class Kernel:
             function: that of a pass.
             pointers: the addresses of all memory, in the order of the source's slots.
             constants: the numbers of the step.
-            numbers: the last five of ``sequence_t`` in the emitted code.
-            slices: how many threads share the batch.
+            numbers: ``sequence_t``'s in the emitted code, from T to packed.
+            sharing: how threads share the sequence.
             sizes: the number of sequences that run at each step; 0: all do.
             offsets: the first rows of the steps.
         """
         widths, blocks = self.widths.buffer_info()[0], self.products.blocks
-        given = array("q", (pointers, constants, sizes, offsets, widths, blocks, *numbers))
-        share(function, given.buffer_info()[0], slices)
+        team = Team() if sharing.chunk else None
+        given = array(
+            "q",
+            (
+                *(pointers, constants, sizes, offsets, widths, blocks, *numbers),
+                *(sharing.chunk, self.products.panel, team.address if team else 0),
+            ),
+        )
+        share(function, given.buffer_info()[0], sharing.slices)
+        if team is not None:
+            self.sharing.learn(team.parted)

@@ -14,6 +14,7 @@ from ..program.buffers import Before, Buffer, Rows, Type, View
 from ..program.lower import Program, Segment, kahan
 from ..program.names import ONE, Slots, extent
 from ..program.plan import Plan
+from .sharing import can_share_units
 
 __all__ = ["Segments", "line"]
 
@@ -60,7 +61,7 @@ class _Read:
     view: View | None = None
 
 
-def _units(place: int, leaves: Sequence[_Read], lines: str) -> str:
+def _units(place: int, loop: str, leaves: Sequence[_Read], lines: str) -> str:
     """Write the loop over the units of a row; as two, where some of them are copies."""
     copied = [
         (each.node, each.view.copies, f"({extent(each.view.columns)})")
@@ -68,10 +69,7 @@ def _units(place: int, leaves: Sequence[_Read], lines: str) -> str:
         if each.view is not None and each.view.copies is not None
     ]
     if not copied:
-        return (
-            f"            IVDEP\n            for (int64_t j = 0; j < w{place}; j++) {{\n"
-            f"{lines}            }}\n"
-        )
+        return f"            IVDEP\n            {loop} {{\n{lines}            }}\n"
     run, starts = f"w{place}", ""
     for node, how, width in copied:
         times = f"w{place} / {width}"
@@ -95,6 +93,16 @@ class Segments:
         self._steady = steady_nodes(self.plan.graph)
         self._kept: dict[int, int] = {}  # of these, those that a pass reads: their numbers
         self.rows = len(self.plan.vectors)  # of what each slice computes before the loop
+        self.shares_units = can_share_units(program)
+
+    def bounds(self, place: int) -> tuple[str, str]:
+        """The first of the units of a width that a slice computes, and the one after the last."""
+        return (f"from{place}", f"to{place}") if self.shares_units else ("0", f"w{place}")
+
+    def over_units(self, place: int) -> str:
+        """Begins a loop over these units."""
+        first, end = self.bounds(place)
+        return f"for (int64_t j = {first}; j < {end}; j++)"
 
     def stride(self, buffer: Buffer) -> str:
         """The distance between the rows of a buffer."""
@@ -109,7 +117,10 @@ class Segments:
         first = self.slot(buffer.name)
         if buffer.type is Type.BYTE:
             first = f"(const {_kind(buffer)} *){first}"
-        row = f"({first} + {_ROW[buffer.rows]} * ({self.stride(buffer)}))"
+        at = _ROW[buffer.rows]
+        if self.shares_units and buffer is self.buffers.affine:
+            at = "(keep ? r0 : z0)"
+        row = f"({first} + {at} * ({self.stride(buffer)}))"
         return row if view.start is None else f"{row} + {extent(view.before)}"
 
     def before(self) -> str:
@@ -179,7 +190,7 @@ class Segments:
             rows.append(f"real *o{k} = {row} + n * ({stride});")
             lines += f"                o{k}[j] = x{store.node};\n"
         before, after, learned = "", "", self.plan.learned
-        loop = f"        for (int64_t j = 0; j < w{place}; j++)"
+        loop = f"        {self.over_units(place)}"
         for each in segment.sums:
             k = learned.index(each.vector)
             for letter, buffer in zip("ate", self.buffers.totals, strict=True):
@@ -197,7 +208,7 @@ class Segments:
         declared = "".join(f"            {row}\n" for row in rows)
         return (
             f"        {{\n{before}        for (int64_t n = 0; n < rows; n++) {{\n{declared}"
-            f"{_units(place, leaves, lines)}        }}\n{after}        }}\n"
+            f"{_units(place, self.over_units(place), leaves, lines)}        }}\n{after}        }}\n"
         )
 
     def _compute(self, nodes: Sequence[int], kept: Container[int]) -> tuple[list[_Read], str]:

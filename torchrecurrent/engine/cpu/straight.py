@@ -9,17 +9,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 
-from .kernel import FEW_ROWS, WORTH_A_THREAD, Kernel
+from .kernel import Kernel
 from .memory import fresh
+from .sharing import FEW_ROWS
 
 __all__ = ["Straight"]
 
-#: Where a pointer begins: at nothing, the input, the output or the scratch memory. The parameters,
-#: the first states and the last ones follow.
-_NOTHING, _DATA, _OUTPUT, _SCRATCH, _WEIGHTS = range(5)
+#: Where a pointer begins: at nothing, the input, the output, the scratch memory or Z. The
+#: parameters, the first states and the last ones follow.
+_NOTHING, _DATA, _OUTPUT, _SCRATCH, _Z, _WEIGHTS = range(6)
 
 _Place = tuple[int, int, int]
 
@@ -42,7 +42,11 @@ class Straight:
         self._shows = [each is b.output for each in b.states.values()]
         self._output_width, self._units = b.output.units, b.affine.units
         #: For each pointer where it begins, and how many bytes and N times bytes it is from there.
-        known: dict[str, _Place] = {b.data.name: (_DATA, 0, 0), b.output.name: (_OUTPUT, 0, 0)}
+        known: dict[str, _Place] = {
+            b.data.name: (_DATA, 0, 0),
+            b.output.name: (_OUTPUT, 0, 0),
+            b.affine.name: (_Z, 0, 0),
+        }
         for k, (first, last) in enumerate(zip(b.first.values(), b.states.values(), strict=True)):
             known[first.name] = (before + k, 0, 0)
             known.setdefault(last.name, (after + k, 0, 0))
@@ -63,6 +67,8 @@ class Straight:
         self._row = 0
         scratch = {}
         for buffer in b.scratch:
+            if buffer is b.affine:
+                continue
             scratch[buffer.name] = self._row * size
             self._row += buffer.units
         scratch["vectors"] = self._row * size
@@ -100,8 +106,7 @@ class Straight:
         size, steps = lead[-1], lead[0] if len(lead) == 2 else 1
         rows = steps * size
         packed, keep = rows > FEW_ROWS, steps == 1
-        work = rows * self._units // WORTH_A_THREAD
-        slices = max(1, min(torch.get_num_threads(), size, work)) if work > 1 else 1
+        sharing = kernel.sharing.of(rows, size)
         output = (
             fresh(data, (*lead, self._output_width))
             if steps > 1
@@ -112,10 +117,12 @@ class Straight:
             output if shows else data.new_empty((size, units)) if keep else state.clone()
             for state, shows, units in zip(states, self._shows, self._widths, strict=True)
         ]
-        scratch = fresh(data, (packed * self._packed + size * self._row + slices * kernel.sums,))
+        others = packed * self._packed + size * self._row + sharing.slices * kernel.sums
+        scratch = fresh(data, (others + max(1, sharing.chunk) * size * self._units,))
         start = scratch.data_ptr()
+        z = start + others * kernel.parameters.itemsize
         given = [weight.data_ptr() for weight in weights]
-        begins = [0, data.data_ptr(), output.data_ptr(), start, *given]
+        begins = [0, data.data_ptr(), output.data_ptr(), start, z, *given]
         if packed:
             kernel.products.pack(
                 (heads, units, inner, False, begins[number] + first, start + place)
@@ -131,7 +138,7 @@ class Straight:
             pointers.buffer_info()[0],
             constants.buffer_info()[0],
             (steps, width - kernel.plan.gaps, size, keep, packed),
-            slices,
+            sharing,
         )
         if steps > 1 or len(lead) == 2:
             last = [

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Call", "entry", "share", "table"]
+__all__ = ["Call", "Team", "entry", "share", "table", "together"]
 
 #: OpenMP's pool does not survive a fork.
 _PROCESS = os.getpid()
@@ -33,6 +33,30 @@ class Call(ctypes.Structure):
         ("count", ctypes.c_int64),
         ("arguments", ctypes.c_void_p),
     )
+
+
+class Team:
+    """``team_t`` of team.h, in cache lines of its own: where the threads of a call meet."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q", bytes(8 * 24))
+        start = self._numbers.buffer_info()[0]
+        self.address = -(-start // 64) * 64
+        self._first = (self.address - start) // 8
+
+    @property
+    def late(self) -> int:
+        """How often a thread has waited for long."""
+        return self._numbers[self._first + 9]
+
+    @late.setter
+    def late(self, number: int) -> None:
+        self._numbers[self._first + 9] = number
+
+    @property
+    def parted(self) -> bool:
+        """Whether the threads went on alone, since some were late."""
+        return bool(self._numbers[self._first + 10])
 
 
 def table(library: ctypes.CDLL, name: str) -> Any:
@@ -65,6 +89,11 @@ def _openmp() -> tuple[Any, int, int] | None:
     return None
 
 
+def together() -> bool:
+    """Whether the threads of a call run at the same time, so that they may wait for each other."""
+    return os.getpid() == _PROCESS and _openmp() is not None
+
+
 @lru_cache(maxsize=1)
 def _pool(workers: int, process: int) -> ThreadPoolExecutor:
     """Return the pool, which is kept between calls; a forked child gets its own."""
@@ -87,8 +116,7 @@ def share(function: Any, arguments: int, count: int) -> None:
         only = array("q", (0, 0, 0, 1, 1, arguments))  # named, or it would be gone by the call
         function(only.buffer_info()[0])
         return
-    openmp = _openmp() if os.getpid() == _PROCESS else None
-    if openmp is not None:
+    if together() and (openmp := _openmp()) is not None:
         parallel, number, threads = openmp
         call = Call(number, threads, 0, 1, count, arguments)
         parallel(function, ctypes.byref(call), ctypes.c_uint(count), ctypes.c_uint(0))

@@ -1,0 +1,221 @@
+"""Threads share a sequence by its batch or by units, and compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from torchrecurrent import (
+    BR,
+    GRU,
+    LRU,
+    LSTM,
+    BaseRecurrentCell,
+    GRUCell,
+    LayerNormLSTM,
+    LSTMCell,
+    Recurrent,
+    RecurrentLayer,
+    backend,
+    coRNN,
+    coRNNCell,
+)
+from torchrecurrent.engine import Backend
+from torchrecurrent.engine.cpu import emit, kernel, sharing, threads
+from torchrecurrent.engine.cpu.math import source_file
+from torchrecurrent.engine.cpu.products import products
+from torchrecurrent.engine.program.buffers import Buffer, Rows, View
+from torchrecurrent.engine.program.build import make_plan
+from torchrecurrent.engine.program.lower import (
+    Matrix,
+    Multiply,
+    Operation,
+    Program,
+    Segment,
+    Store,
+    lower,
+)
+from torchrecurrent.engine.program.names import Width
+
+from .making import assert_same, input_for
+from .test_engine import build, results
+
+#: A slice's part of units is a number of panels, of 16 numbers at most in float64.
+WIDTH = 48
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Three threads, that small sequences are worth; how each call was shared."""
+    if not threads.together():
+        pytest.skip("threads that wait for each other need torch's OpenMP")
+    monkeypatch.setattr(sharing, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(sharing, "_WORTH_A_MEETING", 1)
+    monkeypatch.setattr(sharing, "_ENOUGH_ROWS", 1000)
+    calls: list[Any] = []
+    share = kernel.Kernel.launch
+
+    def launch(self: kernel.Kernel, *given: Any) -> None:
+        calls.append(given[4])
+        share(self, *given)
+
+    monkeypatch.setattr(kernel.Kernel, "launch", launch)
+    # There may be fewer cores than threads, and other tests on them.
+    monkeypatch.setattr(sharing.Sharings, "learn", lambda self, parted: None)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield calls
+    torch.set_num_threads(before)
+
+
+def program_of(layer: Any) -> Program:
+    return lower(make_plan(layer.cells[0]))
+
+
+def test_units_are_shared(layer_class: type[RecurrentLayer], shared: list[Any]) -> None:
+    layer = build(layer_class, WIDTH, dtype=torch.float64)
+    x = input_for(layer, 6, 2)
+    ours = results(layer, x, "c")
+    by_units = (
+        sharing.Sharings(program_of(layer), products("double").panel).of(x.numel(), 2).chunk > 0
+    )
+    assert {each.chunk > 0 for each in shared} == {by_units}
+    assert_same(ours, results(layer, x, "reference"))
+
+
+@pytest.mark.parametrize("layer_class", [LSTM, GRU, BR, coRNN])
+def test_without_gradients(layer_class: type[RecurrentLayer], shared: list[Any]) -> None:
+    """Z has room for the input of some steps, which are not all of the last ones."""
+    layer = build(layer_class, WIDTH, dtype=torch.float64)
+    x = input_for(layer, 101, 1)
+    with torch.no_grad():
+        found = [layer(x), layer(x)]
+        assert all(each.chunk == 48 for each in shared)
+        with backend("reference"):
+            assert_same(found, [layer(x)] * 2)
+
+
+@pytest.mark.parametrize("layer_class", [LSTM, GRU, coRNN])
+def test_lengths(layer_class: type[RecurrentLayer], shared: list[Any]) -> None:
+    layer = build(layer_class, WIDTH, dtype=torch.float64)
+    x, lengths = input_for(layer, 100, 5), torch.tensor([4, 100, 7, 2, 61])
+
+    def found(path: Backend) -> list[Tensor]:
+        leaf = x.clone().requires_grad_()
+        packed = pack_padded_sequence(leaf, lengths, enforce_sorted=False)
+        with backend(path):
+            output, _ = layer(packed)
+        (gradient,) = torch.autograd.grad(output.data.square().sum(), leaf)
+        return [output.data.detach(), gradient]
+
+    ours = found("c")
+    assert all(each.chunk for each in shared)
+    assert_same(ours, found("reference"))
+
+
+@pytest.mark.parametrize("kind", [LSTMCell, GRUCell, coRNNCell])
+@pytest.mark.parametrize("batch", [1, 7])
+def test_late_threads_part(
+    kind: type[BaseRecurrentCell],
+    batch: int,
+    shared: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They go on with parts of the batch, in the middle of what was projected."""
+    text = source_file("team.h")
+    rule = "late > 3 && 8 * late > next"
+    assert rule in text
+    monkeypatch.setattr(
+        emit,
+        "source_file",
+        lambda name: text.replace(rule, "next == 7") if name == "team.h" else source_file(name),
+    )
+    parted: list[bool] = []
+    monkeypatch.setattr(sharing.Sharings, "learn", lambda self, found: parted.append(found))
+    layer = Recurrent(type(f"Late{kind.__name__}{batch}", (kind,), {}), 3, WIDTH)
+    layer.to(torch.float64)
+    x = input_for(layer, 60, batch)
+    ours = results(layer, x, "c")
+    assert all(each.chunk for each in shared)
+    assert parted == [True, True]
+    assert_same(ours, results(layer, x, "reference"))
+
+
+def test_where_threads_meet() -> None:
+    """Once a step where one product reads the states, which have rows of their own."""
+
+    def found(layer: RecurrentLayer) -> list[int]:
+        program = program_of(layer)
+        assert sharing.can_share_units(program)
+        forward = sharing.meetings(program.forward, False)
+        return [len(forward), len(sharing.meetings(program.backward, True))]
+
+    assert found(LSTM(3, 4)) == [1, 1]
+    assert found(GRU(3, 4)) == [1, 1]
+    assert found(BR(3, 4)) == [0, 0]
+    # Products one after the other: of two values that the step computes, of a state and of one.
+    assert found(LRU(3, 4)) == [2, 2]
+    assert found(coRNN(3, 4)) == [2, 2]
+
+
+@pytest.mark.parametrize(("rows", "found"), [(Rows.BATCH, {0, 1}), (Rows.STEP, {1})])
+def test_where_threads_meet_before_numbers_are_overwritten(rows: Rows, found: set[int]) -> None:
+    width = Width("w0", 4)
+    value = View(Buffer("V", width, rows))
+    into = View(Buffer("M", width, Rows.STEP))
+    step: list[Operation] = [
+        Segment("first", [Store(0, 0, value)]),
+        Multiply(Matrix("U", "U", 0, 4, 1), value, into),
+    ]
+    assert sharing.meetings(step, True) == found
+
+
+def test_sums_over_units_are_not_shared() -> None:
+    assert not sharing.can_share_units(program_of(LayerNormLSTM(3, 4)))
+    assert not sharing.can_share_units(program_of(LSTM(3, 4, num_heads=2)))
+
+
+def test_chooses_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "together", lambda: True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    def chunk(hidden: int, batch: int, steps: int = 500) -> int:
+        program = program_of(LSTM(8, hidden))
+        return sharing.Sharings(program, 32).of(steps * batch, batch).chunk
+
+    assert chunk(64, 1) == chunk(512, 1) == 48
+    assert chunk(512, 3) == 16
+    assert chunk(512, 4) == 0  # two sequences for each thread
+    assert chunk(1024, 8) == 6
+    assert chunk(1024, 10) == 0
+    assert chunk(32, 1) == 0  # a single panel
+    assert chunk(500, 1) == 0  # is not a number of panels
+    assert chunk(512, 1, steps=8) == 0  # one thread is enough
+    monkeypatch.setattr(sharing, "together", lambda: False)
+    assert chunk(512, 1) == 0
+
+
+def test_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where cores have other work, the batch is shared for some calls."""
+    monkeypatch.setattr(sharing, "together", lambda: True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    choice = sharing.Sharings(program_of(LSTM(8, 512)), 32)
+
+    def pauses() -> int:
+        """How many calls share the batch."""
+        return next(k for k in range(10**6) if choice.of(50, 1).chunk)
+
+    assert pauses() == 0
+    found = []
+    for parted in (True, True, True, False, True):
+        choice.learn(parted)
+        found.append(pauses())
+    assert found == [20, 40, 80, 0, 20]
+    for _ in range(20):
+        choice.learn(True)
+    assert pauses() == 10_000
