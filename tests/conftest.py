@@ -17,8 +17,10 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer
 from torchrecurrent.catalog.listing import cells, layer_of
 
-# The tensors here are tiny: a second thread costs more than it brings.
+# The tensors here are tiny: a second thread costs more than it brings, also in the processes that
+# tests start, while other tests are on all cores.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CELLS = list(cells().values())
 
