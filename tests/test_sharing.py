@@ -146,6 +146,24 @@ def test_late_threads_part(
     assert_same(ours, results(layer, x, "reference"))
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+@pytest.mark.parametrize("layer_class", [LSTM, GRU, BR])
+def test_the_same_bits(
+    layer_class: type[RecurrentLayer],
+    batch: int,
+    shared: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which way a call is shared may depend on what else the machine does."""
+    layer = build(layer_class, 2 * WIDTH)
+    x = input_for(layer, 60, batch, dtype=torch.float32)
+    by_units = results(layer, x, "c")
+    monkeypatch.setattr(sharing, "_ENOUGH_ROWS", 0)
+    by_batch = results(layer, x, "c")
+    assert [each.chunk > 0 for each in shared] == [True, True, False, False]
+    assert_same(by_units, by_batch, atol=0)
+
+
 def test_where_threads_meet() -> None:
     """Once a step where one product reads the states, which have rows of their own."""
 
@@ -198,6 +216,28 @@ def test_chooses_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chunk(512, 1, steps=8) == 0  # one thread is enough
     monkeypatch.setattr(sharing, "together", lambda: False)
     assert chunk(512, 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("lengths", "slices", "bounds"),
+    [
+        ([10, 10, 10, 10], 2, [0, 2, 4]),
+        ([30, 10, 10, 10], 2, [0, 1, 4]),
+        ([9, 8, 7, 6, 5, 4, 3, 2, 1], 3, [0, 2, 4, 9]),
+        ([100, 1, 1], 2, [0, 1, 3]),
+    ],
+)
+def test_slices_have_as_many_steps(lengths: list[int], slices: int, bounds: list[int]) -> None:
+    """As far as sequences are not cut."""
+    sizes = torch.tensor([sum(each > t for each in lengths) for t in range(lengths[0])])
+    found = sharing.slice_bounds(sizes, len(lengths), slices)
+    assert found is not None
+    assert found.tolist() == bounds
+
+
+def test_few_sequences_are_a_slice_each() -> None:
+    assert sharing.slice_bounds(torch.tensor([3, 2, 1]), 3, 3) is None
+    assert sharing.slice_bounds(torch.tensor([3, 2, 1]), 3, 1) is None
 
 
 def test_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ typedef struct {
     void *blocks;
     int64_t T, I, batch, keep, packed, chunk, panel;
     void *team;
+    const int64_t *bounds;
 } sequence_t;
 typedef struct {
     int64_t rows, columns, units, lda, ldb, ldc;

@@ -98,7 +98,7 @@ class Pieces(Steps):
         of_piece = torch.repeat_interleave(sequences, count)[order]
         cut = _Cut((T, N), shown, none, (first, last), of_piece, (owners[0], owners[1]))
         empty = int((steps_of == 0).sum())
-        data = input.flatten(0, 1)[source]
+        data = input.flatten(0, 1).index_select(0, source)
         return cls(data, sizes.cpu(), order, rank, empty, cut=cut)
 
     def reversed(self) -> Steps:
@@ -144,7 +144,9 @@ class Pieces(Steps):
         cut = self._cut
         if not len(data):
             return data.new_zeros((*cut.rows[0][time].shape, data.size(-1)))
-        output = data[cut.rows[backward][time]]
+        rows = cut.rows[backward][time]
+        # The gradient of indexing takes eight times as long.
+        output = data.index_select(0, rows.flatten()).view(*rows.shape, data.size(-1))
         if cut.none is None:
             return output
         return output.masked_fill(cut.none[backward][time].unsqueeze(-1), 0.0)

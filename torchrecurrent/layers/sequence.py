@@ -123,7 +123,7 @@ class Steps:
             return self.with_data(self.data.flip(0))
         step, sequence, lengths, offsets = self._rows(self.sizes)
         source = offsets[lengths[sequence] - 1 - step] + sequence
-        return self.with_data(self.data[source])
+        return self.with_data(self.data.index_select(0, source))
 
     def delayed(self, first: Tensor) -> Tensor:
         """The value of the step before, at each step; at the first steps ``first``, ``(N, *)``."""

@@ -45,7 +45,7 @@ static void total(int64_t rows, int64_t width, const real *from, real *to, int64
 }
 """
 _ARGUMENTS = "const sequence_t *s, int64_t slice, int64_t count, team_t *team"
-_ALONE = "n0 = s->batch * slice / count, n1 = s->batch * (slice + 1) / count"
+_ALONE = "n0 = begin(s, slice, count), n1 = begin(s, slice + 1, count)"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .emit import Real, Source, emit_c
 from .gradients import Gradients
 from .memory import fresh
 from .products import products
-from .sharing import FEW_ROWS, Sharing, Sharings
+from .sharing import FEW_ROWS, Sharing, Sharings, slice_bounds
 from .threads import Team, entry, share
 
 __all__ = ["REALS", "Kernel"]
@@ -155,6 +155,7 @@ class Kernel:
         pointers = array("Q", [found.get(slot, 0) for slot in self.source.slots])
         numbers = array("d", constants)
         sizes, offsets = batch.sizes, batch.offsets()
+        bounds = None if sizes is None else slice_bounds(sizes, batch.size, sharing.slices)
         self.launch(
             function,
             pointers.buffer_info()[0],
@@ -163,6 +164,7 @@ class Kernel:
             sharing,
             0 if sizes is None else sizes.data_ptr(),
             0 if offsets is None else offsets.data_ptr(),
+            0 if bounds is None else bounds.data_ptr(),
         )
 
     def launch(
@@ -174,6 +176,7 @@ class Kernel:
         sharing: Sharing,
         sizes: int = 0,
         offsets: int = 0,
+        bounds: int = 0,
     ) -> None:
         """Call a function of the kernel, with addresses of what it reads.
 
@@ -185,6 +188,7 @@ class Kernel:
             sharing: how threads share the sequence.
             sizes: the number of sequences that run at each step; 0: all do.
             offsets: the first rows of the steps.
+            bounds: the first sequences of the slices; 0: all have as many.
         """
         widths, blocks = self.widths.buffer_info()[0], self.products.blocks
         team = Team() if sharing.chunk else None
@@ -192,7 +196,7 @@ class Kernel:
             "q",
             (
                 *(pointers, constants, sizes, offsets, widths, blocks, *numbers),
-                *(sharing.chunk, self.products.panel, team.address if team else 0),
+                *(sharing.chunk, self.products.panel, team.address if team else 0, bounds),
             ),
         )
         share(function, given.buffer_info()[0], sharing.slices)

@@ -22,6 +22,14 @@ __all__ = ["Segments", "line"]
 _INDEX = {None: "j", "repeated": "0", "tiled": "j - first"}
 #: The first row of this step and slice.
 _ROW = {Rows.STEP: "r0", Rows.KEPT: "(keep ? r0 : n0)", Rows.BATCH: "n0"}
+#: Sums over rows: those of each part of the batch apart, however it is shared, for the same bits.
+_EACH_PART = """\
+        for (int64_t each = team ? 0 : slice; each < (team ? count : slice + 1); each++) {
+        const int64_t first = team ? begin(s, each, count) : 0;
+        const int64_t next = team ? begin(s, each + 1, count) : rows;
+        const int64_t last = next < rows ? next : rows;
+        if (first >= last) continue;
+"""
 
 
 def line(plan: Plan, node: int, leaf: str = "") -> str:
@@ -190,24 +198,28 @@ class Segments:
             rows.append(f"real *o{k} = {row} + n * ({stride});")
             lines += f"                o{k}[j] = x{store.node};\n"
         before, after, learned = "", "", self.plan.learned
+        first, end, of = "0", "rows", "slice"
+        if segment.sums and self.shares_units:
+            first, end, of = "first", "last", "each"
+            before, after = _EACH_PART, "        }\n"
         loop = f"        {self.over_units(place)}"
         for each in segment.sums:
             k = learned.index(each.vector)
             for letter, buffer in zip("ate", self.buffers.totals, strict=True):
-                pointer = f"{self.slot(buffer.name)} + (slice * {len(learned)} + {k}) * widest"
+                pointer = f"{self.slot(buffer.name)} + ({of} * {len(learned)} + {k}) * widest"
                 before += f"        real *{letter}{k} = {pointer};\n"
             before += f"{loop} a{k}[j] = 0;\n"
             part, total, lost = kahan(f"a{k}[j]", f"t{k}[j]", f"e{k}[j]")
-            after += (
+            after = (
                 f"{loop} {{\n"
                 f"            const real part = {part}, total = {total};\n"
                 f"            e{k}[j] = {lost};\n"
-                f"            t{k}[j] = total;\n        }}\n"
+                f"            t{k}[j] = total;\n        }}\n{after}"
             )
             lines += f"                a{k}[j] += x{each.node};\n"
         declared = "".join(f"            {row}\n" for row in rows)
         return (
-            f"        {{\n{before}        for (int64_t n = 0; n < rows; n++) {{\n{declared}"
+            f"        {{\n{before}        for (int64_t n = {first}; n < {end}; n++) {{\n{declared}"
             f"{_units(place, self.over_units(place), leaves, lines)}        }}\n{after}        }}\n"
         )
 

@@ -11,13 +11,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ..program.batch import Batch
 from ..program.buffers import Before, Buffer, View
 from ..program.lower import Multiply, Operation, Program, Segment
 from .threads import together
 
-__all__ = ["FEW_ROWS", "WORTH_A_THREAD", "Sharing", "Sharings", "can_share_units", "meetings"]
+__all__ = [
+    "FEW_ROWS",
+    "WORTH_A_THREAD",
+    "Sharing",
+    "Sharings",
+    "can_share_units",
+    "meetings",
+    "slice_bounds",
+]
 
 #: Below this many numbers a second thread costs more than it saves.
 WORTH_A_THREAD = 1 << 14
@@ -93,6 +102,25 @@ def meetings(operations: Sequence[Operation], keep: bool) -> set[int]:
         if source is not None:
             read.add(source)
     return found
+
+
+def slice_bounds(sizes: Tensor, size: int, slices: int) -> Tensor | None:
+    """Return the first sequence of each slice, and how many there are; ``None``: all have as many.
+
+    Sequences come longest first, so that those of a slice with as many would take longer than
+    others.
+
+    Args:
+        sizes: how many sequences run at each step.
+        size: of the batch.
+        slices: how many threads share the batch.
+    """
+    if not 1 < slices < size:
+        return None
+    longer = torch.bincount(sizes, minlength=size + 1).flip(0).cumsum(0).flip(0)
+    lengths = longer[1:]  # of a sequence: in how many steps at least so many run
+    rows = torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
+    return torch.searchsorted(rows, torch.arange(slices + 1) * rows[-1] // slices)
 
 
 class Sharings:
