@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 __all__ = ["Steps", "checked_lengths", "side_by_side"]
 
@@ -75,14 +75,12 @@ class Steps:
         """``(T, N, width)`` in the caller's order, zero after the end of a sequence."""
         if self.sizes is None:
             return self.data
-        if not self.empty:
-            return pad_packed_sequence(self.to_packed(), total_length=total_length)[0]
-        shape = (total_length, self.empty, self.data.size(-1))
-        parts = [self.data.new_zeros(shape)]
-        if self.running:
-            running = PackedSequence(self.data, self.sizes)
-            parts.insert(0, pad_packed_sequence(running, total_length=total_length)[0])
-        return torch.cat(parts, 1)[:, self.unsorted_indices]
+        # The gradient of torch's pad_packed_sequence is a copy of all of it for each step.
+        step, sequence, _, _ = self._rows(self.sizes)
+        N, width = self.batch_size, self.data.shape[1:]
+        column = sequence if self.sorted_indices is None else self.sorted_indices[sequence]
+        padded = self.data.new_zeros(total_length * N, *width)
+        return padded.index_copy(0, step * N + column, self.data).view(total_length, N, *width)
 
     def __len__(self) -> int:
         """The number of steps of the longest sequence."""
