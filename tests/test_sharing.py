@@ -47,6 +47,7 @@ from .test_engine import build, results
 
 #: A slice's part of units is a number of panels, of 16 numbers at most in float64.
 WIDTH = 48
+LENGTHS = [60, 1, 20, 33, 60, 2, 47]
 
 
 @pytest.fixture
@@ -81,16 +82,14 @@ def test_units_are_shared(layer_class: type[RecurrentLayer], shared: list[Any]) 
     layer = build(layer_class, WIDTH, dtype=torch.float64)
     x = input_for(layer, 6, 2)
     ours = results(layer, x, "c")
-    by_units = (
-        sharing.Sharings(program_of(layer), products("double").panel).of(x.numel(), 2).chunk > 0
-    )
+    by_units = sharing.Sharings(program_of(layer), products("double").panel).of(12, 2).chunk > 0
     assert {each.chunk > 0 for each in shared} == {by_units}
     assert_same(ours, results(layer, x, "reference"))
 
 
 @pytest.mark.parametrize("layer_class", [LSTM, GRU, BR, coRNN])
 def test_without_gradients(layer_class: type[RecurrentLayer], shared: list[Any]) -> None:
-    """Z has room for the input of some steps, which are not all of the last ones."""
+    """Z has room for 48 steps of the input, of which there are two and a part."""
     layer = build(layer_class, WIDTH, dtype=torch.float64)
     x = input_for(layer, 101, 1)
     with torch.no_grad():
@@ -119,10 +118,10 @@ def test_lengths(layer_class: type[RecurrentLayer], shared: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", [LSTMCell, GRUCell, coRNNCell])
-@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize("lengths", [[60], [60] * 7, LENGTHS], ids=["one", "seven", "ragged"])
 def test_late_threads_part(
     kind: type[BaseRecurrentCell],
-    batch: int,
+    lengths: list[int],
     shared: list[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -137,29 +136,31 @@ def test_late_threads_part(
     )
     parted: list[bool] = []
     monkeypatch.setattr(sharing.Sharings, "learn", lambda self, found: parted.append(found))
-    layer = Recurrent(type(f"Late{kind.__name__}{batch}", (kind,), {}), 3, WIDTH)
+    layer = Recurrent(
+        type(f"Late{kind.__name__}{len(set(lengths))}{len(lengths)}", (kind,), {}), 3, WIDTH
+    )
     layer.to(torch.float64)
-    x = input_for(layer, 60, batch)
-    ours = results(layer, x, "c")
+    x = input_for(layer, 60, len(lengths))
+    ours = results(layer, x, "c", lengths=lengths)
     assert all(each.chunk for each in shared)
     assert parted == [True, True]
-    assert_same(ours, results(layer, x, "reference"))
+    assert_same(ours, results(layer, x, "reference", lengths=lengths))
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+@pytest.mark.parametrize("lengths", [[60], [60] * 2, [60] * 3, [60] * 7, LENGTHS], ids=str)
 @pytest.mark.parametrize("layer_class", [LSTM, GRU, BR])
 def test_the_same_bits(
     layer_class: type[RecurrentLayer],
-    batch: int,
+    lengths: list[int],
     shared: list[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Which way a call is shared may depend on what else the machine does."""
     layer = build(layer_class, 2 * WIDTH)
-    x = input_for(layer, 60, batch, dtype=torch.float32)
-    by_units = results(layer, x, "c")
+    x = input_for(layer, 60, len(lengths), dtype=torch.float32)
+    by_units = results(layer, x, "c", lengths=lengths)
     monkeypatch.setattr(sharing, "_ENOUGH_ROWS", 0)
-    by_batch = results(layer, x, "c")
+    by_batch = results(layer, x, "c", lengths=lengths)
     assert [each.chunk > 0 for each in shared] == [True, True, False, False]
     assert_same(by_units, by_batch, atol=0)
 

@@ -1,7 +1,8 @@
 """Writes a plan as C: one function for the forward pass over a sequence, one for the backward.
 
 Every thread calls them for rows n0 to n1 of the batch, from the first time step to the
-last. The code reads and writes through pointers, whose order is :attr:`Source.slots`.
+last; or, where threads share the units, for some units of all rows. The code reads and writes
+through pointers, whose order is :attr:`Source.slots`.
 """
 
 from __future__ import annotations

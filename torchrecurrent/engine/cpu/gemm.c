@@ -80,20 +80,21 @@ static __attribute__((noinline)) void any_tile(int64_t m, int64_t w, int64_t k, 
     }
 }
 
-/* of few rows and several panels at once: how many; one would leave most registers unused, and
-   each sum would wait for the one before */
-static int64_t panels_at_once(int64_t m) { return m * 4 <= MR ? 4 : MR / m; }
+/* Of so few rows, several panels at once: one would leave most registers unused, and each sum would
+   wait for the one before. */
+#define AT_ONCE(m) ((m) * 4 <= MR ? 4 : MR / (m))
 
 static __attribute__((noinline)) void wide_tile(int64_t m, int64_t k, const real *a, int64_t lda,
                                                 const real *panel, int add, real *c, int64_t ldc) {
     switch (m) {
-#define CASE(m, q) case m: tile(m, q, NR * q, k, a, lda, 1, panel, k * NR, add, c, ldc); break;
-#if MR == 12
-    CASE(1, 4) CASE(2, 4) CASE(3, 4) CASE(4, 3) CASE(5, 2) CASE(6, 2)
-#elif MR == 8
-    CASE(1, 4) CASE(2, 4) CASE(3, 2) CASE(4, 2)
-#else
-    CASE(1, 4) CASE(2, 3) CASE(3, 2)
+#define CASE(m) \
+    case m: tile(m, AT_ONCE(m), NR * AT_ONCE(m), k, a, lda, 1, panel, k * NR, add, c, ldc); break;
+    CASE(1) CASE(2) CASE(3)
+#if MR > 6
+    CASE(4)
+#endif
+#if MR > 8
+    CASE(5) CASE(6)
 #endif
 #undef CASE
     }
@@ -106,7 +107,7 @@ static void product(int64_t rows, int64_t columns, int64_t inner, const real *a,
                     const real *packed, int add, real *c, int64_t ldc) {
     const int64_t most = MR > 8 && inner * (int64_t)sizeof(real) >= 4096 ? 8 : MR;
     const int64_t tiles = (rows + most - 1) / most, step = tiles ? (rows + tiles - 1) / tiles : 1;
-    const int64_t wide = tiles == 1 ? NR * panels_at_once(rows) : NR;
+    const int64_t wide = tiles == 1 ? NR * AT_ONCE(rows) : NR;
     int64_t j = 0;
     if (wide > NR)
         for (; j + wide <= columns; j += wide)
