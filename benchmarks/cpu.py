@@ -16,6 +16,7 @@ from . import (
     first_call,
     machine,
     memory,
+    options,
     peers,
     products,
     report,
@@ -71,41 +72,44 @@ def main() -> None:
         ("memory", "peak memory"),
         ("streaming", "single steps"),
         ("products", "the products of a step, beside the peak of a core"),
+        ("options", "training with what may be asked of a layer or of a call"),
         ("beside", "torch's layers and ours at further shapes, in stacks, and on a busy machine"),
     ):
         parser.add_argument(
             f"--{part}", action=argparse.BooleanOptionalAction, default=True, help=what
         )
-    options = parser.parse_args()
+    chosen = parser.parse_args()
     console = Console(width=80) if not Console().is_terminal else Console()
     modules, notes = peers.load_all()
-    found = Results(machine.describe() | {"repeats": options.repeats}, notes)
-    if options.first_call:
+    found = Results(machine.describe() | {"repeats": chosen.repeats}, notes)
+    if chosen.first_call:
         found.first_call = first_call.measure(5)
-    if options.memory:
+    if chosen.memory:
         found.memory = memory.measure(3)
-    if options.streaming:
+    if chosen.streaming:
         found.streaming = streaming.measure(2000)
-    if options.products:
+    if chosen.products:
         found.products = products.measure(7)
-    if options.beside:
-        found.beside = beside_torch.measure(options.repeats)
-    shapes: list[Shape] = [tuple(each) for each in options.shape] if options.shape else SHAPES
+    if chosen.options:
+        found.options = options.measure(chosen.repeats)
+    if chosen.beside:
+        found.beside = beside_torch.measure(chosen.repeats)
+    shapes: list[Shape] = [tuple(each) for each in chosen.shape] if chosen.shape else SHAPES
     for shape in shapes:
         at_shape, seconds = measure(
             shape,
             modules,
-            options.repeats,
-            with_compile=options.compile and shape == shapes[0],
+            chosen.repeats,
+            with_compile=chosen.compile and shape == shapes[0],
         )
         found.shapes.append(at_shape)
         found.compile_seconds += seconds
         console.print(report.table(*report.at_shape(at_shape)))
     report.show(found, console)
-    results.write(found, options.out)
-    options.out.with_suffix(".md").write_text(report.markdown(found), encoding="utf-8")
-    pictures = figure.draw(found.shapes, options.out)
-    for path in (options.out, options.out.with_suffix(".md"), *pictures):
+    results.write(found, chosen.out)
+    chosen.out.with_suffix(".md").write_text(report.markdown(found), encoding="utf-8")
+    pictures = figure.draw(found.shapes, chosen.out)
+    for path in (chosen.out, chosen.out.with_suffix(".md"), *pictures):
         console.print(str(path))
 
 

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from . import memory, streaming
 from .machine import sentence
+from .options import LAYERS, OPTIONS
 from .results import AtShape, Results
 from .rows import FLOOR, title
-from .targets import targets
+from .targets import BATCHED, targets
 from .timing import KINDS
 
 __all__ = ["at_shape", "markdown", "pipes", "show", "table"]
@@ -123,6 +124,24 @@ def _parts(results: Results) -> Iterator[tuple[str, list[str], list[Row]]]:
                     *_compared(each.train, each.torch_train),
                 ]
                 for each in results.beside
+            ],
+        )
+    if results.options:
+        yield (
+            "Training with an option over training without: T, N, I, H",
+            ["", *(f"{cell} {', '.join(map(str, shape))}" for shape in BATCHED for cell in LAYERS)],
+            [
+                [
+                    name,
+                    *(
+                        f"{each.ratio:.2f}"
+                        for shape in BATCHED
+                        for cell in LAYERS
+                        for each in results.options
+                        if (each.shape, each.cell, each.option) == (shape, cell, name)
+                    ),
+                ]
+                for name in OPTIONS
             ],
         )
     if results.products:

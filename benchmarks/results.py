@@ -10,6 +10,7 @@ from .beside_torch import Beside
 from .compiled import CompileTime
 from .first_call import FirstCall
 from .memory import Peak
+from .options import Option
 from .products import Product
 from .rows import Shape
 from .streaming import Step
@@ -47,6 +48,7 @@ class Results:
     streaming: list[Step] = field(default_factory=list)
     beside: list[Beside] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
+    options: list[Option] = field(default_factory=list)
 
     def at(self, shape: Shape) -> AtShape | None:
         return next((each for each in self.shapes if each.shape == shape), None)
@@ -73,4 +75,7 @@ def read(path: Path) -> Results:
         ("products", Product),
     ):
         data[name] = [kind(**each) for each in data.get(name, ())]
+    data["options"] = [
+        Option(**{**each, "shape": tuple(each["shape"])}) for each in data.get("options", ())
+    ]
     return Results(**data)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .options import LAYERS
 from .results import Results
 from .rows import SHAPES
 from .streaming import BESIDE
@@ -118,7 +119,28 @@ def _others(results: Results) -> Iterator[Target]:
     share = min((each.ours / each.peak for each in large), default=None)
     missed = None if share is None else 1 - share
     yield Target("products of 16 rows or more: peak that is missed", (0.25,), (0.15,), (missed,))
+    yield from _options(results)
     yield from _beside(results)
+
+
+#: A training step with an option, over one without: at most, and what is aimed at.
+_COSTS = {
+    "resets at a step in fifty": (1.05, 1.02),
+    "a masked step in ten": (1.05, 1.02),
+    "zoneout": (1.25, 1.1),
+    "recurrent_dropout": (1.25, 1.1),
+    "weight_dropout": (1.25, 1.1),
+}
+
+
+def _options(results: Results) -> Iterator[Target]:
+    for name, (must, aim) in _COSTS.items():
+        for cell in LAYERS:
+            found = {
+                e.shape: e.ratio for e in results.options if (e.cell, e.option) == (cell, name)
+            }
+            measured = tuple(found.get(shape) for shape in BATCHED)
+            yield Target(f"{cell}: {name} / without", (must,), (aim,), measured)
 
 
 #: Forward and training at most: those of LSTM beside nn.LSTM.

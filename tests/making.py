@@ -97,8 +97,8 @@ def input_for(module: Any, *shape: int, dtype: torch.dtype = torch.float64) -> T
 @cache
 def takes_missing(kind: Any) -> bool:
     """Whether a step of a cell is finite though its input is not."""
-    cell: Any = kind(HIDDEN, HIDDEN)
-    with torch.no_grad(), backend("reference"):
+    with torch.random.fork_rng(), torch.no_grad(), backend("reference"):
+        cell: Any = kind(HIDDEN, HIDDEN)
         found = cell(torch.full((1, HIDDEN), math.nan))
     return all(bool(each.isfinite().all()) for each in tensors(found))
 

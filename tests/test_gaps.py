@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchrecurrent import LEM, LEMCell, Recurrent, backend
 from torchrecurrent.catalog.listing import cells
 from torchrecurrent.cell import BaseRecurrentCell
-from torchrecurrent.engine import Backend
+from torchrecurrent.engine import Backend, Given
+from torchrecurrent.engine.program.given import NOTHING
 from torchrecurrent.engine.run import dispatch
 from torchrecurrent.engine.run.kernels import fused
 
@@ -142,9 +143,9 @@ def test_cells_further_up_a_stack_are_asked_at_their_own_width(
     """A narrower one is not taken to be given times by the input's last column."""
     seen: list[bool] = []
 
-    def counted(cell: BaseRecurrentCell, gaps: bool = False) -> Any:
-        seen.append(gaps)
-        return fused(cell, gaps)
+    def counted(cell: BaseRecurrentCell, given: Given = NOTHING) -> Any:
+        seen.append(given.gaps)
+        return fused(cell, given)
 
     monkeypatch.setattr(dispatch, "fused", counted)
     layer = LEM(5, 4, num_layers=2, dtype=F64)

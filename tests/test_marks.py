@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from torchrecurrent import LSTM, Recurrent, RecurrentLayer, backend
-from torchrecurrent.engine import Backend
+from torchrecurrent import LSTM, GRUCell, LSTMCell, Recurrent, RecurrentLayer, backend
+from torchrecurrent.engine import Backend, Given, no_kernel
+from torchrecurrent.layers.running import Running
 
 from .making import assert_same, gradients, make, randomize, tensors
 
@@ -89,6 +90,42 @@ def test_masks_and_resets_mean_what_they_say(
         assert_same(output, expected)
         for n, each in enumerate(last):
             assert_same(row(state, n), each)
+
+
+@pytest.mark.parametrize("form", ["resets", "mask", "lengths and resets", "lengths and mask"])
+def test_gradients_within_the_kernel_are_those_of_the_pieces(
+    layer_class: type[RecurrentLayer], form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What masked steps read changes nothing, be it infinite or no number."""
+    layer = make(layer_class)
+    mask, resets = marks(len(layer_class.__name__))
+    options: dict[str, Any] = {"resets": resets} if "resets" in form else {"mask": mask}
+    if "lengths" in form:
+        options["lengths"] = torch.tensor([7, 5, 0, 3])
+    x, hx = torch.randn(T, N, layer.input_size, dtype=F64), states_of(layer, N)
+    if "mask" in form:
+        x[~mask] = (
+            torch.tensor([torch.nan, torch.inf, -1e300], dtype=F64)
+            .repeat(T * N)[: int((~mask).sum())]
+            .unsqueeze(-1)
+        )
+
+    def tried() -> list[Any]:
+        given = x.clone().requires_grad_()
+        output, state = layer(given, hx, **options)
+        found = gradients(layer, output, state)
+        assert given.grad is not None
+        return [output, state, given.grad, *found.values()]
+
+    within = tried()
+    cell = layer.cells[0]
+    given = Given(resets="resets" in options, masks="mask" in options)
+    if given.masks and cell.signature.has_output:
+        assert "the output is no state" in no_kernel(cell, given=given)
+    else:
+        assert bool(no_kernel(cell, given=given)) is bool(no_kernel(cell))
+    monkeypatch.setattr(Running, "_sees_to", lambda *_: False)
+    assert_same(within, tried())
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -189,10 +226,88 @@ def test_gradients_are_those_of_the_pieces() -> None:
         assert_same(mine, [leaf.grad for leaf in leaves])
 
 
-def test_the_kernel_runs_the_pieces() -> None:
-    layer = LSTM(3, 4)
+def test_the_kernel_runs_the_pieces_or_sees_to_the_marks() -> None:
+    layer, x = LSTM(3, 4), torch.randn(T, N, 3)
     mask, resets = marks(0)
-    assert "c:" in layer.explain(torch.randn(T, N, 3), mask=mask, resets=resets)
+    for options in ({"mask": mask, "resets": resets}, {"mask": mask}, {"resets": resets}):
+        assert "c:" in layer.explain(x, **options)
+        with backend("c"):
+            layer(x, **options)
+
+
+#: What is given to a cell that runs a whole sequence.
+FLAGS = ["resets", "masked"]
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize(
+    "options",
+    [{"recurrent_dropout": 0.4}, {"zoneout": 0.3}, {"num_heads": 2}, {"recurrence": "diagonal"}],
+    ids=str,
+)
+def test_flags_beside_options(options: dict[str, Any], name: str) -> None:
+    """A cell draws one mask a sequence, however often that begins anew."""
+    cell = randomize(LSTMCell(3, 4, dtype=F64, **options))
+    x, (mask, _) = torch.randn(T, N, 3, dtype=F64), marks(4)
+
+    def tried(choice: Backend) -> list[Any]:
+        torch.manual_seed(0)
+        given = x.clone().requires_grad_()
+        with backend(choice):
+            output, state = cell(given, sequence=True, **{name: ~mask})
+        wanted = [given, *cell.parameters()]
+        return [output, state, *torch.autograd.grad(output.square().sum(), wanted)]
+
+    assert_same(tried("c"), tried("reference"))
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_gradients_of_gradients_with_flags(name: str) -> None:
+    cell = randomize(GRUCell(3, 4, dtype=F64))
+    mask, _ = marks(4)
+
+    def run(x: Tensor) -> Tensor:
+        with backend("c"):
+            output: Tensor = cell(x, sequence=True, **{name: ~mask})[0]
+        return output
+
+    x = torch.randn(T, N, 3, dtype=F64, requires_grad=True)
+    assert torch.autograd.gradcheck(run, x)
+    assert torch.autograd.gradgradcheck(run, x)
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_compiled_cell_takes_flags(name: str) -> None:
+    cell = randomize(LSTMCell(3, 4, dtype=F64))
+    x, (mask, _) = torch.randn(T, N, 3, dtype=F64), marks(4)
+    compiled = torch.compile(
+        lambda x, flags: cell(x, sequence=True, **{name: flags}), backend="eager", fullgraph=True
+    )
+    assert_same(compiled(x, ~mask), cell(x, sequence=True, **{name: ~mask}))
+
+
+def test_flags_of_a_cell_are_checked() -> None:
+    cell, x = LSTMCell(3, 4), torch.randn(T, N, 3)
+    with pytest.raises(ValueError, match=r"resets: expected shape \(7, 4\), got \(4, 7\)"):
+        cell(x, sequence=True, resets=torch.zeros(N, T, dtype=torch.bool))
+    with pytest.raises(
+        TypeError, match=r"masked should be a Tensor of torch\.bool, got: torch.uint8"
+    ):
+        cell(x, sequence=True, masked=torch.zeros(T, N, dtype=torch.uint8))
+
+
+def test_the_last_output_with_lengths_is_that_of_the_last_step_that_counts() -> None:
+    x, lengths = torch.randn(T, N, 3, dtype=F64), torch.tensor([7, 5, 0, 3])
+    mask, resets = marks(5)
+    mask[:3, 3] = False  # none of its steps counts
+    for options in ({"mask": mask}, {"resets": resets}, {"mask": mask, "resets": resets}):
+        layer = randomize(LSTM(3, 4, dtype=F64, bidirectional=True))
+        output, _ = layer(x, lengths=lengths, **options)
+        ahead = output[lengths - 1, torch.arange(N), :4] * (lengths > 0).unsqueeze(-1)
+        layer.return_sequences = False
+        found, _ = layer(x, lengths=lengths, **options)
+        assert_same(found, torch.cat([ahead, output[0, :, 4:]], -1))
+        assert bool(found[3].any()) is ("mask" not in options)
 
 
 def test_nothing_marked_changes_nothing() -> None:

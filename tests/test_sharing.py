@@ -117,6 +117,25 @@ def test_lengths(layer_class: type[RecurrentLayer], shared: list[Any]) -> None:
     assert_same(ours, found("reference"))
 
 
+@pytest.mark.parametrize("name", ["resets", "mask"])
+@pytest.mark.parametrize("layer_class", [LSTM, GRU, BR, coRNN])
+def test_flags_of_steps(layer_class: type[RecurrentLayer], name: str, shared: list[Any]) -> None:
+    layer = build(layer_class, WIDTH, dtype=torch.float64)
+    x = input_for(layer, 100, 2)
+    flags = {name: torch.rand(100, 2) < 0.7}
+
+    def found(path: Backend) -> list[Tensor]:
+        leaf = x.clone().requires_grad_()
+        with backend(path):
+            output, _ = layer(leaf, **flags)
+        wanted = [leaf, *layer.parameters()]
+        return [output.detach(), *torch.autograd.grad(output.square().sum(), wanted)]
+
+    ours = found("c")
+    assert all(each.chunk for each in shared)
+    assert_same(ours, found("reference"))
+
+
 @pytest.mark.parametrize("kind", [LSTMCell, GRUCell, coRNNCell])
 @pytest.mark.parametrize("lengths", [[60], [60] * 7, LENGTHS], ids=["one", "seven", "ragged"])
 def test_late_threads_part(

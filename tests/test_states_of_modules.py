@@ -51,7 +51,9 @@ def test_states_of_a_module_may_have_any_shape(num_layers: int, batch: tuple[int
 
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_masks_and_resets_of_a_state_of_any_shape(num_layers: int) -> None:
-    layer, input = Recurrent(Planes, I, H, num_layers), torch.randn(T, N, I)
+    # Products of float32 differ in their last bit with the number of rows.
+    layer = Recurrent(Planes, I, H, num_layers).double()
+    input = torch.randn(T, N, I, dtype=torch.float64)
     begins = torch.zeros(T, N, dtype=torch.bool)
     begins[2] = True
     assert_same(layer(input, resets=begins)[0][2:], layer(input[2:])[0])

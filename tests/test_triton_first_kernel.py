@@ -19,6 +19,7 @@ from torchrecurrent import BR, backend
 from torchrecurrent.engine.gpu import load as triton_load
 from torchrecurrent.engine.gpu.driver import driver_version
 from torchrecurrent.engine.gpu.load import refusal
+from torchrecurrent.engine.program.given import NOTHING
 from torchrecurrent.engine.run import dispatch
 
 from .test_triton import DEVICE
@@ -102,7 +103,9 @@ def test_a_tracer_asks_with_real_tensors() -> None:
     """What it is told it keeps, so that it should be the truth."""
     cell: Any = BR(3, 5, device=DEVICE).cells[0]
     with FakeTensorMode(), backend("triton"):
-        key = dispatch._constant_key(cell._number, torch.float32, torch.float32, HERE, True, False)
+        key = dispatch._constant_key(
+            cell._number, torch.float32, torch.float32, HERE, True, *NOTHING
+        )
     assert key is not None
 
 

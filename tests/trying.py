@@ -18,6 +18,7 @@ from torchrecurrent.engine.gpu.grid import Grid
 from torchrecurrent.engine.gpu.kernel import TritonKernel
 from torchrecurrent.engine.gpu.load import interpreted, load_text
 from torchrecurrent.engine.program.form import Form
+from torchrecurrent.engine.program.given import Given
 from torchrecurrent.engine.run import choice, trial, trust
 from torchrecurrent.engine.run.kernels import Fused, fused
 
@@ -92,7 +93,7 @@ def kernel_of(
     layer: Any, dtype: torch.dtype = torch.float32, gaps: bool = False
 ) -> tuple[Any, Fused, TritonKernel]:
     cell = layer.cells[0]
-    found = fused(cell, gaps)
+    found = fused(cell, Given(gaps))
     assert isinstance(found, Fused)
     found = found.by_triton()
     kernel = found.kernel(dtype, "cpu")

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from . import roles
 from .checks import (
     check_cell_states,
+    check_flags,
     check_gaps,
     check_input,
     check_not_negative,
@@ -393,6 +394,8 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         sequence: bool = False,
         batch_sizes: Tensor | None = None,
         lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+        masked: Tensor | None = None,
     ) -> Any:
         """Run one step; return the new state, or ``(output, state)`` if they differ.
 
@@ -409,6 +412,9 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
                 :class:`~torch.nn.utils.rnn.PackedSequence`.
             lengths: the same in an export to ONNX, where nothing is packed: the number of steps of
                 each padded sequence that count.
+            resets: with ``sequence``, of each step, shaped as the input but for its width: true
+                where the state is zeros before it.
+            masked: likewise, true where a step changes nothing; for a cell whose output is a state.
         """
         if is_symbolic(input):
             return as_leaf(self, input, hx, dt=dt, sequence=sequence, batch_sizes=batch_sizes)
@@ -426,11 +432,15 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             states = check_cell_states(names, widths, input, rows, hx, weight)
         if dt is not None:
             input = self._with_gaps(input, dt, sequence, weight)
+        for name, value in (("resets", resets), ("masked", masked)):
+            if value is not None:
+                check_flags(name, value, input.shape[:-1] if sequence else (), input.device)
         watched = self.per_sample
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
         elif sequence:
-            output, states = run_sequence(self, input, batch_sizes, states, lengths)
+            flags = (resets, masked)
+            output, states = run_sequence(self, input, batch_sizes, states, lengths, *flags)
         else:
             output, states = run_step(self, input, states)
         if sequence:

@@ -12,6 +12,7 @@ from torch.overrides import is_tensor_like
 
 __all__ = [
     "check_cell_states",
+    "check_flags",
     "check_gaps",
     "check_input",
     "check_not_negative",
@@ -215,3 +216,21 @@ def check_not_negative(dt: Tensor) -> None:
         return
     if not (least >= 0 and most < float("inf")):  # NaN is neither
         raise ValueError(f"dt: expected finite numbers from 0, got some from {least} to {most}")
+
+
+def check_flags(name: str, value: object, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Return a truth value for each step of each sequence.
+
+    Raises:
+        TypeError: it is no tensor of truth values.
+        ValueError: a wrong shape or device.
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} should be a Tensor, got: {type(value).__name__}")
+    if value.dtype != torch.bool:
+        raise TypeError(f"{name} should be a Tensor of torch.bool, got: {value.dtype}")
+    if value.shape != shape:
+        raise ValueError(f"{name}: expected shape {tuple(shape)}, got {tuple(value.shape)}")
+    if value.device != device:
+        raise ValueError(f"{name}: expected device {device}, got {value.device}")
+    return value

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from .ir.operations import FUNCTIONS
     from .ir.trace import UntraceableError
     from .modules.declared import Declared, declared
+    from .program.given import Given
     from .program.kind import recurrence_of
     from .run.again import Remembered, are_plain, nobody_sees, step_again
     from .run.ahead import compile_kernels, prepare
     from .run.call import run_sequence, run_step
     from .run.calling import Calling, calling
     from .run.choice import Backend, backend
-    from .run.dispatch import explain, kernel_source, no_kernel
+    from .run.dispatch import explain, kernel_source, no_kernel, sees_to
     from .run.gaps import join_gaps
     from .run.modules import Traced, traced
     from .run.onnx import exporting_to_onnx
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _modules = {
     "FUNCTIONS": "ir.operations",
+    "Given": "program.given",
     "Operation": "ir.operation",
     "UntraceableError": "ir.trace",
     "compile_kernels": "run.ahead",
@@ -45,7 +47,7 @@ _modules = {
     **dict.fromkeys(("Remembered", "are_plain", "nobody_sees", "step_again"), "run.again"),
     "Snapshot": "run.snapshot",
     "same_tensors": "run.torch_private",
-    **dict.fromkeys(("explain", "kernel_source", "no_kernel"), "run.dispatch"),
+    **dict.fromkeys(("explain", "kernel_source", "no_kernel", "sees_to"), "run.dispatch"),
     **dict.fromkeys(("Calling", "calling"), "run.calling"),
     **dict.fromkeys(("Traced", "traced"), "run.modules"),
     **dict.fromkeys(("Backend", "backend"), "run.choice"),
@@ -58,6 +60,7 @@ __all__ = [
     "Calling",
     "Declared",
     "EffectiveParameters",
+    "Given",
     "Operation",
     "Remembered",
     "Snapshot",
@@ -81,6 +84,7 @@ __all__ = [
     "run_sequence",
     "run_step",
     "same_tensors",
+    "sees_to",
     "step_again",
     "traced",
     "update",

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..checks import check_flags
 from ..engine import exporting_to_onnx
+from .marked import Marked, carried
 from .sequence import Steps, checked_lengths
 
 __all__ = ["Marks", "Pieces"]
@@ -34,6 +36,8 @@ class _Cut:
     sequence: Tensor
     #: The sequence that begins with a piece; N if none does.
     owner: tuple[Tensor, Tensor]
+    #: The sequences in which no step counts.
+    never: Tensor
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Pieces(Steps):
         rows = torch.zeros(T * N, dtype=torch.int64, device=device)
         rows[step] = row
         rows = rows.view(T, N)
-        before, after = _carried(valid, time)
+        before, after = carried(valid, time)
         shown = rows.gather(0, before.clamp(min=0)), rows.gather(0, after.clamp(max=T - 1))
         none = None
         if mask is not None or lengths is not None:
@@ -96,7 +100,8 @@ class Pieces(Steps):
         owners = torch.full((2, len(rank)), N, device=device)
         owners[0, first] = owners[1, last] = sequences
         of_piece = torch.repeat_interleave(sequences, count)[order]
-        cut = _Cut((T, N), shown, none, (first, last), of_piece, (owners[0], owners[1]))
+        ends, never = (owners[0], owners[1]), before[-1] < 0
+        cut = _Cut((T, N), shown, none, (first, last), of_piece, ends, never)
         empty = int((steps_of == 0).sum())
         data = input.flatten(0, 1).index_select(0, source)
         return cls(data, sizes.cpu(), order, rank, empty, cut=cut)
@@ -133,31 +138,23 @@ class Pieces(Steps):
 
     def last(self) -> Tensor:
         if self.backward:  # the rows are those of steps that go forward
-            return self._laid_out(self.reversed().data, 1, 0)
-        return self._laid_out(self.data, 0, -1)
+            rows, row = self.reversed().data, self._cut.rows[1][0]
+        else:
+            rows, row = self.data, self._cut.rows[0][-1]
+        if not len(rows):
+            return rows.new_zeros(len(row), rows.size(-1))
+        return rows.index_select(0, row).masked_fill(self._cut.never.unsqueeze(-1), 0.0)
 
     def padded(self, data: Tensor, total_length: int, backward: bool = False) -> Tensor:
-        return self._laid_out(data, backward)
-
-    def _laid_out(self, data: Tensor, backward: int, time: int | slice = slice(None)) -> Tensor:
-        """The steps of all sequences, or one of each; a masked one has the output before it."""
         cut = self._cut
         if not len(data):
-            return data.new_zeros((*cut.rows[0][time].shape, data.size(-1)))
-        rows = cut.rows[backward][time]
+            return data.new_zeros((*cut.shape, data.size(-1)))
+        rows = cut.rows[backward]  # a masked step has the output before it
         # The gradient of indexing takes eight times as long.
         output = data.index_select(0, rows.flatten()).view(*rows.shape, data.size(-1))
         if cut.none is None:
             return output
-        return output.masked_fill(cut.none[backward][time].unsqueeze(-1), 0.0)
-
-
-def _carried(valid: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, for each step, the last valid one up to it, or -1, and the first from it on, or T."""
-    T = len(valid)
-    before = torch.where(valid, time, -1).cummax(0).values
-    after = torch.where(valid, time, T).flip(0).cummin(0).values.flip(0)
-    return before, after
+        return output.masked_fill(cut.none[backward].unsqueeze(-1), 0.0)
 
 
 def _since_last(
@@ -168,7 +165,7 @@ def _since_last(
     valid = mask
     if lengths is not None:
         valid = mask & (time < torch.as_tensor(lengths, device=gaps.device))
-    _, after = _carried(valid, time)
+    _, after = carried(valid, time)
     target = after
     if resets is not None:
         piece = resets.cumsum(0)
@@ -183,6 +180,11 @@ class Marks:
     lengths: Tensor | Sequence[int] | None = None
     mask: Tensor | None = None
     resets: Tensor | None = None
+    #: Whether whatever runs a cell sees to the marks. If not, the sequences are cut at resets, and
+    #: masked steps are left out.
+    within: bool = False
+    #: Whether sequences begin with zeros, as they do where nobody says otherwise.
+    zeros: bool = False
 
     @property
     def any(self) -> bool:
@@ -210,7 +212,7 @@ class Marks:
             batch_first: how that is laid out.
         """
         mask, resets = (
-            None if value is None else _checked(name, value, input)
+            None if value is None else check_flags(name, value, input.shape[:-1], input.device)
             for name, value in (("mask", self.mask), ("resets", self.resets))
         )
 
@@ -219,7 +221,7 @@ class Marks:
                 return value if value is None else value.unsqueeze(1)
             return value.T if batch_first else value
 
-        return Marks(self.lengths, turned(mask), turned(resets))
+        return replace(self, mask=turned(mask), resets=turned(resets))
 
     def gaps(self, gaps: Tensor) -> Tensor:
         """Lay out the times since the step before, ``(T, N)``, as the rows of :meth:`steps`.
@@ -240,24 +242,9 @@ class Marks:
         lengths = self.lengths
         if lengths is not None:
             lengths = checked_lengths(lengths, input.size(0), input.size(1))
+        # A kernel computes masked steps too; to leave them out takes as long as half of the steps
+        # of a fast cell.
+        mask = self.mask
+        if self.within and (mask is None or 2 * int(mask.count_nonzero()) >= mask.numel()):
+            return Marked.of(input, lengths, self.mask, self.resets, self.zeros)
         return Pieces.of(input, lengths, self.mask, self.resets)
-
-
-def _checked(name: str, value: object, input: Tensor) -> Tensor:
-    """A truth value for each step of each sequence.
-
-    Raises:
-        TypeError: it is no tensor of truth values.
-        ValueError: a wrong shape or device.
-    """
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} should be a Tensor, got: {type(value).__name__}")
-    if value.dtype != torch.bool:
-        raise TypeError(f"{name} should be a Tensor of torch.bool, got: {value.dtype}")
-    if value.shape != input.shape[:-1]:
-        raise ValueError(
-            f"{name}: expected shape {tuple(input.shape[:-1])}, got {tuple(value.shape)}"
-        )
-    if value.device != input.device:
-        raise ValueError(f"{name}: expected device {input.device}, got {value.device}")
-    return value

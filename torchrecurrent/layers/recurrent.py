@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from ..cell import check_takes_gaps, is_own
 from ..checks import check_gaps
 from ..engine import (
+    Given,
     compile_kernels,
     explain,
     exporting_to_onnx,
@@ -201,7 +203,7 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         """The outputs at all time steps, and the last states."""
         if is_symbolic(input):
             return as_leaf(self, input, hx, lengths=lengths, mask=mask, resets=resets, dt=dt)
-        marks = Marks(lengths, mask, resets)
+        marks = self._marks(input, hx, lengths, mask, resets, dt)
         ragged = marks.any or isinstance(input, PackedSequence)
         if torch.compiler.is_compiling():
             run = self._run_traced if ragged else self._run
@@ -214,12 +216,28 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             remember_call(self, input)
         return result
 
+    def _marks(
+        self,
+        input: Any,
+        hx: Any,
+        lengths: Tensor | Sequence[int] | None,
+        mask: Tensor | None,
+        resets: Tensor | None,
+        dt: object,
+    ) -> Marks:
+        marks = Marks(lengths, mask, resets)
+        if (mask is None) is (resets is None) or dt is not None or torch.compiler.is_compiling():
+            return marks
+        given = Given(resets=resets is not None, masks=mask is not None)
+        within = isinstance(input, Tensor) and self._sees_to(given, input)
+        return replace(marks, within=within, zeros=hx is None and self._begin_with_zeros())
+
     def _run(self, input: Sequences, hx: Any, marks: Marks, dt: Any) -> tuple[Any, Any]:
         steps, batch_size = read(self, input, marks)
         gaps = None if dt is None else self._gaps(dt, input, marks, steps)
         cells = self._steppers()
         if len(cells) > 1 and not torch.compiler.is_compiling():
-            prepare(self, self.cells, steps.data, is_own)
+            prepare(self, self.cells, steps.data, is_own, _given(steps))
         states = self._first_states(hx, cells, steps, batch_size)
         final: list[tuple[Tensor, ...]] = []
         outputs: list[Steps] = []
@@ -354,7 +372,7 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         dt: Tensor | PackedSequence | None = None,
     ) -> str:
         """Which path would run on this call, and why: one sentence for each cell."""
-        marks = Marks(lengths, mask, resets)
+        marks = self._marks(input, hx, lengths, mask, resets, dt)
         steps, batch_size = read(self, input, marks)
         data, cells = steps.data, self._steppers()
         if dt is not None:
@@ -363,16 +381,18 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         for k, cell in enumerate(self.cells):  # further up, inputs of the cells' own widths
             if k >= self.num_directions and is_own(cell):
                 read_by[k] = data.new_zeros((*data.shape[:-1], cell.input_size + more))
-        given = self._first_states(hx, cells, steps, batch_size)
+        begun = self._first_states(hx, cells, steps, batch_size)
         states = [
             self._begin(k, cell, steps, each)
-            for k, (cell, each) in enumerate(zip(cells, given, strict=True))
+            for k, (cell, each) in enumerate(zip(cells, begun, strict=True))
         ]
+        given = _given(steps)
         for k, (cell, state) in enumerate(zip(cells, states, strict=True)):
             if isinstance(cell, ForeignCell):
                 cell.fit(steps.data[..., :1].expand(*steps.data.shape[:-1], self._reads(k)), state)
         return "\n".join(
-            f"cells.{k} ({type(cell).__name__}): {explain(stepper, each, state, steps.sizes)}"
+            f"cells.{k} ({type(cell).__name__}): "
+            + explain(stepper, each, state, steps.sizes, given)
             for k, (cell, stepper, each, state) in enumerate(
                 zip(self.cells, cells, read_by, states, strict=True)
             )
@@ -470,3 +490,8 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
             for name, value in self._cell_options.items()
         ]
         return ", ".join(parts)
+
+
+def _given(steps: Steps) -> Given:
+    """What is said of steps to whatever runs a cell."""
+    return Given(resets="resets" in steps.flags, masks="masked" in steps.flags)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..cell import is_own
-from ..engine import join_gaps, run_sequence
+from ..cell import BaseRecurrentCell, is_own
+from ..engine import Given, join_gaps, run_sequence, sees_to
 from ..foreign import ForeignCell
 from .between import Merge
 from .building import hidden_sizes
@@ -56,6 +58,24 @@ class Running(InitialStates):
         widths = [int(cell.output_size) for cell in before]
         return sum(widths) if self.merge == "concat" else widths[0]
 
+    def _sees_to(self, given: Given, input: Tensor) -> bool:
+        """Whether whatever runs the cells sees to marks, which sets states to zeros at resets."""
+        if self.checkpoint_every or (given.resets and not self._begin_with_zeros()):
+            return False
+        return all(
+            is_own(cell)
+            and not (cell.per_sample is not None and cell.per_sample.active(cell))
+            and sees_to(cell, given, input.dtype, input.device)
+            for cell in self.cells
+        )
+
+    def _begin_with_zeros(self) -> bool:
+        """Whether all states are zeros at first, where the caller gives none."""
+        zeros = BaseRecurrentCell.initial_states
+        return not self._initial_names and all(
+            getattr(type(cell), "initial_states", None) is zeros for cell in self.cells
+        )
+
     def _begin(
         self, k: int, cell: Stateful, steps: Steps, states: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, ...] | None:
@@ -99,7 +119,8 @@ class Running(InitialStates):
         with nullcontext() if watched is None else watched.sorted_by(steps.sorted_indices):
             again = every and torch.is_grad_enabled() and not torch.compiler.is_compiling()
             if not again or len(steps) <= every:
-                return self._run_whole(k, steps.data, steps.sizes, states, steps.lengths, gaps)
+                data, sizes = steps.data, steps.sizes
+                return self._run_whole(k, data, sizes, states, steps.lengths, gaps, steps.flags)
             first = states or self._initial_states(
                 k, self._steppers()[k], (steps.running,), steps.data
             )
@@ -132,6 +153,7 @@ class Running(InitialStates):
         states: tuple[Tensor, ...] | None,
         lengths: Tensor | None = None,
         gaps: Tensor | None = None,
+        flags: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         cell = self.cells[k]
         if not is_own(cell):
@@ -142,7 +164,7 @@ class Running(InitialStates):
         hx: Any = states  # left out, the cell's own zeros
         if states is not None and len(states) == 1:
             hx = states[0]
-        options = {} if gaps is None else {"dt": gaps}
+        options = {**flags} if gaps is None else {**flags, "dt": gaps}
         output, state = cell(
             data, hx=hx, sequence=True, batch_sizes=sizes, lengths=lengths, **options
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +67,11 @@ class Steps:
         other = object.__new__(type(self))  # dataclasses.replace takes as long as some kernels
         other.__dict__.update(self.__dict__, data=data)
         return other
+
+    @property
+    def flags(self) -> Mapping[str, Tensor]:
+        """What is said of single steps to whatever runs a cell, by the names of its arguments."""
+        return {}
 
     def to_packed(self) -> PackedSequence:
         return PackedSequence(self.data, self.sizes, self.sorted_indices, self.unsorted_indices)
@@ -141,7 +146,7 @@ class Steps:
         _, _, lengths, offsets = self._rows(self.sizes)
         sequences = torch.arange(self.running, device=self.data.device)
         found = self.data[offsets[lengths - 1] + sequences]
-        return self.end(functional.pad(found, (0, 0, 0, self.empty)) if self.empty else found)
+        return self._unsorted(functional.pad(found, (0, 0, 0, self.empty)) if self.empty else found)
 
     @property
     def sequences(self) -> int:
@@ -168,7 +173,10 @@ class Steps:
         return ordered[self._rows(self.sizes)[1]]
 
     def end(self, rows: Tensor) -> Tensor:
-        """A value at the end of each sequence ``(N, *)``, in our order, put in the caller's."""
+        """A state at the end of each sequence ``(N, *)``, in our order, put in the caller's."""
+        return self._unsorted(rows)
+
+    def _unsorted(self, rows: Tensor) -> Tensor:
         return rows if self.unsorted_indices is None else rows[self.unsorted_indices]
 
     def padded(self, data: Tensor, total_length: int, backward: bool = False) -> Tensor:

@@ -18,8 +18,9 @@ class Leaf:
     z: an affine argument of the step; s: a state before the step; m: the result of a map;
     v: a number for each unit; c: a number for all; x: the raw input, or the time since the step
     before, one number for a sequence; d: a factor for each unit of a sequence; k: whether a state
-    stays what it is; in the backward pass also g: the gradient of a new state; y: of the output;
-    a: of a map's argument.
+    stays what it is; b: a flag, such as whether a sequence begins anew, one number for a sequence;
+    in the backward pass also g: the gradient of a new state; y: of the output; a: of a map's
+    argument.
     """
 
     kind: str

@@ -10,7 +10,7 @@ from ..ir.derive import derive
 from ..ir.graph import Graph, Leaf
 from ..ir.trace import Symbol
 from ..ir.widths import node_widths
-from .plan import Map, Plan, Product, Vector, grouped
+from .plan import Cleared, Map, Plan, Product, Vector, grouped
 
 __all__ = ["Assembly"]
 
@@ -30,7 +30,9 @@ class Assembly:
         leaf_widths: the width of each leaf that has one.
         factors: the width of each mask that the states of a product are multiplied with.
         zoned: the width of each mask of states that stay what they are.
+        cleared: what products read in place of a state, by its name, if sequences may begin anew.
         gaps: whether the time between steps is given.
+        flags: the names of numbers for each step of each sequence, which are 0 or 1.
     """
 
     hidden_size: int
@@ -43,7 +45,9 @@ class Assembly:
     leaf_widths: dict[Leaf, int] = field(default_factory=dict)
     factors: dict[str, int] = field(default_factory=dict)
     zoned: dict[str, int] = field(default_factory=dict)
+    cleared: dict[str, Symbol] = field(default_factory=dict)
     gaps: bool = False
+    flags: tuple[str, ...] = ()
 
     def leaf(self, kind: str, name: str, width: int | None) -> Symbol:
         """Return the symbol of a leaf."""
@@ -104,6 +108,7 @@ class Assembly:
         for each in maps:
             self.leaf("a", each.name, forward[each.argument])
         gradients = derive(graph, seeds, groups)
+        cleared = {name: self._cleared(name, read.node) for name, read in self.cleared.items()}
         zero = graph.number(0)
         graph.complete = True
         found = self.widths()
@@ -122,6 +127,7 @@ class Assembly:
             constants,
             place(self.factors),
             place(self.zoned),
+            cleared,
             self.vectors,
             tuple(products),
             tuple(maps),
@@ -131,4 +137,11 @@ class Assembly:
             gradients,
             zero,
             int(self.gaps),
+            self.flags,
         )
+
+    def _cleared(self, name: str, read: int) -> Cleared:
+        width, graph = self.states[name], self.graph
+        passed = derive(graph, {read: self.leaf("a", f"before {name}", width).node}, {})
+        own = self.leaf("g", name, width).node
+        return Cleared(read, graph.op("add", own, passed[Leaf("s", name)]))

@@ -204,6 +204,18 @@ class Buffers:
             name: Buffer(f"K.{name}", widths[place], Rows.STEP, Life.CALLER, Type.BYTE)
             for name, place in plan.zoned.items()
         }
+        self.flags = {
+            name: Buffer(f"flag.{name}", ONE, Rows.STEP, Life.CALLER, Type.BYTE)
+            for name in plan.flags
+        }
+        #: States as products read them, where sequences may begin anew; what these pass on.
+        self.cleared = {
+            name: Buffer(f"C.{name}", states[name], Rows.KEPT, Life.BACKWARD)
+            for name in plan.cleared
+        }
+        self.d_cleared = {
+            name: Buffer(f"dC.{name}", states[name], Rows.BATCH) for name in plan.cleared
+        }
         #: By the factors' buffers: a state times its factors, which a product reads, or what it
         #: passes on in the backward pass, which they are yet to multiply.
         self.masked = {
@@ -275,24 +287,28 @@ class Buffers:
 
     @property
     def noise(self) -> list[Buffer]:
-        """The masks, in the order in which a cell draws them."""
-        return [*self.factors.values(), *self.zoned.values()]
+        """The masks, in the order in which a cell draws them, and the flags."""
+        return [*self.factors.values(), *self.zoned.values(), *self.flags.values()]
 
     @cached_property
     def scratch(self) -> list[Buffer]:
-        """The buffers of a step's own values: Z, arguments and results of maps."""
+        """The buffers of a step's own values: Z, arguments of products, and results of maps."""
         maps = (
             found[name]
             for name in self.arguments
             for found in (self.arguments, self.results)
             if name in found
         )
-        return [self.affine, *maps]
+        return [self.affine, *self.cleared.values(), *maps]
 
     @cached_property
     def d_maps(self) -> list[Buffer]:
-        """The gradients of the maps' results and arguments."""
-        return [*self.d_results.values(), *self.d_arguments.values()]
+        """The gradients of the maps' results and arguments, and of what products read."""
+        return [
+            *self.d_results.values(),
+            *self.d_arguments.values(),
+            *self.d_cleared.values(),
+        ]
 
     @cached_property
     def kept(self) -> list[Buffer]:

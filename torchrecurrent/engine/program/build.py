@@ -22,6 +22,7 @@ from ...declaration.step_contract import (
 from ...roles import Weight
 from ..ir.trace import Symbol, UntraceableError
 from .assembly import Assembly
+from .given import MASKED, NOTHING, RESETS, Given
 from .plan import Map, Plan, Product, Vector
 
 if TYPE_CHECKING:
@@ -33,27 +34,27 @@ __all__ = ["make_plan"]
 _LONGEST_DELAY = 32
 
 
-def make_plan(cell: BaseRecurrentCell, gaps: bool = False) -> Plan:
+def make_plan(cell: BaseRecurrentCell, given: Given = NOTHING) -> Plan:
     """Trace the step of ``cell`` and derive its backward pass.
 
     Args:
         cell: whose step it is.
-        gaps: whether the time between steps is given, in the data's last column.
+        given: what a call gives the step besides its input and states.
 
     Raises:
         UntraceableError: if the engine can't compile part of it; the message says which.
         StepError: if it breaks its declaration, as the reference would find.
     """
-    return _Tracer(cell, gaps).plan()
+    return _Tracer(cell, given).plan()
 
 
 class _Tracer(CellSource):
     """The values of a step's arguments as symbols, and the plan of the step."""
 
-    def __init__(self, cell: BaseRecurrentCell, gaps: bool) -> None:
+    def __init__(self, cell: BaseRecurrentCell, given: Given) -> None:
         super().__init__(cell)
         self.noise = noise_of(cell)
-        self.parts = Assembly(cell.hidden_size, gaps=gaps)
+        self.parts = Assembly(cell.hidden_size, gaps=given.gaps, flags=given.flags)
         self.graph, self.vectors = self.parts.graph, self.parts.vectors
         self.maps, self.results = self.parts.maps, self.parts.results
         self._applied: dict[tuple[str, int], str] = {}  # its name, by block and argument
@@ -102,6 +103,8 @@ class _Tracer(CellSource):
                 else:
                     weight = run.weight.name
                     factor = run.of if run.of in self.noise.dropped else None
+                    if RESETS in self.parts.flags:
+                        self.parts.cleared[of], factor = self.dropped(run.of, self.state(of)), None
                     products.append(
                         Product(weight, block.start, (column,), of, adds, heads, factor)
                     )
@@ -113,7 +116,9 @@ class _Tracer(CellSource):
         return f"{name}.h" if name in self.columns else name
 
     def plan(self) -> Plan:
-        cell, graph = self.cell, self.graph
+        cell = self.cell
+        if MASKED in self.parts.flags and cell.signature.has_output:
+            raise UntraceableError("a masked step has no kernel where the output is no state")
         try:
             result = cell.signature.call(type(cell).step, self.arguments())
         except StepError:
@@ -125,7 +130,8 @@ class _Tracer(CellSource):
         names = list(self.states)
         nodes = [self._zoned_out(*pair) for pair in zip(names, nodes, strict=False)]
         # The delay line forgets its oldest step and takes the present state.
-        nodes += [graph.leaf("s", name) for name in (*self.line[1:], names[0])][: len(self.line)]
+        nodes += [self.state(name).node for name in (*self.line[1:], names[0])][: len(self.line)]
+        nodes = [self._unless_masked(*pair) for pair in zip(names, nodes, strict=True)]
         return self.parts.plan(
             nodes, output, cell.output_size, self.inputs, self.products, tuple(cell.numbers)
         )
@@ -156,7 +162,20 @@ class _Tracer(CellSource):
 
     def state(self, name: str) -> Symbol:
         name = name if name in self.states else self.line[0]
-        return self.parts.leaf("s", name, self.states[name])
+        before = self.parts.leaf("s", name, self.states[name])
+        if RESETS not in self.parts.flags:
+            return before
+        zero = self.graph.number(0)
+        return Symbol(self.graph, self._where(RESETS, zero, before.node))
+
+    def _where(self, flag: str, holds: int, otherwise: int) -> int:
+        return self.graph.op("where", (self.parts.leaf("b", flag, None) > 0).node, holds, otherwise)
+
+    def _unless_masked(self, name: str, node: int) -> int:
+        """Return the node of a state that stays what it is at a masked step."""
+        if MASKED not in self.parts.flags:
+            return node
+        return self._where(MASKED, self.state(name).node, node)
 
     def input(self) -> Symbol:
         return self.parts.leaf("x", "input", self.cell.input_size)

@@ -211,8 +211,10 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         **{Leaf("s", name): View(each) for name, each in b.before.items()},
         **{Leaf("d", name): View(each) for name, each in b.factors.items()},
         **{Leaf("k", name): View(each) for name, each in b.zoned.items()},
+        **{Leaf("b", name): View(each) for name, each in b.flags.items()},
         **{Leaf("g", name): View(each) for name, each in b.d_states.items()},
         **{Leaf("a", name): View(each) for name, each in b.d_arguments.items()},
+        **{Leaf("a", f"before {name}"): View(each) for name, each in b.d_cleared.items()},
         **{
             Leaf("m", name): b.results[owner].part(k)
             for name, (owner, k) in owners.items()
@@ -226,17 +228,24 @@ def lower(plan: Plan, apart: bool = False) -> Program:
         matrix = Matrix("input", "weight_ih", 0, into.units, 1)
         projection = Multiply(matrix, b.data.part(0), into)
         data_gradient = Multiply(matrix, received, b.d_data.part(0), plan.raw_gradient, True)
-    forward: list[Operation] = []
+    forward: list[Operation] = list(_cleared(plan, b, back=False))
     backward: list[Operation] = [_gradients(plan, b)]
+    passing: set[str] = set()  # the states to whose gradients a product has passed something on
     for k, product in enumerate(plan.products):
         first = list(plan.columns).index(product.columns[0])
         into = View(b.affine, first, first + len(product.columns))
         matrix = Matrix(str(k), product.weight, product.start, into.units, product.heads)
         factors = None if product.factor is None else View(b.factors[product.factor])
-        source = View(b.before[product.state])
+        state, adds = product.state, True
+        source, passed = View(b.before[state]), View(b.d_states[state])
+        if state in plan.cleared:
+            source, passed = View(b.cleared[state]), View(b.d_cleared[state])
+            adds = state in passing
+            passing.add(state)
         forward.append(Multiply(matrix, source, into, product.adds, factors=factors))
-        received, passed = replace(into, buffer=b.d_affine), View(b.d_states[product.state])
-        backward.append(Multiply(matrix, received, passed, True, True, factors))
+        received = replace(into, buffer=b.d_affine)
+        backward.append(Multiply(matrix, received, passed, adds, True, factors))
+    backward += _cleared(plan, b, back=True)
     for each in plan.maps:
         place = plan.node_widths[each.argument]
         applied, transpose = _map(plan, b, each)
@@ -252,6 +261,17 @@ def lower(plan: Plan, apart: bool = False) -> Program:
     forward.append(_results(plan, b))
     totals = [Total(View(each), b.d_data.part(1)) for each in b.d_gaps]
     return Program(plan, b, values, projection, forward, backward, data_gradient, *totals)
+
+
+def _cleared(plan: Plan, b: Buffers, back: bool) -> Iterator[Segment]:
+    """Yield what products read of states, where sequences may begin anew, or what they pass on."""
+    into = b.d_states if back else b.cleared
+    stores = [
+        Store(each.gradient if back else each.value, plan.states[name], View(into[name]))
+        for name, each in plan.cleared.items()
+    ]
+    if stores:
+        yield Segment("passed" if back else "cleared", stores)
 
 
 def _copies(plan: Plan, b: Buffers) -> Iterator[tuple[Leaf, View]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from ...across import Across
 from ..ir.graph import Graph, Leaf
 
-__all__ = ["Map", "Plan", "Product", "Vector", "grouped"]
+__all__ = ["Cleared", "Map", "Plan", "Product", "Vector", "grouped"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,14 @@ class Product:
     adds: bool  # to the input's projection, which is in Z already
     heads: int  # blocks on the weight's diagonal; a product with several has one column
     factor: str | None = None  # the mask that the state is multiplied with first
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """A state that is zero where a sequence begins anew, as products read it."""
+
+    value: int  # node of what they multiply
+    gradient: int  # node of the state's gradient, once they have passed theirs on
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,7 @@ class Plan:
     constants: tuple[str, ...]
     factors: dict[str, int]  # what recurrent weights multiply is multiplied with them first
     zoned: dict[str, int]  # masks of states that stay what they are
+    cleared: dict[str, Cleared]  # of the states that products read, if sequences may begin anew
     vectors: dict[str, Vector]  # by the name of their leaf, of kind v
     products: tuple[Product, ...]
     maps: tuple[Map, ...]
@@ -107,6 +116,7 @@ class Plan:
     gradients: dict[Leaf, int]
     zero: int  # node of the number 0
     gaps: int  # how many columns of the data, after the input's, hold times between steps: 0 or 1
+    flags: tuple[str, ...]  # the names of numbers for each step of each sequence, which are 0 or 1
 
     @cached_property
     def learned(self) -> tuple[str, ...]:

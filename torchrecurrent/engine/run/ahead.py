@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..cpu.compiler import CompilerError
 from ..gpu.emit import NARROW
+from ..program.given import NOTHING, Given
 from .boundary import obstacle
 from .dispatch import compiled_kind, no_kernel
 from .kernels import Fused, fused
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_kernels", "prepare"]
 
-#: For each stack, the dtypes for which its cells' kernels were compiled together.
-_prepared: WeakKeyDictionary[nn.Module, set[torch.dtype]] = WeakKeyDictionary()
+#: For each stack, for which dtypes its cells' kernels were compiled together, and what calls gave.
+_prepared: WeakKeyDictionary[nn.Module, set[tuple[torch.dtype, Given]]] = WeakKeyDictionary()
 
 
 def compile_kernels(cells: Sequence[BaseRecurrentCell], dtype: torch.dtype) -> list[str]:
@@ -47,7 +48,11 @@ def compile_kernels(cells: Sequence[BaseRecurrentCell], dtype: torch.dtype) -> l
 
 
 def prepare(
-    stack: nn.Module, cells: Iterable[nn.Module], data: Tensor, is_own: Callable[[nn.Module], bool]
+    stack: nn.Module,
+    cells: Iterable[nn.Module],
+    data: Tensor,
+    is_own: Callable[[nn.Module], bool],
+    given: Given = NOTHING,
 ) -> None:
     """Compile side by side what a stack's first call would compile one after the other.
 
@@ -58,22 +63,23 @@ def prepare(
         cells: the cells.
         data: its input.
         is_own: whether a module is a cell of this package's kind.
+        given: what the call gives each step besides the input.
     """
     done = _prepared.get(stack)
     if done is None:
         done = _prepared.setdefault(stack, set())
     if (
-        data.dtype in done
+        (data.dtype, given) in done
         or compiled_kind(data.device) != "c"
         or obstacle("cpu", [("the input", data)])
     ):
         return
-    done.add(data.dtype)
+    done.add((data.dtype, given))
     found = []
     for cell in cells:
         own = cast("BaseRecurrentCell", cell)
-        if is_own(cell) and not no_kernel(own, data.dtype):
-            made = fused(own)
+        if is_own(cell) and not no_kernel(own, data.dtype, given):
+            made = fused(own, given)
             found += [made] if isinstance(made, Fused) else []
     _compile(found, _real(data.dtype))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...checks import is_autocast
 from ...interop.torch_twin import TorchTwin
 from ..cpu.kernel import REALS
+from ..program.given import MASKED, RESETS, Given
 from . import onnx, reference
 from .again import remember
 from .autograd import join_delay, sequence, split_delay
@@ -33,6 +34,8 @@ def run_sequence(
     sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    masked: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a whole sequence like :func:`.reference.run`, by the chosen path.
 
@@ -42,13 +45,19 @@ def run_sequence(
         sizes: the number of sequences that run at each step.
         states: the first ones.
         lengths: of a padded input, in an export to ONNX, the steps of each sequence that count.
+        resets: of each step, whether the states are zeros before it.
+        masked: of each step, whether it changes nothing.
     """
     parameters = cell.effective_parameters()
     noise = {} if states is None else cell.draw_noise(data, states)
+    given = Given(resets=resets is not None, masks=masked is not None)
+    for name, flags in ((RESETS, resets), (MASKED, masked)):
+        if flags is not None:
+            noise[name] = flags.unsqueeze(-1).to(torch.uint8).contiguous()
     if torch.compiler.is_compiling():
         if onnx.exporting_to_onnx():
             return _run_loop(onnx.run, cell, data, lengths, states, parameters, noise)
-        key = key_while_compiling(cell, data, parameters)
+        key = key_while_compiling(cell, data, parameters, given)
         if key is not None:
             assert states is not None
             return _run_operator(
@@ -56,7 +65,7 @@ def run_sequence(
             )
     else:
         check_parameters(cell.parameter_shapes, parameters, data)
-        found = choose(cell, data, sizes, states, parameters)
+        found = choose(cell, data, sizes, states, parameters, given)
         if found is not None:
             assert states is not None
             own = cast("BaseRecurrentCell", cell)

@@ -22,6 +22,7 @@ from ..gpu.hoisted import is_elementwise
 from ..gpu.kernel import TritonKernel
 from ..gpu.load import refusal
 from ..program.batch import Batch
+from ..program.given import NOTHING, Given
 from . import reference
 from .boundary import check_parameters, obstacle
 from .choice import Backend, current, kind_for, takes_twins
@@ -43,6 +44,7 @@ __all__ = [
     "kernel_source",
     "key_while_compiling",
     "no_kernel",
+    "sees_to",
 ]
 
 
@@ -71,12 +73,13 @@ def choose(
     sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
+    given: Given = NOTHING,
 ) -> Fused | TorchTwin | None:
     """Return the kernel to run; ``None``: the reference."""
     chosen = current()
     if chosen == "reference":
         return None
-    found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device))
+    found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device), given)
     if not isinstance(found, str):
         return found
     if chosen in ("c", "triton"):
@@ -85,7 +88,10 @@ def choose(
 
 
 def key_while_compiling(
-    cell: Any, data: Tensor, parameters: reference.EffectiveParameters
+    cell: Any,
+    data: Tensor,
+    parameters: reference.EffectiveParameters,
+    given: Given = NOTHING,
 ) -> str | None:
     if not hasattr(cell, "_number"):
         return None
@@ -96,8 +102,9 @@ def key_while_compiling(
     weights = [weight for weight in parameters.values() if weight is not None]
     narrow = dtype_of_kernel(data, weights, True)
     keep = torch.is_grad_enabled()
+    given = given._replace(gaps=has_gaps(cell, data))
     key: str | None = _constant_key(
-        cell._number, data.dtype, narrow, data.device, keep, has_gaps(cell, data), *structure
+        cell._number, data.dtype, narrow, data.device, keep, *given, *structure
     )
     return key
 
@@ -110,6 +117,8 @@ def _constant_key(
     device: torch.device,
     keep: bool,
     gaps: bool,
+    resets: bool,
+    masks: bool,
     *structure: object,
 ) -> str | None:
     """Return the key of a cell's kernel, for :func:`torch.compile` to keep.
@@ -121,6 +130,8 @@ def _constant_key(
         device: of the input.
         keep: whether there may be a backward pass.
         gaps: whether the time between steps is given.
+        resets: whether sequences may begin anew.
+        masks: whether steps may be masked.
         structure: what else the kernel depends on.
     """
     chosen, cell = current(), cast("BaseRecurrentCell", numbered(number))
@@ -128,7 +139,7 @@ def _constant_key(
         return None
     kind = kind_for(chosen, device)
     with without_modes():  # tracers have no real tensors, with which a first kernel is tried
-        found = _kernel_of(cell, dtype, device, kind, gaps)
+        found = _kernel_of(cell, dtype, device, kind, Given(gaps, resets, masks))
         if isinstance(found, Fused) and kind == "triton" and chosen == "auto":
             kernel = cast("TritonKernel", found.kernel(narrow, device.type))
             found = doubt(cell, found, kernel, narrow, device, kernel.any_forms(keep)) or found
@@ -146,6 +157,7 @@ def explain(
     data: Tensor,
     states: tuple[Tensor, ...] | None,
     sizes: Tensor | None = None,
+    given: Given = NOTHING,
 ) -> str:
     """Return a sentence: which path would run, and why; StepError if the step fails on all."""
     chosen = current()
@@ -155,7 +167,7 @@ def explain(
         return "reference: the backend 'reference' was chosen"
     kind, parameters = kind_for(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
-    found = _usable(cell, data, sizes, states, parameters, kind)
+    found = _usable(cell, data, sizes, states, parameters, kind, given)
     if isinstance(found, str):
         return f"reference: {found}"
     if isinstance(found, TorchTwin):
@@ -217,13 +229,35 @@ def compiled_kind(device: torch.device) -> Backend | None:
     return None if chosen == "reference" else kind_for(chosen, device)
 
 
-def no_kernel(cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32) -> str:
-    """Return why no kernel in C can run a cell, whatever the call; empty if one can."""
+def no_kernel(
+    cell: BaseRecurrentCell, dtype: torch.dtype = torch.float32, given: Given = NOTHING
+) -> str:
+    """Return why no kernel in C can run a cell, whatever the call; empty if one can.
+
+    Args:
+        cell: the cell.
+        dtype: of its parameters.
+        given: what a call gives the step besides its input and states.
+    """
     try:
-        found = cell.no_kernel or _no_dtype(dtype) or fused(cell)
+        found = cell.no_kernel or _no_dtype(dtype) or fused(cell, given)
     except StepError as error:
         return str(error)
     return found if isinstance(found, str) else ""
+
+
+def sees_to(
+    cell: BaseRecurrentCell, given: Given, dtype: torch.dtype, device: torch.device
+) -> bool:
+    """Whether whatever would run a cell sees to the flags of steps: kernels in C, and the loop.
+
+    A sequence that begins anew draws other factors, where those of a kernel are the sequence's.
+    """
+    if given.resets and noise_of(cell).dropped:
+        return False
+    if device.type != "cpu" or compiled_kind(device) == "triton" or takes_twins(device):
+        return False
+    return not no_kernel(cell, dtype, given)
 
 
 def _usable(
@@ -233,6 +267,7 @@ def _usable(
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
     kind: Backend,
+    given: Given,
 ) -> Fused | TorchTwin | str:
     """Return the kernel of one kind that would run this call, or why there is none."""
     if cell.no_kernel:
@@ -249,11 +284,11 @@ def _usable(
         if whole and data.is_floating_point() and (twin := twin_of(cell, parameters)):
             return twin
     own = cast("BaseRecurrentCell", cell)
-    found = reason or _kernel_of(own, data.dtype, data.device, kind, has_gaps(own, data))
+    given = given._replace(gaps=has_gaps(own, data))
+    found = reason or _kernel_of(own, data.dtype, data.device, kind, given)
     if isinstance(found, str) or kind != "triton" or current() == "triton":
         return found
-    given = [each for _, each in tensors]
-    keep = torch.is_grad_enabled() and any(each.requires_grad for each in given)
+    keep = torch.is_grad_enabled() and any(each.requires_grad for _, each in tensors)
     dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], True)
     kernel = cast("TritonKernel", found.kernel(dtype, data.device.type))
     steps = data if sizes is not None or data.dim() == 3 else data.unsqueeze(0)
@@ -277,7 +312,7 @@ def _kernel_of(
     dtype: torch.dtype,
     device: torch.device,
     kind: Backend,
-    gaps: bool = False,
+    given: Given = NOTHING,
 ) -> Fused | str:
     """Return a cell's kernel of one kind, whatever the call, or why there is none."""
     if cell.no_kernel:
@@ -286,7 +321,9 @@ def _kernel_of(
         return reason
     if reason := refusal(device) if kind == "triton" else _no_device(device):
         return reason
-    found = fused(cell, gaps)
+    if given.flags and kind == "triton":
+        return f"kernels that take {' and '.join(given.flags)} of steps are the CPU's only"
+    found = fused(cell, given)
     if isinstance(found, Fused) and kind == "triton":
         return found if device.type == "cuda" else found.by_triton()
     if isinstance(found, Fused):

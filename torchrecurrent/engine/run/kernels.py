@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -25,6 +26,7 @@ from ..gpu.kernel import TritonKernel
 from ..ir.trace import UntraceableError
 from ..program.buffers import Buffers
 from ..program.build import make_plan
+from ..program.given import NOTHING, Given
 from ..program.outside import Outside
 from ..program.plan import Plan
 from .dry_run import dry_run
@@ -35,9 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Fused", "fused", "fused_by_key", "outside_of", "registered"]
 
 
-#: The prefix of a key whose kernels are Triton's on any device; then, of one that takes times
-#: between steps.
-_TRITON, _GAPS = "triton ", "gaps "
+#: The prefix of a key whose kernels are Triton's on any device; then, those of what is given.
+_TRITON, _GIVEN = "triton ", tuple(f"{name} " for name in Given._fields)
 
 
 class Fused:
@@ -94,6 +95,7 @@ class Fused:
         """Masks by the names that the reference loop has for them."""
         names = [DROPPED + name for name in self.buffers.factors]
         names += [ZONED + name for name in self.buffers.zoned]
+        names += self.buffers.flags
         return dict(zip(names, noise, strict=True))
 
     def is_triton(self, device_type: str) -> bool:
@@ -126,11 +128,9 @@ class Fused:
         return self._straight[dtype]
 
 
-#: For each cell, all that its plan depends on, and the plan or why there is none; without times
-#: between steps, and with them.
-_known: tuple[WeakKeyDictionary[Any, tuple[object, Outside, Fused | str]], ...] = (
-    WeakKeyDictionary(),
-    WeakKeyDictionary(),
+#: For each cell, all that its plan depends on, and the plan or why there is none; by what is given.
+_known: defaultdict[Given, WeakKeyDictionary[Any, tuple[object, Outside, Fused | str]]] = (
+    defaultdict(WeakKeyDictionary)
 )
 _by_key: dict[str, Fused] = {}
 #: For each key without the values that a step reads from outside: the values it has had.
@@ -139,27 +139,27 @@ _values: dict[str, set[str]] = {}
 _MOST_VALUES = 16
 
 
-def fused(cell: BaseRecurrentCell, gaps: bool = False) -> Fused | str:
+def fused(cell: BaseRecurrentCell, given: Given = NOTHING) -> Fused | str:
     """Return the plan and kernels of a cell, or the reason why it has none.
 
     Args:
         cell: whose step they run.
-        gaps: whether the time between steps is given.
+        given: what a call gives the step besides its input and states.
     """
     if not isinstance(cell, nn.Module):  # it lets a module from outside run, traced already
         return cell.fused
     fingerprint = _fingerprint(cell)
-    known = _known[gaps].get(cell)
+    known = _known[given].get(cell)
     if known is None or known[0] != fingerprint or not known[1].unchanged():
         outside = Outside(_functions(cell))
-        known = (fingerprint, outside, outside.refusal or _make(cell, outside, gaps))
-        _known[gaps][cell] = known
+        known = (fingerprint, outside, outside.refusal or _make(cell, outside, given))
+        _known[given][cell] = known
     return known[2]
 
 
 def outside_of(cell: BaseRecurrentCell) -> Outside:
     """Return what the step of a cell reads from outside, after :func:`fused` was asked for it."""
-    return _known[False][cell][1]
+    return _known[NOTHING][cell][1]
 
 
 def registered(made: Fused) -> Fused:
@@ -185,11 +185,11 @@ def _fingerprint(cell: BaseRecurrentCell) -> object:
     return type(cell).step, options, absent, noise.structure if noise else ()
 
 
-def _make(cell: BaseRecurrentCell, outside: Outside, gaps: bool) -> Fused | str:
+def _make(cell: BaseRecurrentCell, outside: Outside, given: Given) -> Fused | str:
     weights = tuple(name for name in cell._names if getattr(cell, name) is not None)
     if RECURRENT.name not in weights and cell.recurrent_kernel() is not None:
         weights = (*weights, RECURRENT.name)  # computed from other parameters
-    key, holds = _key(cell, weights, outside, gaps)
+    key, holds = _key(cell, weights, outside, given)
     if key not in _by_key:
         if outside.values and _is_one_too_many(cell, weights, outside):
             name = outside.values[0][0]
@@ -197,7 +197,7 @@ def _make(cell: BaseRecurrentCell, outside: Outside, gaps: bool) -> Fused | str:
         dry_run(cell)
         try:
             shapes = {name: cell.parameter_shapes[name] for name in weights}
-            plan, has_values = make_plan(cell, gaps), bool(outside.values)
+            plan, has_values = make_plan(cell, given), bool(outside.values)
             width = cell.input_size + plan.gaps
             _by_key[key] = Fused(key, plan, width, shapes, holds, has_values)
         except UntraceableError as error:
@@ -218,7 +218,7 @@ def _key(
     cell: BaseRecurrentCell,
     weights: tuple[str, ...],
     outside: Outside | None,
-    gaps: bool = False,
+    given: Given = NOTHING,
 ) -> tuple[str, tuple[Any, ...]]:
     """Return all that the plan depends on, and the objects that the key names by identity.
 
@@ -244,7 +244,8 @@ def _key(
     parts = [kind.__module__, kind.__qualname__, options, weights]
     if outside and outside.values:
         parts.append(str(outside.values))
-    text = _GAPS * gaps + json.dumps(parts, default=identity)
+    prefix = "".join(name for name, there in zip(_GIVEN, given, strict=True) if there)
+    text = prefix + json.dumps(parts, default=identity)
     known, holds = _by_key.get(text), (kind, *(outside.objects if outside else ()))
     if functions or _named(kind) is not kind or (known and known.holds != holds):
         # The class can't be found by its name, or has changed since the name was first used.
@@ -280,14 +281,15 @@ def fused_by_key(key: str) -> Fused:
         return _by_key.get(key) or fused_by_key(key.removeprefix(_TRITON)).by_triton()
     if key not in _by_key:
         try:
-            gaps = key.startswith(_GAPS)
-            module, name, options, weights, *values = json.loads(key.removeprefix(_GAPS))
+            prefix = key[: key.index("[")]
+            given = Given(*(name in prefix for name in _GIVEN))
+            module, name, options, weights, *values = json.loads(key[len(prefix) :])
             kind = importlib.import_module(module)
             for part in name.split("."):
                 kind = getattr(kind, part)
             training = options.pop("training", False)
             cell: Any = kind(**options, device="meta").train(training)  # type: ignore[operator]
-            made = fused(cell, gaps)
+            made = fused(cell, given)
         except (ValueError, ImportError, AttributeError, TypeError) as error:
             raise RuntimeError(
                 "torchrecurrent::sequence was exported for a cell that can't be made here: "

@@ -56,7 +56,7 @@ def check_given(
     )
     b, device = fused.buffers, data.device.type
     check_memory(_masks(batch, b.factors, (batch.size,)), data.dtype, device)
-    check_memory(_masks(batch, b.zoned, lead), torch.uint8, device)
+    check_memory(_masks(batch, b.zoned | b.flags, lead), torch.uint8, device)
 
 
 def _masks(

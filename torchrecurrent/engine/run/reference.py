@@ -31,6 +31,7 @@ from ...declaration.step_contract import (
     returned,
 )
 from ...roles import INPUT, Weight
+from ..program.given import MASKED, RESETS
 from .gaps import part_gaps
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ def update(
 ) -> tuple[Tensor, States]:
     """Run one step: give every argument its value, call ``step``, separate output and states.
 
-    Masks that ``parameters`` lack are drawn for this step alone.
+    Masks that ``parameters`` lack are drawn for this step alone. Where these have flags, states are
+    zero before it, or stay what they are.
 
     Raises:
         StepError: if the step's results differ from its declaration, or it branches on a tensor.
@@ -191,16 +193,21 @@ def update(
         widths = dict(zip(cell.state_names, cell.state_widths, strict=True))
         rows = states[0].shape[:-1]
         parameters = {**parameters, **noise.draw(widths, rows, states[0], rows)}
+    anew, masked = parameters.get(RESETS), parameters.get(MASKED)
+    if anew is not None:
+        states = [state.masked_fill(anew != 0, 0.0) for state in states]
     arguments = _Tensors(cell, inputs, states, parameters).arguments()
     new = _returned(cell, arguments, states)
     output = new[0] if cell.signature.has_output else None
     new = new[1:] if cell.signature.has_output else new
     if noise.zoned:
         new = _zoned_out(noise, cell.state_names, states, new, parameters)
-    output = new[0] if output is None else output
     if cell.signature.has_delay:  # the line takes the present state and drops the oldest
         new = (*new, torch.cat([states[-1][..., cell.output_size :], states[0]], -1))
-    return output, new
+    if masked is not None:
+        pairs = zip(states, new, strict=True)
+        new = tuple(torch.where(masked != 0, old, each) for old, each in pairs)
+    return new[0] if output is None else output, new
 
 
 def _zoned_out(
