@@ -230,11 +230,11 @@ def test_saved_tensors_that_come_back_otherwise_are_an_error() -> None:
     layer = LSTM(3, 4)
 
     def unpack(tensor: Tensor) -> Tensor:
-        return tensor[:1] if tensor.dim() == 2 and tensor.size(0) == T * N else tensor
+        return tensor[:1] if tensor.dim() == 1 and not tensor.requires_grad else tensor
 
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, unpack):
         output = layer(torch.randn(T, N, 3))[0]
-    with pytest.raises(RuntimeError, match=r"kept for the backward pass: expected shape \(8"):
+    with pytest.raises(RuntimeError, match=r"kept for the backward pass: expected shape \("):
         output.sum().backward()
 
 

@@ -104,12 +104,26 @@ class _Recorder:
         def watched_run(self_: kernel.Kernel, function: Any, *rest: Any) -> None:
             self._run(self_, function, *rest)
 
-        def watched_add(self_: products.Products, given: Sequence[products.Product]) -> None:
+        def watched_add(
+            self_: products.Products, given: Sequence[products.Product], like: Tensor
+        ) -> None:
             for each in given:
                 numbers = [each.rows, each.columns, each.units, *each.strides, 1]
-                memory = _Memory([each.a, each.b, each.total])
-                add(self_, [each])
-                head = _head(f"{self.cell}_gradient", each.a.dtype, 1, self_.panel, numbers)
+                shapes = (
+                    (each.rows, each.units),
+                    (each.rows, each.columns),
+                    (each.units, each.columns),
+                )
+                memory = _Memory(
+                    [
+                        (start, ((rows - 1) * stride + columns) * like.element_size())
+                        for start, stride, (rows, columns) in zip(
+                            each.addresses, each.strides, shapes, strict=True
+                        )
+                    ]
+                )
+                add(self_, [each], like)
+                head = _head(f"{self.cell}_gradient", like.dtype, 1, self_.panel, numbers)
                 self.calls.append(head + _ints(0, 0, 0, 0) + memory.written(each.addresses))
 
         with (
@@ -136,7 +150,8 @@ class _Recorder:
         if made.sums:
             given.append(batch.data.new_zeros(sharing.slices * made.sums))
             found["vectors"] = given[-1].data_ptr()
-        memory = _Memory(given)
+        storages = (each.untyped_storage() for each in given)
+        memory = _Memory(list({each.data_ptr(): each.nbytes() for each in storages}.items()))
         pointers = [found.get(slot) for slot in made.source.slots]
         addresses, numbers = array("Q", [each or 0 for each in pointers]), array("d", constants)
         sizes, offsets = batch.sizes, batch.offsets()
@@ -169,9 +184,8 @@ class _Recorder:
 class _Memory:
     """All memory that a call is given, as it is before."""
 
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        storages = {each.untyped_storage().data_ptr(): each.untyped_storage() for each in tensors}
-        self.regions = [(start, each.nbytes()) for start, each in storages.items() if start]
+    def __init__(self, regions: Sequence[tuple[int, int]]) -> None:
+        self.regions = [(start, size) for start, size in regions if start]
         self.before = [ctypes.string_at(start, size) for start, size in self.regions]
 
     def written(self, pointers: Sequence[int | None]) -> bytes:

@@ -26,14 +26,14 @@ class Gradients:
         self._program, self._products, self._itemsize = program, products, itemsize
         received = [program.transposed[each.matrix].source for each in program.products]
         #: Each product with where the gradient of its result is, and the first columns of both.
-        self._parts = [
+        self.parts = [
             (each, view.buffer.name, _left(view), _left(each.source))
             for each, view in zip(program.products, received, strict=True)
         ]
         plan = program.plan
         #: For each row of a parameter that is a learned vector: which of them, its width, whether
         #: it is one number, the parameter and the row.
-        self._vectors = [
+        self.vectors = [
             (k, plan.widths[plan.vector_width(leaf)], plan.vectors[leaf].scalar, name, row)
             for k, leaf in enumerate(plan.learned)
             for name, row in plan.vectors[leaf].sources
@@ -58,7 +58,8 @@ class Gradients:
         """
         grads = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         found: list[Product] = []
-        for each, name, left, column in self._parts:
+        read: list[Tensor] = []  # by the products, until they have run
+        for each, name, left, column in self.parts:
             matrix, source = each.matrix, each.source.buffer
             a, total = work[name], grads[matrix.weight]
             parts: list[tuple[int, Tensor, int]] = []  # first row, and what lies beside them
@@ -76,18 +77,20 @@ class Gradients:
                 parts = [(0, tensors[source.name], batch.rows)]
             units, columns = matrix.rows // matrix.heads, total.size(1)
             for start, b, rows in parts:
+                read.append(b)
                 lda, ldb = a.size(-1), b.size(-1)
                 for k in range(matrix.heads if rows else 0):
-                    offsets = (
-                        start * lda + left + k * units,
-                        column + k * columns,
-                        (matrix.start + k * units) * columns,
+                    shifts = (
+                        (a, start * lda + left + k * units),
+                        (b, column + k * columns),
+                        (total, (matrix.start + k * units) * columns),
                     )
+                    places = [each.data_ptr() + by * self._itemsize for each, by in shifts]
                     strides = (lda, ldb, columns)
-                    found.append(Product(rows, columns, units, a, b, total, offsets, strides))
+                    found.append(Product(rows, columns, units, strides, places))
         if found:
-            self._products.add(found)
-        if self._vectors:
+            self._products.add(found, sums)
+        if self.vectors:
             slices, vectors, widest = sums.shape
             begin, size = sums.data_ptr(), self._itemsize
             self._products.sum(
@@ -100,7 +103,7 @@ class Gradients:
                         begin + k * widest * size,
                         grads[name].data_ptr() + row * size,
                     )
-                    for k, width, shared, name, row in self._vectors
+                    for k, width, shared, name, row in self.vectors
                 ]
             )
         return grads

@@ -38,7 +38,7 @@ class Kernel:
             pending = pool.submit(products, REALS[dtype])
             library = load(self.source.text)
             self.products = pending.result()
-        self.call, self._backward = entry(library, "forward"), entry(library, "backward")
+        self.call, self.back = entry(library, "forward"), entry(library, "backward")
         self.widths = array("q", (*plan.widths, max(plan.widths)))
         self.program = lower(plan)
         self.parameters = Parameters(self.program, dtype.itemsize)
@@ -103,7 +103,7 @@ class Kernel:
             grad_data = torch.zeros_like(data) if needs_data else data.new_zeros(())
         work |= self._packed(data, weights, needs_data, transposed=True)
         self._run(
-            self._backward,
+            self.back,
             {**tensors, **work},
             weights,
             batch,

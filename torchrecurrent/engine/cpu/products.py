@@ -20,29 +20,19 @@ __all__ = ["Product", "Products", "products"]
 
 
 class Product(NamedTuple):
-    """A product a' b that is added to a total, each some rows and columns of a tensor."""
+    """A product a' b that is added to a total, each some rows and columns of a matrix."""
 
     rows: int
     columns: int
     units: int
-    a: Tensor
-    b: Tensor
-    total: Tensor
-    #: In numbers, from the beginning of each tensor and from one row to the next.
-    offsets: tuple[int, int, int]
+    #: In numbers, from one row to the next.
     strides: tuple[int, int, int]
+    #: Of the first number of a, b and the total.
+    addresses: Sequence[int]
 
     @property
     def work(self) -> int:
         return self.rows * self.units * self.columns
-
-    @property
-    def addresses(self) -> list[int]:
-        tensors, size = (self.a, self.b, self.total), self.a.element_size()
-        return [
-            tensor.data_ptr() + offset * size
-            for tensor, offset in zip(tensors, self.offsets, strict=True)
-        ]
 
     def numbers(self, work: int) -> tuple[int, ...]:
         """Return its ``gradient_t`` of gemm.c, given the address of memory to work in."""
@@ -66,12 +56,17 @@ class Products:
         #: The address of the function that the kernels of cells call.
         self.blocks = ctypes.cast(library.blocks, ctypes.c_void_p).value or 0
 
-    def add(self, products: Sequence[Product]) -> None:
-        """Add each product to its total; the rows of large ones are shared among threads."""
+    def add(self, products: Sequence[Product], like: Tensor) -> None:
+        """Add each product to its total; the rows of large ones are shared among threads.
+
+        Args:
+            products: the products, whose matrices have to live until then.
+            like: has their dtype.
+        """
         threads = torch.get_num_threads()
         counts = [min(threads, each.work >> 21) for each in products]
         most, widest = max(1, *counts), max(each.columns for each in products)
-        memory = products[0].a.new_empty(most * self._work(widest))
+        memory = like.new_empty(most * self._work(widest))
         start = memory.data_ptr()
         if most == 1:
             rows = array("q", [number for each in products for number in each.numbers(start)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,11 +66,17 @@ class _Sequence(torch.autograd.Function):
         *others: Tensor,
     ) -> tuple[Tensor, ...]:
         weights, states = others[:count], others[count:]
-        batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
+        training = None
+        if sizes is None and not noise and not fused.is_triton(data.device.type):
+            training = fused.training(data.dtype)
         with _named(fused.name):
-            tensors = forward_pass(fused, batch, weights, states, constants, True)
-        results = outputs(fused, batch, tensors, True)
-        kept = [tensors[each.name] for each in fused.buffers.kept]
+            if training is not None:
+                results, *kept = training.forward(data, weights, states, constants)
+            else:
+                batch = Batch(data, states[0].size(0), sizes, fused.named(noise))
+                tensors = forward_pass(fused, batch, weights, states, constants, True)
+                results = outputs(fused, batch, tensors, True)
+                kept = [tensors[each.name] for each in fused.buffers.kept]
         if saved_tensors_are_watched():
             # No other reference may be kept; so torch itself detects a change of the output.
             ctx.seen, output = None, results[0]
@@ -79,7 +86,7 @@ class _Sequence(torch.autograd.Function):
             ctx.seen, output = (results[0].detach(), results[0]._version), results[0].data
         ctx.save_for_backward(data, sizes, output, *others, *kept)
         ctx.fused, ctx.cell, ctx.constants, ctx.noise = fused, cell, constants, noise
-        ctx.counts, ctx.used_up = (count, len(others)), False
+        ctx.counts, ctx.used_up, ctx.training = (count, len(others)), False, training
         ctx.set_materialize_grads(False)
         return tuple(results)
 
@@ -92,25 +99,30 @@ class _Sequence(torch.autograd.Function):
         given = [("a gradient", grad) for grad in grads if grad is not None]
         if torch.is_grad_enabled() or obstacle(data.device.type, given):
             return (*(None,) * 6, *_replayed(ctx, data, sizes, weights, states, grads, needs))
-        batch = Batch(data, states[0].size(0), sizes, ctx.fused.named(ctx.noise))
+        batch, training = Batch(data, states[0].size(0), sizes), ctx.training
+        if training is None:
+            batch = replace(batch, noise=ctx.fused.named(ctx.noise))
         if ctx.seen is None:
             check_given(ctx.fused, batch, weights, states)
-            check_kept(ctx.fused, batch, output, kept)
+            check_kept(ctx.fused, batch, output, kept, training)
         changed = ctx.seen is not None and ctx.seen[0]._version != ctx.seen[1]
+        made = None if ctx.used_up or changed else (output, kept)
+        passed = weights, states, ctx.constants
+        grad_output, grad_states = gradients_of(output, states, grads)
+        results: list[Tensor | None]
         with _named(f"{ctx.fused.name}Backward"):
-            results: list[Tensor | None] = [
-                *backward_pass(
-                    ctx.fused,
-                    batch,
-                    weights,
-                    states,
-                    ctx.constants,
-                    None if ctx.used_up or changed else (output, kept),
-                    *gradients_of(output, states, grads),
-                    needs[0],
-                    True,
+            if training is not None and made is not None:
+                # Torch itself has seen to the shapes and dtypes of gradients.
+                gradient = grad_output.contiguous()
+                results = training.backward(
+                    data, output, *kept, *passed, gradient, grad_states, needs[0]
                 )
-            ]
+            else:
+                results = [
+                    *backward_pass(
+                        ctx.fused, batch, *passed, made, grad_output, grad_states, needs[0], True
+                    )
+                ]
         ctx.used_up = True
         if not needs[0]:
             results[0] = None

@@ -22,6 +22,7 @@ from ...roles import RECURRENT, NonlinearityRole
 from ..cpu.compiler import CompilerError
 from ..cpu.kernel import Kernel
 from ..cpu.straight import Straight
+from ..cpu.training import Training
 from ..gpu.kernel import TritonKernel
 from ..ir.trace import UntraceableError
 from ..program.buffers import Buffers
@@ -67,6 +68,7 @@ class Fused:
         self.shapes = tuple(weights.values())
         self.buffers = Buffers(plan)
         self._straight: dict[torch.dtype, Straight] = {}
+        self._training: dict[torch.dtype, Training] = {}
         self._kernels: dict[torch.dtype, Kernel | CompilerError] = {}
         self._triton: dict[torch.dtype, TritonKernel] = {}
 
@@ -126,6 +128,13 @@ class Fused:
             shapes = dict(zip(self.weights, self.shapes, strict=True))
             self._straight[dtype] = Straight(self._c_kernel(dtype), shapes)
         return self._straight[dtype]
+
+    def training(self, dtype: torch.dtype) -> Training:
+        """The passes of the C kernel over sequences of one length, without masks."""
+        if dtype not in self._training:
+            shapes = dict(zip(self.weights, self.shapes, strict=True))
+            self._training[dtype] = Training(self._c_kernel(dtype), shapes)
+        return self._training[dtype]
 
 
 #: For each cell, all that its plan depends on, and the plan or why there is none; by what is given.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..cpu.kernel import Kernel
+from ..cpu.training import Training
 from ..gpu.kernel import TritonKernel
 from ..program.batch import Batch
 from ..program.buffers import Buffer
@@ -128,16 +129,35 @@ def _check_gradients(
     )
 
 
-def check_kept(fused: Fused, batch: Batch, output: Tensor, kept: Sequence[Tensor]) -> None:
-    """Raise RuntimeError unless the kernel may read the tensors kept for the backward pass."""
+def check_kept(
+    fused: Fused,
+    batch: Batch,
+    output: Tensor,
+    kept: Sequence[Tensor],
+    training: Training | None = None,
+) -> None:
+    """Raise RuntimeError unless the kernel may read the tensors kept for the backward pass.
+
+    Args:
+        fused: the kernel.
+        batch: the sequences.
+        output: of the forward pass.
+        kept: what else was kept.
+        training: the passes that keep it as one tensor; ``None``: each buffer is one.
+    """
     data, b = batch.data, fused.buffers
     where = "kept for the backward pass"
+    wanted: list[tuple[str, tuple[int, ...]]]
+    if training is None:
+        wanted = [(each.name, (batch.rows, each.units)) for each in b.kept]
+    else:
+        wanted = [("values", (training.kept_length(data),))]
     check_memory(
         [
             (f"output, {where}", output, (*data.shape[:-1], b.output.units)),
             *(
-                (f"{each.name}, {where}", tensor, (batch.rows, each.units))
-                for each, tensor in zip(b.kept, kept, strict=True)
+                (f"{name}, {where}", tensor, shape)
+                for (name, shape), tensor in zip(wanted, kept, strict=True)
             ),
         ],
         data.dtype,
