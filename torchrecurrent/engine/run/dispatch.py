@@ -23,6 +23,7 @@ from ..gpu.kernel import TritonKernel
 from ..gpu.load import refusal
 from ..program.batch import Batch
 from . import reference
+from .at_once import Newton
 from .boundary import check_parameters, obstacle
 from .choice import Backend, current, kind_for, takes_twins
 from .dry_run import dry_run
@@ -71,11 +72,13 @@ def choose(
     sizes: Tensor | None,
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
-) -> Fused | TorchTwin | None:
+) -> Fused | TorchTwin | Newton | None:
     """Return the kernel to run; ``None``: the reference."""
     chosen = current()
     if chosen == "reference":
         return None
+    if chosen == "newton":
+        return _newton(cell, data, states, parameters)
     found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device))
     if not isinstance(found, str):
         return found
@@ -124,7 +127,7 @@ def _constant_key(
         structure: what else the kernel depends on.
     """
     chosen, cell = current(), cast("BaseRecurrentCell", numbered(number))
-    if chosen == "reference":
+    if chosen in ("reference", "newton"):  # tracers can't ask whether an iteration was the last
         return None
     kind = kind_for(chosen, device)
     with without_modes():  # tracers have no real tensors, with which a first kernel is tried
@@ -155,6 +158,13 @@ def explain(
         return "reference: the backend 'reference' was chosen"
     kind, parameters = kind_for(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
+    if chosen == "newton":
+        reason = _hindrance(data, states, parameters)
+        found_newton = reason or _newton_of(cell, data)
+        if isinstance(found_newton, str):
+            return f"reference: {found_newton}"
+        dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], False)
+        return f"newton: {found_newton.explanation(dtype)}"
     found = _usable(cell, data, sizes, states, parameters, kind)
     if isinstance(found, str):
         return f"reference: {found}"
@@ -260,6 +270,41 @@ def _usable(
     rows = steps.size(1) if sizes is None else int(sizes[0])
     forms = kernel.forms(Batch(steps, rows, sizes), keep)
     return doubt(own, found, kernel, dtype, data.device, forms) or found
+
+
+def _newton(
+    cell: Cell,
+    data: Tensor,
+    states: tuple[Tensor, ...] | None,
+    parameters: reference.EffectiveParameters,
+) -> Newton | None:
+    """Return what finds the states of a call at once; ``None`` if something keeps it from that."""
+    if _hindrance(data, states, parameters):
+        return None
+    found = _newton_of(cell, data)
+    if isinstance(found, str):
+        raise RuntimeError(f"backend='newton' can't run {type(cell).__name__}: {found}")
+    return found
+
+
+def _newton_of(cell: Cell, data: Tensor) -> Newton | str:
+    """Return what finds a cell's states at once, whatever the call, or why nothing can."""
+    if reason := cell.no_kernel or _no_dtype(data.dtype):
+        return reason
+    own = cast("BaseRecurrentCell", cell)
+    found = fused(own, has_gaps(own, data))
+    return found if isinstance(found, str) else Newton.of(found)
+
+
+def _hindrance(
+    data: Tensor, states: tuple[Tensor, ...] | None, parameters: reference.EffectiveParameters
+) -> str:
+    """Return why a call runs by the loop, whatever the cell is; empty if nothing is in the way."""
+    if data.numel() == 0:
+        return "there is nothing to compute"
+    tensors = [("the input", data), *((f"state {k}", s) for k, s in enumerate(states or ()))]
+    tensors += [(name, weight) for name, weight in parameters.items() if weight is not None]
+    return obstacle(data.device.type, tensors)
 
 
 def _no_device(device: torch.device) -> str:
