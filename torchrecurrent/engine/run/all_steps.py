@@ -8,6 +8,7 @@ states alone, so that their derivative is one small matrix for each row and unit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["AllSteps", "moving"]
 
 
-def moving(plan: Plan) -> list[int]:
+@lru_cache
+def moving(plan: Plan) -> tuple[int, ...]:
     """Return which states depend on the states before; the others pass on the input alone."""
     products = {Leaf("z", name) for each in plan.products for name in each.columns}
     found = []
@@ -35,7 +37,7 @@ def moving(plan: Plan) -> list[int]:
         leaves = [plan.graph.nodes[node].leaf for node in plan.graph.needed([new])]
         if any(leaf in products or leaf.kind == "s" for leaf in leaves if leaf is not None):
             found.append(place)
-    return found
+    return tuple(found)
 
 
 class AllSteps:

@@ -23,7 +23,7 @@ from .boundary import obstacle
 from .gaps import has_gaps
 from .kernels import Fused, fused
 from .linear_scan import by_steps, scan
-from .newton import MOST, by_itself, is_linear, not_elementwise, solve
+from .newton import MOST, as_given, by_itself, is_linear, not_elementwise, solve
 
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
@@ -97,7 +97,7 @@ class Newton:
         parameters = dict.fromkeys(cell.parameter_shapes) | named
         step, first = reference.replayed(cell, parameters), join_delay(cell, tuple(states))
         masks = self.fused.masks(noise)
-        with torch.autocast(data.device.type, enabled=False):
+        with as_given(data):
             output, last = reference.run(step, data, sizes, first, parameters, masks)
         return output, split_delay(cell, last)
 

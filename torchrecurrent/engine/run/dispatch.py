@@ -29,6 +29,7 @@ from .choice import Backend, current, kind_for, takes_twins
 from .dry_run import dry_run
 from .gaps import has_gaps
 from .kernels import Fused, fused
+from .newton_choice import explain_newton, newton_of_call
 from .torch_private import constant_while_compiling, without_modes
 from .trust import doubt, mode
 from .twin import twin_of
@@ -78,7 +79,7 @@ def choose(
     if chosen == "reference":
         return None
     if chosen == "newton":
-        return _newton(cell, data, states, parameters)
+        return newton_of_call(cell, data, states, parameters)
     found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device))
     if not isinstance(found, str):
         return found
@@ -159,12 +160,8 @@ def explain(
     kind, parameters = kind_for(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
     if chosen == "newton":
-        reason = _hindrance(data, states, parameters)
-        found_newton = reason or _newton_of(cell, data)
-        if isinstance(found_newton, str):
-            return f"reference: {found_newton}"
         dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], False)
-        return f"newton: {found_newton.explanation(dtype)}"
+        return explain_newton(cell, data, states, parameters, dtype)
     found = _usable(cell, data, sizes, states, parameters, kind)
     if isinstance(found, str):
         return f"reference: {found}"
@@ -270,41 +267,6 @@ def _usable(
     rows = steps.size(1) if sizes is None else int(sizes[0])
     forms = kernel.forms(Batch(steps, rows, sizes), keep)
     return doubt(own, found, kernel, dtype, data.device, forms) or found
-
-
-def _newton(
-    cell: Cell,
-    data: Tensor,
-    states: tuple[Tensor, ...] | None,
-    parameters: reference.EffectiveParameters,
-) -> Newton | None:
-    """Return what finds the states of a call at once; ``None`` if something keeps it from that."""
-    if _hindrance(data, states, parameters):
-        return None
-    found = _newton_of(cell, data)
-    if isinstance(found, str):
-        raise RuntimeError(f"backend='newton' can't run {type(cell).__name__}: {found}")
-    return found
-
-
-def _newton_of(cell: Cell, data: Tensor) -> Newton | str:
-    """Return what finds a cell's states at once, whatever the call, or why nothing can."""
-    if reason := cell.no_kernel or _no_dtype(data.dtype):
-        return reason
-    own = cast("BaseRecurrentCell", cell)
-    found = fused(own, has_gaps(own, data))
-    return found if isinstance(found, str) else Newton.of(found)
-
-
-def _hindrance(
-    data: Tensor, states: tuple[Tensor, ...] | None, parameters: reference.EffectiveParameters
-) -> str:
-    """Return why a call runs by the loop, whatever the cell is; empty if nothing is in the way."""
-    if data.numel() == 0:
-        return "there is nothing to compute"
-    tensors = [("the input", data), *((f"state {k}", s) for k, s in enumerate(states or ()))]
-    tensors += [(name, weight) for name, weight in parameters.items() if weight is not None]
-    return obstacle(data.device.type, tensors)
 
 
 def _no_device(device: torch.device) -> str:
