@@ -31,13 +31,13 @@ from .torch_private import saved_tensors_are_watched
 
 __all__ = ["MOST", "Solution", "as_given", "by_itself", "is_linear", "not_elementwise", "solve"]
 
-#: After so many iterations the loop runs instead. Where a step forgets, COUNT do, over 1000 steps of
-#: the catalogue's cells; where it does not, each finds little more than one more step.
+#: After so many iterations the loop runs instead. Over 1000 steps half of the catalogue's cells
+#: take five or fewer; where a step forgets nothing, each finds little more than one more step.
 MOST = 32
 #: A state is found once an iteration changes it by less than so many roundings of its largest
-#: number. Later steps amplify what one is rounded by: at the solution, iterations go on to change the
-#: states of the catalogue's cells by up to 100 of these. The error that is left is the square of the
-#: last change, or such roundings.
+#: number. Later steps amplify what one is rounded by: at the solution, iterations go on to change
+#: the states of the catalogue's cells by up to 100 of these. The error that is left is about the
+#: square of the last change, or such roundings.
 ROUNDINGS = 256
 
 
