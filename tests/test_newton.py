@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -215,6 +216,29 @@ def test_a_few_iterations_find_a_long_sequence(iterations: list[int | str]) -> N
             assert_same(found, expected, newton.ROUNDINGS * torch.finfo(dtype).eps)
     assert LOOP not in iterations
     assert all(each <= 7 for each in iterations if isinstance(each, int))
+
+
+def test_errors_are_those_of_the_loop(layer_class: type[RecurrentLayer]) -> None:
+    """In float32, over long sequences: within three times its error, as for the kernels.
+
+    The largest of all numbers, and the mean of three draws, as a single one may be lucky.
+    """
+    errors = dict.fromkeys(PATHS, 0.0)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        layer = build(layer_class, 5, recurrence="diagonal")
+        if not_elementwise(fused_of(layer).plan):
+            return
+        input = input_for(layer, 300, 3, dtype=torch.float32)
+        exact = results(copy.deepcopy(layer).double(), input.double(), "reference")
+        for path in PATHS:
+            found = results(layer, input, path)
+            errors[path] += max(
+                float((one - other).abs().max() / other.abs().max())
+                for one, other in zip(found, exact, strict=True)
+                if other.any()
+            )
+    assert errors["newton"] <= 3 * errors["reference"]
 
 
 def test_a_linear_cell_takes_one_iteration(iterations: list[int | str]) -> None:
