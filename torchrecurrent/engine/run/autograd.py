@@ -24,7 +24,7 @@ from .torch_private import profiling, saved_tensors_are_watched
 if TYPE_CHECKING:
     from ...cell import BaseRecurrentCell
 
-__all__ = ["join_delay", "sequence", "split_delay"]
+__all__ = ["join_delay", "replay", "sequence", "split_delay"]
 
 
 def split_delay(cell: BaseRecurrentCell, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -98,7 +98,7 @@ class _Sequence(torch.autograd.Function):
         needs = ctx.needs_input_grad[6:]
         given = [("a gradient", grad) for grad in grads if grad is not None]
         if torch.is_grad_enabled() or obstacle(data.device.type, given):
-            return (*(None,) * 6, *_replayed(ctx, data, sizes, weights, states, grads, needs))
+            return (*(None,) * 6, *replay(ctx, data, sizes, weights, states, grads, needs))
         batch, training = Batch(data, states[0].size(0), sizes), ctx.training
         if training is None:
             batch = replace(batch, noise=ctx.fused.named(ctx.noise))
@@ -129,7 +129,7 @@ class _Sequence(torch.autograd.Function):
         return (*(None,) * 6, *results)
 
 
-def _replayed(
+def replay(
     ctx: Any,
     data: Tensor,
     sizes: Tensor | None,

@@ -15,6 +15,7 @@ from ..cpu.kernel import REALS
 from ..program.given import MASKED, RESETS, Given
 from . import onnx, reference
 from .again import remember
+from .at_once import Newton
 from .autograd import join_delay, sequence, split_delay
 from .boundary import check_parameters
 from .dispatch import Cell, choose, dtype_of_kernel, key_while_compiling
@@ -71,6 +72,8 @@ def run_sequence(
             own = cast("BaseRecurrentCell", cell)
             if isinstance(found, TorchTwin):
                 return _run_twin(own, found, data, sizes, states, parameters)
+            if isinstance(found, Newton):
+                return _run_newton(own, found, data, sizes, states, parameters, noise)
             return _run_fused(own, found, data, sizes, states, parameters, noise)
     return _run_loop(reference.run, cell, data, sizes, states, parameters, noise)
 
@@ -199,6 +202,22 @@ def _run_fused(
     ready, weights, first, constants = _prepared(cell, data, states, parameters, narrow)
     masks = _masks(noise, ready.dtype)
     output, last = sequence(found, cell, ready, sizes, weights, first, constants, masks)
+    last = join_delay(cell, last)
+    return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
+
+
+def _run_newton(
+    cell: BaseRecurrentCell,
+    found: Newton,
+    data: Tensor,
+    sizes: Tensor | None,
+    states: tuple[Tensor, ...],
+    parameters: reference.EffectiveParameters,
+    noise: reference.Noise,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    ready, weights, first, constants = _prepared(cell, data, states, parameters, False)
+    masks = _masks(noise, ready.dtype)
+    output, last = found.run(cell, ready, sizes, weights, first, constants, masks)
     last = join_delay(cell, last)
     return (output, last) if ready.dtype == data.dtype else _narrowed(output, last, data.dtype)
 

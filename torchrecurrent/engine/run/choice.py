@@ -12,8 +12,8 @@ import torch
 
 __all__ = ["Backend", "backend", "current", "kind_for", "proves_itself", "takes_twins"]
 
-Backend = Literal["auto", "reference", "c", "triton"]
-_CHOICES = ("auto", "reference", "c", "triton")
+Backend = Literal["auto", "reference", "c", "triton", "newton"]
+_CHOICES = ("auto", "reference", "c", "triton", "newton")
 _chosen: ContextVar[Backend | None] = ContextVar("torchrecurrent_backend", default=None)
 
 
@@ -30,14 +30,16 @@ def _checked(name: str) -> Backend:
 
 @contextmanager
 def backend(name: Backend) -> Iterator[None]:
-    """Choose the path within a ``with`` block: ``"auto"``, ``"reference"``, ``"c"``, ``"triton"``.
+    """Choose the path within a ``with`` block, by the names below.
 
     ``"c"`` is the kernel on the CPU, ``"triton"`` the one on the GPU; either raises RuntimeError
     where it can't run. ``"auto"`` runs the C kernel on the CPU. On a CUDA device it runs
     ``torch.nn``'s own kernel (cuDNN) where a cell has one, and else Triton's, once that has proved
     itself there; see :ref:`gpus`. Elsewhere it runs the reference.
     If ``TRITON_INTERPRET=1`` was in the environment before Triton was imported, ``"triton"``
-    also runs on the CPU, slowly. Outside any block the environment variable
+    also runs on the CPU, slowly. ``"reference"`` is the loop over the steps. ``"newton"`` finds the
+    states of all steps at once, for cells whose units see themselves alone, and raises RuntimeError
+    for others; see :ref:`newton`. Outside any block the environment variable
     ``TORCHRECURRENT_BACKEND`` decides. :func:`torch.compile` and :func:`torch.export.export` keep
     the choice that was in effect while they traced.
 

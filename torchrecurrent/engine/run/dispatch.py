@@ -24,11 +24,13 @@ from ..gpu.load import refusal
 from ..program.batch import Batch
 from ..program.given import NOTHING, Given
 from . import reference
+from .at_once import Newton
 from .boundary import check_parameters, obstacle
 from .choice import Backend, current, kind_for, takes_twins
 from .dry_run import dry_run
 from .gaps import has_gaps
 from .kernels import Fused, fused
+from .newton_choice import explain_newton, newton_of_call
 from .torch_private import constant_while_compiling, without_modes
 from .trust import doubt, mode
 from .twin import twin_of
@@ -64,6 +66,8 @@ class Cell(reference.Stepper, Protocol):
     def draw_noise(self, input: Tensor, states: tuple[Tensor, ...]) -> dict[str, Tensor]: ...
 
 
+#: The paths that see to the flags of steps, on the CPU.
+_SEEING = ("auto", "reference", "c")
 _warned: set[str] = set()
 
 
@@ -74,11 +78,13 @@ def choose(
     states: tuple[Tensor, ...] | None,
     parameters: reference.EffectiveParameters,
     given: Given = NOTHING,
-) -> Fused | TorchTwin | None:
+) -> Fused | TorchTwin | Newton | None:
     """Return the kernel to run; ``None``: the reference."""
     chosen = current()
     if chosen == "reference":
         return None
+    if chosen == "newton":
+        return newton_of_call(cell, data, states, parameters, given)
     found = _usable(cell, data, sizes, states, parameters, kind_for(chosen, data.device), given)
     if not isinstance(found, str):
         return found
@@ -135,7 +141,7 @@ def _constant_key(
         structure: what else the kernel depends on.
     """
     chosen, cell = current(), cast("BaseRecurrentCell", numbered(number))
-    if chosen == "reference":
+    if chosen in ("reference", "newton"):  # tracers can't ask whether an iteration was the last
         return None
     kind = kind_for(chosen, device)
     with without_modes():  # tracers have no real tensors, with which a first kernel is tried
@@ -167,6 +173,9 @@ def explain(
         return "reference: the backend 'reference' was chosen"
     kind, parameters = kind_for(chosen, data.device), cell.effective_parameters()
     check_parameters(cell.parameter_shapes, parameters, data)
+    if chosen == "newton":
+        dtype = dtype_of_kernel(data, [w for w in parameters.values() if w is not None], False)
+        return explain_newton(cell, data, states, parameters, given, dtype)
     found = _usable(cell, data, sizes, states, parameters, kind, given)
     if isinstance(found, str):
         return f"reference: {found}"
@@ -255,7 +264,7 @@ def sees_to(
     """
     if given.resets and noise_of(cell).dropped:
         return False
-    if device.type != "cpu" or compiled_kind(device) == "triton" or takes_twins(device):
+    if device.type != "cpu" or current() not in _SEEING or takes_twins(device):
         return False
     return not no_kernel(cell, dtype, given)
 
