@@ -10,7 +10,8 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -29,10 +30,19 @@ PRESET = "leaderboard"
 ROUNDS, STEPS = 5, 4
 
 
-def step_times(group: Group, console: Console) -> dict[str, float]:
-    """Return the milliseconds of a training step, by cell."""
+def step_times(group: Group, layers: Iterable[str], console: Console) -> dict[str, float]:
+    """Return the milliseconds of a training step, by layer.
+
+    Args:
+        group: runs of the study, of any layers.
+        layers: others to time.
+        console: shows the progress.
+    """
     torch.set_num_threads(1)
+    config = group.results[0].config
     first = {each.config.cell: each.config for each in reversed(group.results)}
+    run = {cell.removeprefix("torchrecurrent.") for cell in first}
+    first |= {name: replace(config, cell=name) for name in layers if name not in run}
     batch = group.config.task.typical(0, group.config.batch_size)
     trainings = {cell: Training(config) for cell, config in first.items()}
     found: dict[str, list[float]] = {cell: [] for cell in first}
@@ -76,14 +86,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StudyError as error:
         print(f"leaderboard: error: {error}", file=sys.stderr)
         return 2
+    kept = chosen.out / "scores.csv"
+    known = leaderboard.read(kept) if kept.exists() else []
     times = read_times(chosen.out / "times.csv")
     if chosen.time:
         for each in groups:
-            for layer, milliseconds in step_times(each, console).items():
+            layers = [entry.layer for entry in known if entry.study == each.study]
+            for layer, milliseconds in step_times(each, layers, console).items():
                 times[each.study, layer] = milliseconds
         write_times(chosen.out / "times.csv", times)
-    entries = leaderboard.place(groups, times)
-    leaderboard.write(chosen.out / "scores.csv", entries)
+    try:
+        entries = leaderboard.place(groups, times, known)
+    except ValueError as error:
+        print(f"leaderboard: error: {error}", file=sys.stderr)
+        return 2
+    leaderboard.write(kept, entries)
     for group in groups:
         own = [each for each in entries if each.study == group.study]
         left = f"; {group.unfinished} runs are unfinished" if group.unfinished else ""

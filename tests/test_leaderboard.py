@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,18 @@ def group(study: str, scores: Mapping[str, tuple[float | None, ...]]) -> Group:
 @pytest.fixture
 def entries() -> list[Entry]:
     return place([group("adding", ERRORS), group("vowels", ACCURACIES)], TIMES)
+
+
+def test_rows_join_a_board_whose_runs_are_gone(entries: list[Entry]) -> None:
+    fewer = {cell: scores for cell, scores in ERRORS.items() if cell not in ("MGU", "STAR")}
+    known = place([group("adding", fewer), group("vowels", ACCURACIES)], TIMES)
+    more = {cell: ERRORS[cell] for cell in ("MGU", "STAR")}
+    assert place([group("adding", more)], TIMES, known) == entries
+    anew = place([group("adding", {"STAR": (0.5, 0.5, 0.5)})], TIMES, entries)
+    assert [each.layer for each in anew if each.study == "adding"][-2:] == ["STAR", "MGU"]
+    other = [replace(each, setting="another size") for each in known]
+    with pytest.raises(ValueError, match="expected runs of the setting 'another size', as those"):
+        place([group("adding", more)], TIMES, other)
 
 
 def test_places(entries: list[Entry]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, median
 
 from ..running.groups import Group
 from ..running.store import atomic_path
 from ..tasks.registry import STUDIES
-from .summary import Summary, summarize
+from .summary import summarize
 
 __all__ = ["Entry", "mean_places", "place", "read", "write"]
 
@@ -65,27 +65,41 @@ class Entry:
         return None if self.milliseconds is None else self.milliseconds * self.steps / 1000
 
 
-def place(groups: Sequence[Group], times: Mapping[tuple[str, str], float]) -> list[Entry]:
+def place(
+    groups: Sequence[Group],
+    times: Mapping[tuple[str, str], float],
+    known: Iterable[Entry] = (),
+) -> list[Entry]:
     """Return all entries, task by task and in each by place.
 
     Args:
         groups: the settings, one of a study.
         times: milliseconds of a training step, by study and layer.
+        known: entries of earlier runs, for layers that have none in the groups.
+
+    Raises:
+        ValueError: known entries of another setting.
     """
-    return [entry for group in groups for entry in _placed(group, times)]
+    found: dict[str, dict[str, Entry]] = {}
+    for each in known:
+        timed = times.get((each.study, each.layer))
+        found.setdefault(each.study, {})[each.layer] = replace(each, milliseconds=timed)
+    for group in groups:
+        entries = found.setdefault(group.study, {})
+        other = next((each for each in entries.values() if each.setting != group.title), None)
+        if other is not None:
+            raise ValueError(
+                f"{group.study}: expected runs of the setting {other.setting!r}, as those of "
+                f"{other.layer} were, got {group.title!r}"
+            )
+        entries |= {each.layer: each for each in _entries(group, times)}
+    return [each for entries in found.values() for each in _placed(list(entries.values()))]
 
 
-def _placed(group: Group, times: Mapping[tuple[str, str], float]) -> list[Entry]:
+def _entries(group: Group, times: Mapping[tuple[str, str], float]) -> list[Entry]:
     task, config = group.config.task, group.config
-
-    def worth(each: Summary) -> tuple[bool, float]:
-        mean = math.inf if each.mean is None else each.mean
-        return each.diverged > 0, -mean if task.higher_is_better and each.mean is not None else mean
-
-    summaries = sorted(summarize(group.results), key=worth)
-    values = [worth(each) for each in summaries]
     found = []
-    for each in summaries:
+    for each in summarize(group.results):
         steps = median(each.solved_at)
         layer = each.cell.removeprefix("torchrecurrent.")
         found.append(
@@ -93,7 +107,7 @@ def _placed(group: Group, times: Mapping[tuple[str, str], float]) -> list[Entry]
                 study=group.study,
                 setting=group.title,
                 layer=layer,
-                place=1 + values.index(worth(each)),  # equal scores share a place
+                place=0,
                 measure=task.measure,
                 mean=each.mean,
                 error=each.error,
@@ -108,6 +122,17 @@ def _placed(group: Group, times: Mapping[tuple[str, str], float]) -> list[Entry]
             )
         )
     return found
+
+
+def _placed(entries: Sequence[Entry]) -> list[Entry]:
+    def worth(each: Entry) -> tuple[bool, float]:
+        mean = math.inf if each.mean is None else each.mean
+        return each.diverged > 0, -mean if each.higher_is_better and each.mean is not None else mean
+
+    ordered = sorted(entries, key=worth)
+    values = [worth(each) for each in ordered]
+    # Equal scores share a place.
+    return [replace(each, place=1 + values.index(worth(each))) for each in ordered]
 
 
 def mean_places(entries: Iterable[Entry]) -> dict[str, float]:
