@@ -17,6 +17,8 @@ from torchrecurrent import (
     GatedDeltaNetCell,
     GLACell,
     HGRN2Cell,
+    RetNet,
+    RetNetCell,
     backend,
     mLSTM,
     mLSTMCell,
@@ -92,6 +94,40 @@ def test_gla_is_attention_that_fades() -> None:
     assert_same(layer(x)[0], expected, ROUNDING)
 
 
+def turned(value: Tensor, theta: Tensor) -> Tensor:
+    """Pairs of real numbers, each at its place in the sequence turned as often by its angle."""
+    one, other = value
+    angle = torch.arange(len(one))[:, None, None, None] * theta
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([one * cos - other * sin, other * cos + one * sin], -1)
+
+
+def test_retention_is_attention_that_fades_between_keys_that_turn() -> None:
+    """Sun et al. (2023), equation 5 and the gated norm of equation 8, in real numbers."""
+    layer: Any = randomize(RetNet(3, WIDTH, num_heads=HEADS, dtype=F64))
+    cell = layer.cells[0]
+    x = torch.randn(6, 4, 3, dtype=F64)
+    q_re, q_im, k_re, k_im, v, g = projected(layer, x)
+    theta = by_key(cell.weight_theta)
+    q = turned(torch.stack([by_key(q_re), by_key(q_im)]), theta)
+    k = turned(torch.stack([by_key(k_re), by_key(k_im)]), theta)
+    gamma = 1 - torch.exp(-cell.weight_decay)
+    age = torch.arange(6)[:, None] - torch.arange(6)
+    weights = (gamma[:, None, None] ** age.clamp(min=0)).tril() / (2 * WIDTH / HEADS) ** 0.5
+    found = attention(q, k, by_head(v), weights).flatten(-2)
+    normed = torch.nn.functional.group_norm(found.flatten(0, 1), HEADS, eps=1e-6)
+    gated = torch.nn.functional.silu(g) * normed.view_as(g)
+    assert_same(layer(x)[0], torch.nn.functional.linear(gated, cell.weight_out), ROUNDING)
+
+
+def test_retention_fades_at_the_rates_of_the_paper() -> None:
+    """Sun et al. (2023), equation 8; the angles are those of the authors' code."""
+    cell: Any = RetNetCell(3, WIDTH, num_heads=HEADS, dtype=F64)
+    assert_same(1 - torch.exp(-cell.weight_decay), torch.tensor([31 / 32, 63 / 64], dtype=F64))
+    angles = torch.tensor([1, 10 ** (-4 / 3), 10 ** (-8 / 3), 1e-4], dtype=F64)
+    assert_same(by_key(cell.weight_theta), angles.expand(HEADS, 4), 1e-7)  # of float32
+
+
 def test_s6_keeps_each_input_for_as_long_as_the_time_that_passes() -> None:
     """Gu and Dao (2023), section 3.5.2: the state is a sum over the past, exact for any times."""
     layer: Any = randomize(S6(3, 4, dtype=F64))
@@ -155,16 +191,18 @@ def test_hgrn2_has_means_of_its_values() -> None:
     assert_same(matrix, stored[:, None].expand(1, 4, 4), 1e-9)  # what is left of 0 after 400 steps
 
 
-@pytest.mark.parametrize("kind", [mLSTMCell, DeltaNetCell, GatedDeltaNetCell, GLACell, HGRN2Cell])
+@pytest.mark.parametrize(
+    "kind", [mLSTMCell, DeltaNetCell, GatedDeltaNetCell, GLACell, HGRN2Cell, RetNetCell]
+)
 def test_heads_divide_the_width(kind: Any) -> None:
     with pytest.raises(ValueError, match=r"num_heads should divide hidden_size, 8, got 3"):
         kind(3, 8, num_heads=3)
 
 
-@pytest.mark.parametrize("kind", [mLSTM, DeltaNet, GatedDeltaNet, GLA])
+@pytest.mark.parametrize("kind", [mLSTM, DeltaNet, GatedDeltaNet, GLA, RetNet])
 @pytest.mark.parametrize("heads", [1, 2, 3, 4, 6, 12])
 def test_kernels_read_copies_at_any_number_of_heads(kind: Any, heads: int) -> None:
-    layer = randomize(kind(3, 12, num_heads=heads, dtype=F64))
+    layer = randomize(kind(3, 12, num_heads=heads, frozen=(), dtype=F64))
     found = []
     for choice in ("c", "reference"):
         x = torch.linspace(-1, 1, 5 * 2 * 3, dtype=F64).view(5, 2, 3).requires_grad_()

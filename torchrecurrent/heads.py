@@ -10,7 +10,16 @@ from torch import Tensor
 from .cell import BaseRecurrentCell
 from .roles import INPUT, AcrossRole, Function, ProductRole, StateRole
 
-__all__ = ["HeadGate", "HeadState", "HeadSum", "MatrixCell", "ToKeys", "ToValues"]
+__all__ = [
+    "HeadFold",
+    "HeadGate",
+    "HeadState",
+    "HeadSum",
+    "MatrixCell",
+    "ToKeys",
+    "ToValues",
+    "ValueSum",
+]
 
 #: One number a head.
 HeadState = Annotated[Tensor, StateRole("num_heads")]
@@ -19,6 +28,10 @@ HeadGate = Annotated[Tensor, ProductRole(INPUT, rows="num_heads")]
 HeadSum = Annotated[Function, AcrossRole("folded", "num_heads", r"\mathrm{heads}")]
 ToKeys = Annotated[Function, AcrossRole("tiled", "hidden_size", r"\mathrm{keys}")]
 ToValues = Annotated[Function, AcrossRole("repeated", "hidden_size", r"\mathrm{values}")]
+#: The sum of each head's part of a value.
+ValueSum = Annotated[Function, AcrossRole("grouped", "num_heads", r"\mathrm{total}")]
+#: The sum of the rows of all matrices, in a cell whose output has another width than its values.
+HeadFold = Annotated[Function, AcrossRole("folded", "value_size", r"\mathrm{fold}")]
 
 
 class MatrixCell(BaseRecurrentCell):
@@ -33,6 +46,11 @@ class MatrixCell(BaseRecurrentCell):
     def scale(self) -> float:
         """The root of the width of a head's key."""
         return math.sqrt(self.hidden_size // self.num_heads)
+
+    @property
+    def value_size(self) -> int:
+        """How many numbers the values of all heads have."""
+        return self.hidden_size
 
     @property
     def matrix_size(self) -> int:
