@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchrecurrent import (
     GLA,
+    RWKV6,
     S6,
     DeltaNet,
     DeltaNetCell,
@@ -19,6 +20,7 @@ from torchrecurrent import (
     HGRN2Cell,
     RetNet,
     RetNetCell,
+    RWKV6Cell,
     backend,
     mLSTM,
     mLSTMCell,
@@ -128,6 +130,44 @@ def test_retention_fades_at_the_rates_of_the_paper() -> None:
     assert_same(by_key(cell.weight_theta), angles.expand(HEADS, 4), 1e-7)  # of float32
 
 
+def test_the_time_mixing_of_rwkv_6_is_attention_with_a_bonus_for_the_newest() -> None:
+    """Peng et al. (2024), equation 19: a sum over the past, with products of decays as weights."""
+    layer: Any = randomize(RWKV6(3, WIDTH, num_heads=HEADS, mix_rank=2, decay_rank=5, dtype=F64))
+    cell = layer.cells[0]
+    linear = torch.nn.functional.linear
+    x = torch.randn(6, 4, 3, dtype=F64)
+    change = torch.cat([torch.zeros_like(x[:1]), x[:-1]]) - x
+    down = linear(x + cell.weight_shift * change, cell.weight_mix_down).tanh().chunk(5, -1)
+    parts = zip(down, cell.weight_mix.chunk(5), cell.bias_mix.chunk(5), strict=True)
+    *mixed, mixed_w = (x + change * linear(each, up, mu) for each, up, mu in parts)
+    parts = zip(mixed, cell.weight_ih.chunk(4), cell.bias_ih.chunk(4), strict=True)
+    k, v, r, g = (linear(each, weight, bias) for each, weight, bias in parts)
+    narrow = linear(mixed_w, cell.weight_decay_down).tanh()
+    logs = -linear(narrow, cell.weight_decay, cell.bias_decay).exp()
+    kept = by_key(logs.cumsum(0))
+    before = (by_key(r) * (kept - by_key(logs)).exp(), by_key(k) * torch.exp(-kept))
+    earlier = torch.ones(6, 6, dtype=F64).tril(-1)
+    found = attention(*before, by_head(v), earlier)
+    found = found + attention(by_key(r * cell.weight_bonus), by_key(k), by_head(v), torch.eye(6))
+    gain, shift = cell.weight_norm.chunk(2)
+    normed = torch.nn.functional.group_norm(
+        found.flatten(-2).flatten(0, 1), HEADS, gain, shift, eps=64e-5
+    )
+    gated = torch.nn.functional.silu(g) * normed.view_as(g)
+    assert_same(layer(x)[0], linear(gated, cell.weight_out), 1e-10)  # kept may be small
+
+
+def test_rwkv_6_begins_as_its_authors_do() -> None:
+    """Each head has decays of all lengths only if the heads are those of the authors' code."""
+    cell: Any = RWKV6Cell(4, WIDTH, num_heads=HEADS, dtype=F64)
+    decay = -6 + 5 * (torch.arange(8.0, dtype=F64) / 7) ** 0.7
+    assert_same(by_key(cell.bias_decay), decay.view(HEADS, -1), 1e-6)  # of float32
+    zigzag = torch.tensor([[0, 0.1, -0.1, 0], [0.1, -0.1, 0, 0.1]], dtype=F64)
+    assert_same(by_key(cell.weight_bonus), zigzag, 1e-8)
+    assert_same(cell.block("bias_mix", "B_k"), torch.tensor([1, 0.75, 0.5, 0.25], dtype=F64))
+    assert_same(cell.block("bias_mix", "B_g")[1], torch.tensor(0.5, dtype=F64))
+
+
 def test_s6_keeps_each_input_for_as_long_as_the_time_that_passes() -> None:
     """Gu and Dao (2023), section 3.5.2: the state is a sum over the past, exact for any times."""
     layer: Any = randomize(S6(3, 4, dtype=F64))
@@ -192,14 +232,14 @@ def test_hgrn2_has_means_of_its_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [mLSTMCell, DeltaNetCell, GatedDeltaNetCell, GLACell, HGRN2Cell, RetNetCell]
+    "kind", [mLSTMCell, DeltaNetCell, GatedDeltaNetCell, GLACell, HGRN2Cell, RetNetCell, RWKV6Cell]
 )
 def test_heads_divide_the_width(kind: Any) -> None:
     with pytest.raises(ValueError, match=r"num_heads should divide hidden_size, 8, got 3"):
         kind(3, 8, num_heads=3)
 
 
-@pytest.mark.parametrize("kind", [mLSTM, DeltaNet, GatedDeltaNet, GLA, RetNet])
+@pytest.mark.parametrize("kind", [mLSTM, DeltaNet, GatedDeltaNet, GLA, RetNet, RWKV6])
 @pytest.mark.parametrize("heads", [1, 2, 3, 4, 6, 12])
 def test_kernels_read_copies_at_any_number_of_heads(kind: Any, heads: int) -> None:
     layer = randomize(kind(3, 12, num_heads=heads, frozen=(), dtype=F64))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated
 
+import torch
 from torch import Tensor
 
 from .cell import BaseRecurrentCell
@@ -19,6 +21,7 @@ __all__ = [
     "ToKeys",
     "ToValues",
     "ValueSum",
+    "by_turns_",
 ]
 
 #: One number a head.
@@ -32,6 +35,13 @@ ToValues = Annotated[Function, AcrossRole("repeated", "hidden_size", r"\mathrm{v
 ValueSum = Annotated[Function, AcrossRole("grouped", "num_heads", r"\mathrm{total}")]
 #: The sum of the rows of all matrices, in a cell whose output has another width than its values.
 HeadFold = Annotated[Function, AcrossRole("folded", "value_size", r"\mathrm{fold}")]
+
+
+def by_turns_(key: Tensor, fill: Callable[[Tensor], object], num_heads: int) -> Tensor:
+    """Fill a key, in which heads take turns, as one is filled in which they lie one by one."""
+    one_by_one = torch.empty_like(key)
+    fill(one_by_one)
+    return key.copy_(one_by_one.view(num_heads, -1).T.flatten())
 
 
 class MatrixCell(BaseRecurrentCell):
