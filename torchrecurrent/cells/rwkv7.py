@@ -102,6 +102,9 @@ class RWKV7Cell(MatrixCell, citation="peng2025rwkv", family="input-gated"):
     a matrix S, which the state has row by row. The numbers of r, k, :math:`\kappa`, w and a of all
     heads take turns; values lie head by head. The output y is as wide as the input.
 
+    In what D, A and :math:`\xi` begin with, m rises evenly from -1/2 to 1/2 through all heads, and
+    z is s |s|, where s rises evenly from -1 to 1 in each.
+
     Args:
         decay_rank: how many numbers :math:`F_w \hat w_t` has; the authors' code has 2.5 times the
             root of the width in it and in the next, and 5 times in the last, and at least 32.
@@ -208,17 +211,17 @@ class RWKV7Cell(MatrixCell, citation="peng2025rwkv", family="input-gated"):
 
     @property
     def decays(self) -> Initializer:
-        """-2.5 + 6 m + 2.5 z, where m rises from -1/2 to 1/2 and z in each head from -1 to 1."""
+        """-2.5 + 6 m + 2.5 z for the bias of D."""
         return self._by_turns(lambda m, z: -2.5 + 6 * m + 2.5 * z)
 
     @property
     def rates(self) -> Initializer:
-        """-0.19 + 0.4 m + 0.3 z."""
+        """-0.19 + 0.4 m + 0.3 z for the bias of A."""
         return self._by_turns(lambda m, z: -0.19 + 0.4 * m + 0.3 * z)
 
     @property
     def removals(self) -> Initializer:
-        """0.71 - 0.1 m."""
+        """0.71 - 0.1 m for xi."""
         return self._by_turns(lambda m, z: 0.71 - 0.1 * m)
 
     def _by_turns(self, value: Callable[[Tensor, Tensor], Tensor]) -> Initializer:
