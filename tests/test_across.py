@@ -40,6 +40,7 @@ WIDTHS = {
     "repeated": (15, 80),
     "tiled": (15, 80),
     "folded": (1, 8),
+    "grouped": (1, 8),
     "cumulative": (5, 40),
 }
 
@@ -161,6 +162,7 @@ def test_what_is_passed_back_is_autograds(operation: str) -> None:
         ("repeated", 12, "a multiple of them"),
         ("tiled", 4, "a multiple of them"),
         ("folded", 2, "a divisor of them"),
+        ("grouped", 2, "a divisor of them"),
         ("cumulative", 4, "as many"),
     ],
 )

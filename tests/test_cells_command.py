@@ -33,7 +33,7 @@ def test_all_cells_fit(capsys: Capture, monkeypatch: pytest.MonkeyPatch, columns
     for name in list_cells():
         info = cell_info(name)
         cut = {"MomentumLSTMCell": "h, c, +4", "RWKV4Cell": "a, b, +2", "CTLSTMCell": "c, s, +2"}
-        cut |= {"tauGRUCell": "h, +1", "sLSTMCell": "h, c, +2"}
+        cut |= {"tauGRUCell": "h, +1", "sLSTMCell": "h, c, +2", "RetNetCell": "S_re, +1"}
         cut |= dict.fromkeys(("HGRNCell", "LRUCell", "S5Cell"), "h_re, +1")
         states = "y_re, +3" if name.endswith("LinOSSCell") else cut.get(name)
         states = states or ", ".join(info.states)

@@ -15,6 +15,7 @@ from torchrecurrent import (
     DeltaNetCell,
     GatedDeltaNetCell,
     Recurrent,
+    RWKV7Cell,
     TGRUCell,
     roles,
 )
@@ -67,7 +68,7 @@ def normalises(cell_class: type[BaseRecurrentCell]) -> bool:
 
     So does what a matrix has under a key already, and synapses, whose sum is as wide as the state.
     """
-    if cell_class in (DeltaNetCell, GatedDeltaNetCell):
+    if cell_class in (DeltaNetCell, GatedDeltaNetCell, RWKV7Cell):
         return True
     sums = ("average", "total", "largest", "cumulative")
     maps = [each.role for each in cell_class.signature.having(roles.MapRole)]

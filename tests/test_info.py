@@ -191,7 +191,16 @@ def test_weights_at_the_state_make_it_diagonal() -> None:
     }
     elementwise = {name for name, kind in kinds.items() if kind == "elementwise, linear"}
     assert elementwise == {
-        *("GLACell", "HGRN2Cell", "S6Cell", "TRNNCell", "TGRUCell", "TLSTMCell"),
+        *(
+            "GLACell",
+            "HGRN2Cell",
+            "RWKV6Cell",
+            "RetNetCell",
+            "S6Cell",
+            "TRNNCell",
+            "TGRUCell",
+            "TLSTMCell",
+        ),
         *("LRUCell", "LinOSSCell", "QRNNCell", "RGLRUCell", "minGRUCell", "minLSTMCell"),
         *("DLinOSSCell", "HGRNCell", "S5Cell"),
     }

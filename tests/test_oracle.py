@@ -33,7 +33,10 @@ from torchrecurrent import (
     MomentumLSTMCell,
     ONLSTMCell,
     OriginalLSTMCell,
+    RetNetCell,
     RHNCell,
+    RWKV6Cell,
+    RWKV7Cell,
     S6Cell,
     SCRNCell,
     SRUCell,
@@ -84,6 +87,9 @@ VARIANTS: list[tuple[type[BaseRecurrentCell], dict[str, Any]]] = [
     (GatedDeltaNetCell, {"num_heads": 2}),
     (GLACell, {"num_heads": 2, "tau": 4.0}),
     (HGRN2Cell, {"num_heads": 2, "gamma": 0.4}),
+    (RetNetCell, {"num_heads": 2}),
+    (RWKV6Cell, {"num_heads": 2, "mix_rank": 3, "decay_rank": 2}),
+    (RWKV7Cell, {"num_heads": 2, "decay_rank": 3, "rate_rank": 2}),
     (ClockworkRNNCell, {"periods": (3, 1, 5)}),
     (EALSTMCell, {"static_size": 2}),
     (LTCCell, {"dt": 0.3, "ode_unfolds": 2}),
@@ -128,9 +134,10 @@ def perturb(number: int) -> Callable[[BaseRecurrentCell], Callable[..., Any]]:
 
 
 def exchange_products(cell: Any) -> Callable[..., Any]:
-    """A step that finds its first product and the last one as wide in each other's place.
+    """A step that finds its first product and the last one like it in each other's place.
 
-    Not the first two: where a step multiplies them, it does not mind. Where it takes all its
+    Like it are those as wide, and complex if it is. Not the first two: where a step multiplies
+    them, it does not mind. Where it takes all its
     products itself, the results of the last map, in the opposite order, or the negative of one;
     where it has neither, its vectors.
     """
@@ -140,8 +147,8 @@ def exchange_products(cell: Any) -> Callable[..., Any]:
         written = [each.role for each in cell.signature.written]  # a complex number is one
         kinds = [getattr(each, "part", each) for each in written]
         found = [place for place, kind in enumerate(kinds) if type(kind).__name__ == role]
-        heights = {place: kinds[place].height(cell) for place in found}
-        return [place for place in found if heights[place] == heights[found[0]]]
+        like = {place: (type(written[place]), kinds[place].height(cell)) for place in found}
+        return [place for place in found if like[place] == like[found[0]]]
 
     places = of("ProductRole") or of("MapRole")[-1:] or of("VectorRole")
 

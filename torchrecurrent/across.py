@@ -71,6 +71,10 @@ def _to_first(received: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(received.sum(-1, keepdim=True), (0, width - 1))
 
 
+def _repeated(value: Tensor, width: int) -> Tensor:
+    return value.unsqueeze(-1).expand(*value.shape, width // value.size(-1)).flatten(-2)
+
+
 def _tiled(value: Tensor, width: int) -> Tensor:
     return value.repeat(*[1] * (value.dim() - 1), width // value.size(-1))
 
@@ -78,6 +82,11 @@ def _tiled(value: Tensor, width: int) -> Tensor:
 def _folded(value: Tensor, width: int) -> Tensor:
     parts: Tensor = value.unflatten(-1, (-1, width))
     return parts.sum(-2)
+
+
+def _grouped(value: Tensor, width: int) -> Tensor:
+    parts: Tensor = value.unflatten(-1, (width, -1))
+    return parts.sum(-1)
 
 
 def _is_multiple(width: int, wide: int) -> bool:
@@ -110,10 +119,8 @@ _ROWS = (
     ),
     Across(
         "repeated",  # each unit several times, side by side
-        lambda value, width: (
-            value.unsqueeze(-1).expand(*value.shape, width // value.size(-1)).flatten(-2)
-        ),
-        lambda received, width: received.unflatten(-1, (width, -1)).sum(-1),
+        _repeated,
+        _grouped,
         is_number=False,
         passes_number=False,
         may_keep=True,
@@ -140,6 +147,17 @@ _ROWS = (
         passes_number=False,
         may_keep=True,
         passes_copies="tiled",
+        wants="a divisor of them",
+        fits=lambda width, wide: width % wide == 0,
+    ),
+    Across(
+        "grouped",  # the sums of as many groups of neighbours as the result is wide
+        _grouped,
+        _repeated,
+        is_number=False,
+        passes_number=False,
+        may_keep=True,
+        passes_copies="repeated",
         wants="a divisor of them",
         fits=lambda width, wide: width % wide == 0,
     ),

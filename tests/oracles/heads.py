@@ -29,3 +29,10 @@ def matrices(state: Vector, width: int, heads: int) -> list[Matrix]:
 def joined(parts: list[Matrix]) -> Vector:
     """The state that has these matrices."""
     return np.hstack(parts).ravel()
+
+
+def group_norm(value: Vector, heads: int, epsilon: float) -> Vector:
+    """Each head's part of a value, less its mean, divided by its standard deviation."""
+    parts = value.reshape(heads, -1)
+    centred = parts - parts.mean(1, keepdims=True)
+    return np.asarray(centred / np.sqrt((centred**2).mean(1, keepdims=True) + epsilon)).ravel()

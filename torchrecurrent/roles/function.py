@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..across import ACROSS, softmax
+from ..complex_numbers import Complex
 from ..normalization import normalizer
 from ..term import Term
 from .role import Printer, Role, Source
@@ -65,10 +66,11 @@ class AcrossRole(Role):
     ``operation`` is ``"average"``, ``"total"`` or ``"largest"``, which has no gradient, the same
     number for all units; ``"first"``, the first unit, for all; ``"rest"``, the last units;
     ``"repeated"``, each unit several times, side by side; ``"tiled"``, all units several times
-    over; ``"folded"``, the sum of parts side by side, each as wide as the result; or
+    over; ``"folded"``, the sum of parts side by side, each as wide as the result; ``"grouped"``,
+    the sum of each such part, of which there are as many as the result is wide; or
     ``"cumulative"``, the sum of the units up to each. ``rows``, an attribute of the cell, is how
-    many units the result has; by default as many as the value. It is printed as ``symbol``, by
-    default its name.
+    many units the result has; by default as many as the value. Of a complex value it is that of
+    both parts. It is printed as ``symbol``, by default its name.
     """
 
     operation: str
@@ -76,7 +78,12 @@ class AcrossRole(Role):
     symbol: str = ""
 
     def value(self, source: Source, name: str) -> Any:
-        return lambda value: source.across(ACROSS[self.operation], name, value, self.rows)
+        def apply(value: Any) -> Any:
+            if isinstance(value, Complex):
+                return Complex(apply(value.real), apply(value.imag))
+            return source.across(ACROSS[self.operation], name, value, self.rows)
+
+        return apply
 
     def call(self, printer: Printer, name: str, arguments: Sequence[Term]) -> Term | None:
         name = self.symbol or rf"\mathrm{{{self.operation}}}"

@@ -75,10 +75,12 @@ ACROSS(rest_back) {
     }
 }
 
-ACROSS(repeated_back) {
+ACROSS(grouped) {
     const int64_t times = width / wide;
     for (int64_t k = 0; k < rows * wide; k++) to[k] = sum_of(times, from + k * times);
 }
+
+ACROSS(repeated_back) { across_grouped(rows, width, from, wide, to); }
 
 ACROSS(folded) {
     for (int64_t n = 0; n < rows; n++, from += width, to += wide) {

@@ -35,6 +35,7 @@ _ACROSS = {
     "repeated": "copies of units",
     "tiled": "copies of units",
     "folded": "sums over parts of a value",
+    "grouped": "sums over parts of a value",
 }
 #: How weights begin that torch's cells don't have.
 _INIT = "hidden_uniform"

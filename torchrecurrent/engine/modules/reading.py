@@ -245,9 +245,11 @@ class Reading:
     def _sum(
         self, shape: torch.Size, a: Value, dim: Sequence[int] = (), keepdim: bool = False, **_: Any
     ) -> Value:
-        if a.places.dim() == 3 and [each % 3 for each in dim] == [1] and not keepdim:
+        parts = {(1,): "folded", (2,): "grouped"}
+        over = tuple(each % 3 for each in dim)
+        if a.places.dim() == 3 and over in parts and not keepdim:
             units = self.sources.units(a.places, "sum")
-            return self.sources.batched(Joined(ACROSS["folded"], units, shape[-1]), shape)
+            return self.sources.batched(Joined(ACROSS[parts[over]], units, shape[-1]), shape)
         return self._single("sum", "total", shape, a, dim)
 
     def _amax(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
     arguments = {name: each.argument for each in plan.maps for name in each.names}
     across = {each.name: each.across for each in plan.maps if each.across is not None}
     values: dict[int, _Value] = {}
-    for index in graph.needed((*plan.new_states, *arguments.values())):
+    for index in _needed(plan, arguments):
         node = graph.nodes[index]
         leaf = node.leaf
         if leaf is None:
@@ -98,6 +98,18 @@ def _values(plan: Plan, passed: Set[str]) -> dict[int, _Value]:
         else:
             values[index] = _Value()
     return values
+
+
+def _needed(plan: Plan, arguments: Mapping[str, int]) -> list[int]:
+    """Return the nodes that the new states need, through maps too, in order."""
+    graph, outputs = plan.graph, set(plan.new_states)
+    while True:
+        found = graph.needed(outputs)
+        leaves = [leaf.name for each in found if (leaf := graph.nodes[each].leaf)]
+        further = {arguments[name] for name in leaves if name in arguments} - outputs
+        if not further:
+            return found
+        outputs |= further
 
 
 def _result(op: str, arguments: list[_Value]) -> _Value:
