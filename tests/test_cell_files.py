@@ -34,14 +34,16 @@ def test_no_cell_imports_another(path: Path) -> None:
 
 
 def test_a_reader_soon_sees_the_step() -> None:
-    """The house's measure: half of the files have 60 lines at most, and show a step by line 43.
+    """The house's measure: half of the files have 60 lines at most, and show a step by line 41.
 
-    That was 40 before there were cells with matrices and synapses, which need more said before it.
+    Those of cells with a matrix in their state need more said before it: heads, ranks, norms. The
+    line was 40 before there was a cell of synapses and cells that take the time between steps.
     """
-    texts = [path.read_text(encoding="utf-8").splitlines() for path in FILES]
+    read = [path.read_text(encoding="utf-8") for path in FILES]
+    texts = [text.splitlines() for text in read if "MatrixCell" not in text]
     steps = [next(n for n, line in enumerate(text, 1) if "def step(" in line) for text in texts]
     assert median(len(text) for text in texts) <= 60
-    assert median(steps) <= 43
+    assert median(steps) <= 41
 
 
 def test_every_form_of_such_an_import_is_seen() -> None:

@@ -107,7 +107,7 @@ def turned(value: Tensor, theta: Tensor) -> Tensor:
 
 
 def test_retention_is_attention_that_fades_between_keys_that_turn() -> None:
-    """Sun et al. (2023), equation 5 and the gated norm of equation 8, in real numbers."""
+    """Sun et al. (2023): attention with a decay, and the gated norm, in real numbers."""
     layer: Any = randomize(RetNet(3, WIDTH, num_heads=HEADS, dtype=F64))
     cell = layer.cells[0]
     x = torch.randn(6, 4, 3, dtype=F64)
@@ -125,7 +125,7 @@ def test_retention_is_attention_that_fades_between_keys_that_turn() -> None:
 
 
 def test_retention_fades_at_the_rates_of_the_paper() -> None:
-    """Sun et al. (2023), equation 8; the angles are those of the authors' code."""
+    """Sun et al. (2023); the angles are those of the authors' code."""
     cell: Any = RetNetCell(3, WIDTH, num_heads=HEADS, dtype=F64)
     assert_same(1 - torch.exp(-cell.weight_decay), torch.tensor([31 / 32, 63 / 64], dtype=F64))
     angles = torch.tensor([1, 10 ** (-4 / 3), 10 ** (-8 / 3), 1e-4], dtype=F64)
@@ -133,7 +133,7 @@ def test_retention_fades_at_the_rates_of_the_paper() -> None:
 
 
 def test_the_time_mixing_of_rwkv_6_is_attention_with_a_bonus_for_the_newest() -> None:
-    """Peng et al. (2024), equation 19: a sum over the past, with products of decays as weights."""
+    """Peng et al. (2024): a sum over the past, with products of decays as weights."""
     layer: Any = randomize(RWKV6(3, WIDTH, num_heads=HEADS, mix_rank=2, decay_rank=5, dtype=F64))
     cell = layer.cells[0]
     linear = torch.nn.functional.linear

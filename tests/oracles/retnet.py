@@ -9,7 +9,7 @@ from .mathematics import Params, Step, Vector, silu, split
 
 
 def RetNetCell(p: Params, x: Vector, S_re: Vector, S_im: Vector) -> Step:
-    """Sun et al. (2023), equations 2, 3 and 8; keys are complex there before equation 5."""
+    """Sun et al. (2023), with complex keys, as before it is written with rotations."""
     q_re, q_im, k_re, k_im, v, g = split(p["weight_ih"] @ x + p.get("bias_ih", 0), 6)
     q, k, heads, width = q_re + 1j * q_im, k_re + 1j * k_im, len(p["weight_decay"]), len(v)
     found, o = [], np.zeros(width)

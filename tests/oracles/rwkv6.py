@@ -9,7 +9,7 @@ from .mathematics import Params, Step, Vector, biases, silu, split
 
 
 def RWKV6Cell(p: Params, x: Vector, S: Vector, before: Vector) -> Step:
-    """Peng et al. (2024), equations 10 to 20, the lerp that depends on the data in full."""
+    """Peng et al. (2024), Finch, the lerp that depends on the data in full."""
 
     def lerp(a: Vector, b: Vector, mu: Vector) -> Vector:
         return a + (b - a) * mu

@@ -9,7 +9,7 @@ from .mathematics import Params, Step, Vector, biases, sigmoid, split
 
 
 def RWKV7Cell(p: Params, x: Vector, S: Vector, before: Vector) -> Step:
-    """Peng et al. (2025), section 4, with S as there: a row for each number of a value."""
+    """Peng et al. (2025), with S as there: a row for each number of a value."""
     mixes = [x + mu * (before - x) for mu in split(p["weight_mix"], 6)]
     kernels, shifts = split(p["weight_ih"], 3), biases(p, "bias_ih", 3)
     r, k, v = (W @ mix + b for W, mix, b in zip(kernels, mixes[:3], shifts, strict=True))

@@ -20,18 +20,21 @@ class MultiplicativeLSTMCell(
 ):
     r"""Multiplicative LSTM [krause2016multiplicative]_.
 
-    Each input has a transition of its own, since gates see their product. Use it for characters.
+    An LSTM whose gates see the state only through its product with the input, so each input has
+    its own transition. Use it for language models over characters or bytes.
 
     .. math::
         m_t &= (W_m x_t + b_m) \odot (U_k h_{t-1} + d_k) \\
         i_t &= \sigma(W_i x_t + b_i + V_i m_t + d_{V_i}) \quad\text{and so}\quad f_t, o_t \\
         g_t &= \tanh(W_g x_t + b_g + V_g m_t + d_{V_g}) \\
-        c_t &= f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh c_t
+        c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
+        h_t &= o_t \odot \tanh c_t
 
-    Sources: the authors' benkrause/mLSTM, ``chainer/mLSTMWN.py``, and ``encoder.py`` of
-    openai/generating-reviews-discovering-sentiment. They draw W from :math:`N(0, 0.1^2)`, U and V
-    from :math:`N(0, 0.02^2)`, which is Xavier's scale at their widths; m has no bias. The older
-    ``matlab`` code has no tanh in g, :math:`\tanh(o_t \odot c_t)`, and a forget gate's bias of 3.
+    Sources: the authors' repository benkrause/mLSTM, ``chainer/mLSTMWN.py``, and
+    openai/generating-reviews-discovering-sentiment, ``encoder.py``. They draw U and V from
+    :math:`N(0, 0.02^2)` for widths of about 1900, which is Xavier's scale there, and W from
+    :math:`N(0, 0.1^2)`; m has no bias. The older ``matlab`` code has no tanh in g, puts the output
+    gate inside, :math:`\tanh(o_t \odot c_t)`, and starts the forget gate's bias at 3.
     """
 
     multiplicative_bias: bool | None = None
@@ -52,7 +55,8 @@ class MultiplicativeLSTMCell(
         o: Projected,
         V: MultiplicativeMap,
     ) -> tuple[Tensor, Tensor]:
-        m_i, m_f, m_g, m_o = V(m * k)
+        m = m * k
+        m_i, m_f, m_g, m_o = V(m)
         c = sigmoid(f + m_f) * c + sigmoid(i + m_i) * tanh(g + m_g)
         return sigmoid(o + m_o) * tanh(c), c
 

@@ -17,7 +17,8 @@ Layer = Annotated[Function, MapRole(Weight("weight_ode", "bias_ode", "ode_"))]
 class ODELSTMCell(BaseRecurrentCell, citation="lechner2020learning", family="LSTM-like"):
     r"""LSTM whose output follows a differential equation, ODE-LSTM [lechner2020learning]_.
 
-    Its memory c is an LSTM's; its output runs on between steps. Use it for irregular time series.
+    The memory c is an LSTM's, the output runs on for the time since the step before. Use it for
+    irregular time series.
 
     .. math::
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\

@@ -22,7 +22,8 @@ class TimeAwareLSTMCell(BaseRecurrentCell, citation="baytas2017patient", family=
     step before. Use it for records with irregular and long gaps, such as those of patients.
 
     .. math::
-        s_t &= \tanh(D c_{t-1} + d_D), \quad \tilde c_t = c_{t-1} - s_t + s_t /\log(e + \Delta t) \\
+        s_t &= \tanh(D c_{t-1} + d_D), \qquad
+            \tilde c_t = c_{t-1} - s_t + s_t / \log(e + \Delta t) \\
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \quad\text{and so}\quad f_t, o_t \\
         c_t &= f_t \odot \tilde c_t + i_t \odot \tanh(W_g x_t + b_g + U_g h_{t-1} + d_g) \\
         h_t &= o_t \odot \tanh c_t
