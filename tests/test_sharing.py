@@ -82,7 +82,8 @@ def test_units_are_shared(layer_class: type[RecurrentLayer], shared: list[Any]) 
     layer = build(layer_class, WIDTH, dtype=torch.float64)
     x = input_for(layer, 6, 2)
     ours = results(layer, x, "c")
-    by_units = sharing.Sharings(program_of(layer), products("double").panel).of(12, 2).chunk > 0
+    choice = sharing.Sharings(program_of(layer), products("double").panel)
+    by_units = choice.of(12, 2, False).chunk > 0
     assert {each.chunk > 0 for each in shared} == {by_units}
     assert_same(ours, results(layer, x, "reference"))
 
@@ -179,6 +180,7 @@ def test_the_same_bits(
     x = input_for(layer, 60, len(lengths), dtype=torch.float32)
     by_units = results(layer, x, "c", lengths=lengths)
     monkeypatch.setattr(sharing, "_ENOUGH_ROWS", 0)
+    monkeypatch.setattr(sharing.Trial, "by_units", False)
     by_batch = results(layer, x, "c", lengths=lengths)
     assert [each.chunk > 0 for each in shared] == [True, True, False, False]
     assert_same(by_units, by_batch, atol=0)
@@ -224,7 +226,7 @@ def test_chooses_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def chunk(hidden: int, batch: int, steps: int = 500) -> int:
         program = program_of(LSTM(8, hidden))
-        return sharing.Sharings(program, 32).of(steps * batch, batch).chunk
+        return sharing.Sharings(program, 32).of(steps * batch, batch, False).chunk
 
     assert chunk(64, 1) == chunk(512, 1) == 48
     assert chunk(512, 3) == 16
@@ -236,6 +238,43 @@ def test_chooses_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chunk(512, 1, steps=8) == 0  # one thread is enough
     monkeypatch.setattr(sharing, "together", lambda: False)
     assert chunk(512, 1) == 0
+
+
+def test_what_is_faster_is_found_by_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three calls each way, of which the fastest counts; then the faster way, until it is asked."""
+    monkeypatch.setattr(sharing, "together", lambda: True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(sharing, "_ANEW", 20)
+    choice, tried = sharing.Sharings(program_of(LSTM(8, 256)), 32), [False, True] * 3
+
+    def ways(times: dict[bool, list[float]], calls: int, backward: bool = False) -> list[bool]:
+        """Whether units were shared, where a call each way takes these times in turn."""
+        found: list[bool] = []
+        for _ in range(calls):
+            shared = choice.of(4000, 8, backward)
+            by_units = shared.chunk > 0
+            assert shared.trial is not None
+            shared.trial.took(by_units, times[by_units][found.count(by_units) % 3])
+            found.append(by_units)
+        return found
+
+    assert ways({False: [2.0, 1.0, 9.0], True: [0.9, 4.0, 5.0]}, 20) == [*tried, *[True] * 14]
+    assert ways({False: [1.0] * 3, True: [3.0, 0.98, 3.0]}, 20) == [*tried, *[False] * 14]
+    assert ways({False: [1.0] * 3, True: [0.5] * 3}, 8, True) == [*tried, True, True]
+    assert sharing.Sharings(program_of(BR(8, 256)), 32).of(4000, 8, False).trial is None
+
+
+def test_a_call_tells_how_long_it_took(shared: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "_ENOUGH_ROWS", 0)
+    layer = build(LSTM, WIDTH, dtype=torch.float64)
+    x = input_for(layer, 20, 7)
+    expected = results(layer, x, "reference")
+    for _ in range(8):
+        assert_same(results(layer, x, "c"), expected)
+    assert {each.chunk > 0 for each in shared} == {False, True}
+    trials = {each.trial for each in shared}
+    assert len(trials) == 2  # forward and backward
+    assert all(each is not None and min(each._best) < 1 for each in trials)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +307,7 @@ def test_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def pauses() -> int:
         """How many calls share the batch."""
-        return next(k for k in range(10**6) if choice.of(50, 1).chunk)
+        return next(k for k in range(10**6) if choice.of(50, 1, False).chunk)
 
     assert pauses() == 0
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,7 @@ class Kernel:
         Without ``keep`` there is no backward pass: only the output has a row for each step.
         """
         tensors = self.program.buffers.allocate(batch, states, keep, fresh)
-        sharing = self.sharing(batch)
+        sharing = self.sharing(batch, False)
         if sharing.chunk > 1 and not keep:  # room for the input of several steps
             z = self.program.buffers.affine
             tensors[z.name] = fresh(batch.data, (sharing.chunk * batch.size, z.units))
@@ -93,7 +94,7 @@ class Kernel:
         With ``overwrites`` the gradient of Z takes the place of Z.
         """
         plan, data, b = self.plan, batch.data, self.program.buffers
-        sharing, z = self.sharing(batch), tensors[b.affine.name]
+        sharing, z = self.sharing(batch, True), tensors[b.affine.name]
         work = b.allocate_gradients(batch, z, grad_output, grad_states, fresh, overwrites)
         sums = data.new_zeros(len(b.totals), sharing.slices, len(plan.learned), max(plan.widths))
         work |= {each.name: part for each, part in zip(b.totals, sums.unbind(0), strict=True)}
@@ -199,6 +200,10 @@ class Kernel:
                 *(sharing.chunk, self.products.panel, team.address if team else 0, bounds),
             ),
         )
+        start = time.perf_counter() if sharing.trial else 0.0
         share(function, given.buffer_info()[0], sharing.slices)
+        if sharing.trial and not (team and team.parted):
+            each = (time.perf_counter() - start) / sharing.rows
+            sharing.trial.took(bool(sharing.chunk), each)
         if team is not None:
             self.sharing.learn(team.parted)

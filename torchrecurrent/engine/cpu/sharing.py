@@ -3,10 +3,13 @@
 Threads that share the batch never wait for each other before the end, but each reads all weights at
 each step, and multiplies them with few rows. Threads that share the units each read their own part
 of the weights, and then have to meet within each step, because a product needs the states of all.
+With few sequences the second is faster; with more that depends on the processor's caches, and is
+tried. What is computed is the same, bit by bit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +26,7 @@ __all__ = [
     "WORTH_A_THREAD",
     "Sharing",
     "Sharings",
+    "Trial",
     "can_share_units",
     "meetings",
     "slice_bounds",
@@ -32,15 +36,41 @@ __all__ = [
 WORTH_A_THREAD = 1 << 14
 #: Up to this many rows, multiplying with an unpacked weight is faster than packing it first.
 FEW_ROWS = 4
-#: So many sequences for each thread are worth more than what meetings save, unless weights are
-#: large: of so many numbers, which all threads would have to read at each step.
+#: With fewer sequences for each thread they share the units; more, if weights are large: of so many
+#: numbers, which all threads would have to read at each step.
 _ENOUGH_ROWS, _ROWS_OF_LARGE, _LARGE = 2, 5, 1 << 21
+#: With more, each way is tried in so many calls of a kind, of which the fastest counts. Units are
+#: shared if that takes less than so much of the other's time; it is tried anew after so many calls.
+_TRIES, _GAIN, _ANEW = 3, 0.97, 5000
+#: So many kinds of calls are remembered.
+_KINDS = 256
 #: Products of numbers in a step of a thread that are worth a meeting.
 _WORTH_A_MEETING = 1 << 13
 #: Calls that share the batch after threads have parted because the cores have other work.
 _PAUSE, _LONGEST_PAUSE = 20, 10_000
 #: The rows of the input that are projected at once.
 _PROJECTED = 48
+
+
+class Trial:
+    """Which of two ways to share the calls of a kind is faster, found by trying both in turn."""
+
+    def __init__(self) -> None:
+        self._calls, self._best = 0, [math.inf, math.inf]
+
+    @property
+    def by_units(self) -> bool:
+        """Whether the next call is to share the units."""
+        if self._calls < 2 * _TRIES:
+            return self._calls % 2 == 1
+        return self._best[True] < _GAIN * self._best[False]
+
+    def took(self, by_units: bool, seconds: float) -> None:
+        """Note how long a row took in a call."""
+        self._best[by_units] = min(self._best[by_units], seconds)
+        self._calls += 1
+        if self._calls == _ANEW:
+            self._calls, self._best = 0, [math.inf, math.inf]
 
 
 class Sharing(NamedTuple):
@@ -50,10 +80,14 @@ class Sharing(NamedTuple):
         slices: by how many threads.
         chunk: how many steps of the input are projected at once where units are shared; 0: the
             batch is shared.
+        trial: wants to know how long it takes.
+        rows: of all its steps.
     """
 
     slices: int
     chunk: int = 0
+    trial: Trial | None = None
+    rows: int = 0
 
 
 def can_share_units(program: Program) -> bool:
@@ -140,16 +174,19 @@ class Sharings:
         self._panels = min(plan.widths) // panel
         self._by_units = can_share_units(program) and all(w % panel == 0 for w in plan.widths)
         self._paused, self._pause = 0, _PAUSE
+        #: By whether it is a backward pass, the size of the batch, and how many threads there are.
+        self._trials: dict[tuple[int, ...], Trial] = {}
 
-    def __call__(self, batch: Batch) -> Sharing:
-        return self.of(batch.rows, batch.size)
+    def __call__(self, batch: Batch, backward: bool) -> Sharing:
+        return self.of(batch.rows, batch.size, backward)
 
-    def of(self, rows: int, size: int) -> Sharing:
+    def of(self, rows: int, size: int, backward: bool) -> Sharing:
         """Return how a call is shared.
 
         Args:
             rows: of all steps.
             size: of the batch.
+            backward: whether it is a backward pass.
         """
         work = rows * self._units // WORTH_A_THREAD
         if work <= 1 or (threads := torch.get_num_threads()) == 1:
@@ -161,9 +198,20 @@ class Sharings:
             enough = _ENOUGH_ROWS if self._products < _LARGE else _ROWS_OF_LARGE
             each = self._products * size // _WORTH_A_MEETING
             parts = min(slices, self._panels, each if self._products else slices)
-            if size < enough * slices and parts > 1 and parts >= min(slices, size):
-                return Sharing(parts, max(1, _PROJECTED // size))
+            if parts > 1 and parts >= min(slices, size):
+                by_units = Sharing(parts, max(1, _PROJECTED // size))
+                if size < enough * slices:
+                    return by_units
+                if self._products:
+                    trial = self._trial(backward, size, slices)
+                    shared = by_units if trial.by_units else Sharing(min(slices, size))
+                    return shared._replace(trial=trial, rows=rows)
         return Sharing(min(slices, size))
+
+    def _trial(self, *kind: int) -> Trial:
+        if kind not in self._trials and len(self._trials) == _KINDS:
+            self._trials.clear()
+        return self._trials.setdefault(kind, Trial())
 
     def learn(self, parted: bool) -> None:
         """Share the batch for some calls if threads have parted; for more if they did so again."""

@@ -13,15 +13,13 @@ from torch import Tensor
 
 from .kernel import Kernel
 from .memory import fresh
+from .places import Layout, Packed, Place, addresses, parameter_places
 from .sharing import FEW_ROWS
 
 __all__ = ["Straight"]
 
-#: Where a pointer begins: at nothing, the input, the output, the scratch memory or Z. The
-#: parameters, the first states and the last ones follow.
-_NOTHING, _DATA, _OUTPUT, _SCRATCH, _Z, _WEIGHTS = range(6)
-
-_Place = tuple[int, int, int]
+#: Where memory begins. The parameters, the first states and the last ones follow.
+_NOTHING, _DATA, _OUTPUT, _WORK, _VECTORS, _PACKED, _Z, _WEIGHTS = range(8)
 
 
 class Straight:
@@ -33,55 +31,33 @@ class Straight:
     """
 
     def __init__(self, kernel: Kernel, weights: Mapping[str, Sequence[int]]) -> None:
-        b, parameters = kernel.program.buffers, kernel.parameters
-        self._kernel, size = kernel, parameters.itemsize
+        b, size = kernel.program.buffers, kernel.parameters.itemsize
+        self._kernel = kernel
         number = {name: _WEIGHTS + k for k, name in enumerate(weights)}
         before = _WEIGHTS + len(weights)
         after = before + len(b.first)
         self._widths = [each.units for each in b.states.values()]
         self._shows = [each is b.output for each in b.states.values()]
         self._output_width, self._units = b.output.units, b.affine.units
-        #: For each pointer where it begins, and how many bytes and N times bytes it is from there.
-        known: dict[str, _Place] = {
-            b.data.name: (_DATA, 0, 0),
-            b.output.name: (_OUTPUT, 0, 0),
-            b.affine.name: (_Z, 0, 0),
+        others = [each for each in b.scratch if each is not b.affine]
+        self._layout = Layout(others, _WORK, size, False)
+        self._packed = Packed(kernel, weights, number, _PACKED)
+        known: dict[str, Place] = {
+            b.data.name: (_DATA, 0, 0, 0),
+            b.output.name: (_OUTPUT, 0, 0, 0),
+            b.affine.name: (_Z, 0, 0, 0),
+            "vectors": (_VECTORS, 0, 0, 0),
+            **self._layout.places,
+            **parameter_places(kernel, weights, number),
         }
         for k, (first, last) in enumerate(zip(b.first.values(), b.states.values(), strict=True)):
-            known[first.name] = (before + k, 0, 0)
-            known.setdefault(last.name, (after + k, 0, 0))
-        for slot, name, row in parameters.vectors:
-            known[slot] = (number[name], row * size, 0)
-        given, packed = {}, {}
-        self._kernels: list[tuple[int, int, int, int, int, int]] = []
-        self._packed = 0
-        for each in parameters.matrices:
-            inner, units = weights[each.weight][1], each.rows // each.heads
-            start = each.start * inner * size
-            given[each.slot()] = (number[each.weight], start, 0)
-            packed[each.slot()] = (_SCRATCH, self._packed * size, 0)
-            self._kernels.append(
-                (each.heads, units, inner, number[each.weight], start, self._packed * size)
-            )
-            self._packed += each.heads * kernel.products.packed_size(units, inner)
-        self._row = 0
-        scratch = {}
-        for buffer in b.scratch:
-            if buffer is b.affine:
-                continue
-            scratch[buffer.name] = self._row * size
-            self._row += buffer.units
-        scratch["vectors"] = self._row * size
-        slots = kernel.source.slots
-        #: The same without and with packed weights, with which the scratch memory begins.
-        self._places: list[list[_Place]] = [
-            [
-                (
-                    {name: (_SCRATCH, begin, n) for name, n in scratch.items()} | known | matrices
-                ).get(slot, (_NOTHING, 0, 0))
-                for slot in slots
-            ]
-            for begin, matrices in ((0, given), (self._packed * size, packed))
+            known[first.name] = (before + k, 0, 0, 0)
+            known.setdefault(last.name, (after + k, 0, 0, 0))
+        slots, nothing = kernel.source.slots, (_NOTHING, 0, 0, 0)
+        #: The same without and with packed weights.
+        self._places: list[list[Place]] = [
+            [places.get(slot, nothing) for slot in slots]
+            for places in (known, known | self._packed.places)
         ]
 
     def __call__(
@@ -101,12 +77,12 @@ class Straight:
             states: the first ones, each ``(N, width)``.
             constants: numbers of the step.
         """
-        kernel = self._kernel
+        kernel, itemsize = self._kernel, self._kernel.parameters.itemsize
         *lead, width = data.shape
         size, steps = lead[-1], lead[0] if len(lead) == 2 else 1
         rows = steps * size
         packed, keep = rows > FEW_ROWS, steps == 1
-        sharing = kernel.sharing.of(rows, size)
+        sharing = kernel.sharing.of(rows, size, False)
         output = (
             fresh(data, (*lead, self._output_width))
             if steps > 1
@@ -117,22 +93,21 @@ class Straight:
             output if shows else data.new_empty((size, units)) if keep else state.clone()
             for state, shows, units in zip(states, self._shows, self._widths, strict=True)
         ]
-        others = packed * self._packed + size * self._row + sharing.slices * kernel.sums
+        own, vectors = self._layout.length(rows, size), sharing.slices * kernel.sums
+        matrices = packed * self._packed.length
+        others = own + vectors + matrices
         scratch = fresh(data, (others + max(1, sharing.chunk) * size * self._units,))
         start = scratch.data_ptr()
-        z = start + others * kernel.parameters.itemsize
-        given = [weight.data_ptr() for weight in weights]
-        begins = [0, data.data_ptr(), output.data_ptr(), start, z, *given]
+        begins = [
+            *(0, data.data_ptr(), output.data_ptr(), start),
+            *(start + each * itemsize for each in (own, own + vectors, others)),
+            *(weight.data_ptr() for weight in weights),
+        ]
         if packed:
-            kernel.products.pack(
-                (heads, units, inner, False, begins[number] + first, start + place)
-                for heads, units, inner, number, first, place in self._kernels
-            )
+            self._packed.pack(begins)
         begins += [state.data_ptr() for state in states]
         begins += [state.data_ptr() for state in last]
-        pointers = array(
-            "Q", [begins[begin] + by + each * size for begin, by, each in self._places[packed]]
-        )
+        pointers = array("Q", addresses(self._places[packed], begins, rows, size))
         kernel.launch(
             kernel.call,
             pointers.buffer_info()[0],

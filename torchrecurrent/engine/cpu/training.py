@@ -8,15 +8,16 @@ between the passes is one tensor.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..program.buffers import Before, Buffer
+from ..program.buffers import Before
 from .kernel import Kernel
 from .memory import fresh
+from .places import Layout, Packed, Place, addresses, parameter_places, shifted
 from .products import Product
 from .sharing import FEW_ROWS, Sharing
 
@@ -39,69 +40,6 @@ __all__ = ["Training"]
     _WEIGHTS,
 ) = range(13)
 
-#: Where a pointer begins, and how many bytes it is from there: some, others for each row of all
-#: steps, others for each sequence.
-_Place = tuple[int, int, int, int]
-
-
-def _addresses(places: Iterable[_Place], begins: Sequence[int], rows: int, size: int) -> list[int]:
-    return [
-        begins[begin] + fixed + each_row * rows + each_sequence * size
-        for begin, fixed, each_row, each_sequence in places
-    ]
-
-
-class _Layout:
-    """Buffers one after the other."""
-
-    def __init__(self, buffers: Sequence[Buffer], begin: int, itemsize: int) -> None:
-        self.places: dict[str, _Place] = {}
-        self._row = self._sequence = 0
-        for each in buffers:
-            at = (begin, 0, self._row * itemsize, self._sequence * itemsize)
-            self.places[each.name] = at
-            if each.is_long(True):
-                self._row += each.units
-            else:
-                self._sequence += each.units
-
-    def length(self, rows: int, size: int) -> int:
-        """How many numbers they have together."""
-        return self._row * rows + self._sequence * size
-
-
-class _Packed:
-    """Weights, or their transposes, as gemm.c reads them, one after the other."""
-
-    def __init__(
-        self,
-        kernel: Kernel,
-        weights: Mapping[str, Sequence[int]],
-        number: Mapping[str, int],
-        transposed: bool,
-        without: str = "",
-    ) -> None:
-        itemsize = kernel.parameters.itemsize
-        self.places: dict[str, _Place] = {}
-        self.length = 0
-        self._products, self._transposed = kernel.products, transposed
-        self._kernels: list[tuple[int, int, int, int, int, int]] = []
-        for each in kernel.parameters.matrices:
-            if each.name == without:
-                continue
-            inner, units = weights[each.weight][1], each.rows // each.heads
-            start, at = each.start * inner * itemsize, self.length * itemsize
-            self.places[each.slot(transposed)] = (_PACKED, at, 0, 0)
-            self._kernels.append((each.heads, units, inner, number[each.weight], start, at))
-            shape = (inner, units) if transposed else (units, inner)
-            self.length += each.heads * kernel.products.packed_size(*shape)
-
-    def pack(self, begins: Sequence[int]) -> None:
-        self._products.pack(
-            (heads, units, inner, self._transposed, begins[number] + start, begins[_PACKED] + at)
-            for heads, units, inner, number, start, at in self._kernels
-        )
-
 
 class _Product(NamedTuple):
     """A product of a weight's gradient."""
@@ -112,7 +50,7 @@ class _Product(NamedTuple):
     shape: tuple[int, int]
     #: In numbers, from one row to the next; 0: the width of the data.
     strides: tuple[int, int, int]
-    factors: tuple[_Place, _Place]
+    factors: tuple[Place, Place]
     #: The number of the parameter, and how many bytes of its gradient are before it.
     weight: int
     shift: int
@@ -127,38 +65,34 @@ class Training:
     """
 
     def __init__(self, kernel: Kernel, weights: Mapping[str, Sequence[int]]) -> None:
-        program, parameters = kernel.program, kernel.parameters
-        b, plan, size = program.buffers, program.plan, parameters.itemsize
-        self._kernel, self._itemsize, self._weights = kernel, size, tuple(weights.values())
+        b, plan, size = kernel.program.buffers, kernel.program.plan, kernel.parameters.itemsize
+        self._kernel, self._itemsize = kernel, size
         number = {name: _WEIGHTS + k for k, name in enumerate(weights)}
         self._states = _WEIGHTS + len(weights)
         self._gradients = self._states + len(b.first)
-        self._kept = _Layout(b.kept, _KEPT, size)
-        self._forward = _Layout([each for each in b.scratch if each not in b.kept], _WORK, size)
-        self._backward = _Layout([*b.d_maps, *b.d_gaps], _WORK, size)
+        self._kept = Layout(b.kept, _KEPT, size, True)
+        others = [each for each in b.scratch if each not in b.kept]
+        self._forward = Layout(others, _WORK, size, True)
+        self._backward = Layout([*b.d_maps, *b.d_gaps], _WORK, size, True)
         self._output_width = b.output.units
         #: For each state whether it is the output, else where it is kept; and its width.
         self._after = [
             (None if each is b.output else self._kept.places[each.name], each.units)
             for each in b.states.values()
         ]
-        known: dict[str, _Place] = {
+        known: dict[str, Place] = {
             b.data.name: (_DATA, 0, 0, 0),
             b.output.name: (_OUTPUT, 0, 0, 0),
             "vectors": (_VECTORS, 0, 0, 0),
             **self._kept.places,
-            **{slot: (number[name], row * size, 0, 0) for slot, name, row in parameters.vectors},
+            **parameter_places(kernel, weights, number),
             **{each.name: (self._states + k, 0, 0, 0) for k, each in enumerate(b.first.values())},
         }
-        given: dict[str, _Place] = {
-            each.slot(): (number[each.weight], each.start * weights[each.weight][1] * size, 0, 0)
-            for each in parameters.matrices
-        }
-        self._packed = _Packed(kernel, weights, number, False)
+        self._packed = Packed(kernel, weights, number, _PACKED)
         #: The pointers of the forward pass, without and with packed weights.
         self._forwards = [
             self._pointers({**known, **self._forward.places, **matrices})
-            for matrices in (given, self._packed.places)
+            for matrices in ({}, self._packed.places)
         ]
         known |= {
             **self._backward.places,
@@ -176,41 +110,14 @@ class Training:
         }
         #: Without and with the gradient of the input.
         self._transposed = [
-            _Packed(kernel, weights, number, True, without) for without in ("input", "")
+            Packed(kernel, weights, number, _PACKED, True, without) for without in ("input", "")
         ]
-        self._backwards = [
-            self._pointers({**known, **given, **each.places}) for each in self._transposed
-        ]
+        self._backwards = [self._pointers(known | each.places) for each in self._transposed]
         self._makes_data = bool(plan.inputs or plan.gaps)
         self._raw = plan.raw_gradient
         self._sums = (len(plan.learned), max(plan.widths))
         order = list(weights)
-        self._products: list[_Product] = []
-        for each, name, left, column in kernel.gradients.parts:
-            matrix, source = each.matrix, each.source.buffer
-            columns = weights[matrix.weight][1]
-            units = matrix.rows // matrix.heads
-            lda = program.transposed[matrix].source.buffer.units
-            factors = [(1, 0, False, source)]
-            if isinstance(source, Before):  # the first states, and those of the step before
-                factors = [(0, 1, False, source.first), (1, -1, True, source.after)]
-            for times_rows, times_size, later, factor in factors:
-                # Of the input only a call knows the width.
-                ldb = 0 if factor is b.data else factor.units
-                for k in range(matrix.heads):
-                    shift = (matrix.start + k * units) * columns * size
-                    of_a = _shifted(known[name], (left + k * units) * size, later * lda * size)
-                    of_b = _shifted(known[factor.name], (column + k * columns) * size)
-                    self._products.append(
-                        _Product(
-                            (times_rows, times_size),
-                            (columns, units),
-                            (lda, ldb, columns),
-                            (of_a, of_b),
-                            order.index(matrix.weight),
-                            shift,
-                        )
-                    )
+        self._products = list(self._gradient_products(weights, known))
         #: For each row of a parameter that is a learned vector: which, width, whether it is one
         #: number, the parameter, the row.
         self._vectors = [
@@ -218,7 +125,34 @@ class Training:
             for k, width, shared, name, row in kernel.gradients.vectors
         ]
 
-    def _pointers(self, places: Mapping[str, _Place]) -> list[_Place]:
+    def _gradient_products(
+        self, weights: Mapping[str, Sequence[int]], known: Mapping[str, Place]
+    ) -> Iterator[_Product]:
+        """Yield the products of the weights' gradients, whose factors lie in known places."""
+        program, size, order = self._kernel.program, self._itemsize, list(weights)
+        for each, name, left, column in self._kernel.gradients.parts:
+            matrix, source = each.matrix, each.source.buffer
+            columns, units = weights[matrix.weight][1], matrix.rows // matrix.heads
+            lda = program.transposed[matrix].source.buffer.units
+            factors = [(1, 0, False, source)]
+            if isinstance(source, Before):  # the first states, and those of the step before
+                factors = [(0, 1, False, source.first), (1, -1, True, source.after)]
+            for times_rows, times_size, later, factor in factors:
+                # Of the input only a call knows the width.
+                ldb = 0 if factor is program.buffers.data else factor.units
+                for k in range(matrix.heads):
+                    of_a = shifted(known[name], (left + k * units) * size, later * lda * size)
+                    of_b = shifted(known[factor.name], (column + k * columns) * size)
+                    yield _Product(
+                        (times_rows, times_size),
+                        (columns, units),
+                        (lda, ldb, columns),
+                        (of_a, of_b),
+                        order.index(matrix.weight),
+                        (matrix.start + k * units) * columns * size,
+                    )
+
+    def _pointers(self, places: Mapping[str, Place]) -> list[Place]:
         nothing = (_NOTHING, 0, 0, 0)
         return [places.get(slot, nothing) for slot in self._kernel.source.slots]
 
@@ -246,7 +180,7 @@ class Training:
         rows = steps * size
         output = fresh(data, (steps, size, self._output_width))
         kept = fresh(data, (self._kept.length(rows, size),))
-        packed, sharing = rows > FEW_ROWS, self._kernel.sharing.of(rows, size)
+        packed, sharing = rows > FEW_ROWS, self._kernel.sharing.of(rows, size, False)
         begins = self._begins(data, output, kept, weights, states)
         pointers, packing = self._forwards[packed], self._packed if packed else None
         self._run(False, pointers, begins, data, constants, self._forward, packing, sharing)
@@ -288,7 +222,7 @@ class Training:
         """
         steps, size, width = data.shape
         rows, kernel = steps * size, self._kernel
-        sharing, (learned, widest) = kernel.sharing.of(rows, size), self._sums
+        sharing, (learned, widest) = kernel.sharing.of(rows, size, True), self._sums
         sums = data.new_zeros(3, sharing.slices, learned, widest)
         grad_data: Tensor | None = None
         if (self._makes_data and needs_data) or self._raw:
@@ -311,7 +245,7 @@ class Training:
             count = each.counts[0] * rows + each.counts[1] * size
             if count:
                 lda, ldb, ldt = each.strides
-                places = _addresses(each.factors, begins, rows, size)
+                places = addresses(each.factors, begins, rows, size)
                 places.append(totals[each.weight] + each.shift)
                 found.append(Product(count, *each.shape, (lda, ldb or width, ldt), places))
         if found:
@@ -351,12 +285,12 @@ class Training:
     def _run(
         self,
         backward: bool,
-        pointers: Sequence[_Place],
+        pointers: Sequence[Place],
         begins: list[int],
         data: Tensor,
         constants: Sequence[float],
-        layout: _Layout,
-        packing: _Packed | None,
+        layout: Layout,
+        packing: Packed | None,
         sharing: Sharing,
     ) -> Tensor:
         """Make room for what a pass works with, and run it; return that memory."""
@@ -369,18 +303,13 @@ class Training:
         begins[_PACKED] = begins[_VECTORS] + vectors * itemsize
         if packing:
             packing.pack(begins)
-        addresses = array("Q", _addresses(pointers, begins, rows, size))
+        found = array("Q", addresses(pointers, begins, rows, size))
         numbers = array("d", constants)
         kernel.launch(
             kernel.back if backward else kernel.call,
-            addresses.buffer_info()[0],
+            found.buffer_info()[0],
             numbers.buffer_info()[0],
             (steps, width - kernel.plan.gaps, size, True, packing is not None),
             sharing,
         )
         return work
-
-
-def _shifted(place: _Place, by: int, each_sequence: int = 0) -> _Place:
-    begin, fixed, each_row, at_sequence = place
-    return begin, fixed + by, each_row, at_sequence + each_sequence
