@@ -269,5 +269,5 @@ def test_the_operator_runs_without_graphs(monkeypatch: pytest.MonkeyPatch) -> No
     results = sequence_operator(found.key, data, None, list(cell.parameters()), states, [], True)
     results[0].sum().backward()
     assert seen == [False, False]
-    layer(data)[0].sum().backward()
+    layer(data, lengths=[4, 3])[0].sum().backward()  # of one length they are remembered
     assert seen == [False, False, True, True]
