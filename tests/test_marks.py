@@ -239,6 +239,44 @@ def test_the_kernel_runs_the_pieces_or_sees_to_the_marks() -> None:
 FLAGS = ["resets", "masked"]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"residual": True},
+        {"layer_norm": True, "bidirectional": True, "merge": "sum"},
+        {"bidirectional": True, "merge": "mean", "residual": True},
+        {"initial_state": "learned"},
+        {"checkpoint_every": 3},
+        {"proj_size": 2},
+        {"hidden_size": [4, 3]},
+        {"return_sequences": False, "bidirectional": True},
+        {"batch_first": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["resets", "mask"])
+def test_options_of_layers_are_as_with_pieces(
+    options: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = LSTM(**{"input_size": 4, "hidden_size": 4, "num_layers": 2, "dtype": F64, **options})
+    randomize(layer)
+    x = torch.randn(T, N, 4, dtype=F64)
+    flags = dict(zip(("mask", "resets"), marks(6), strict=True))[name]
+    if options.get("batch_first"):
+        x, flags = x.transpose(0, 1), flags.T
+
+    def tried() -> list[Any]:
+        given = x.clone().requires_grad_()
+        output, state = layer(given, **{name: flags})
+        found = gradients(layer, output, state)
+        assert given.grad is not None
+        return [output, state, given.grad, *found.values()]
+
+    within = tried()
+    monkeypatch.setattr(Running, "_sees_to", lambda *_: False)
+    assert_same(within, tried())
+
+
 @pytest.mark.parametrize("name", FLAGS)
 @pytest.mark.parametrize(
     "options",

@@ -228,6 +228,8 @@ class Recurrent(Running, LoadsPeers, LayerNames, OwnForward):
         marks = Marks(lengths, mask, resets)
         if (mask is None) is (resets is None) or dt is not None or torch.compiler.is_compiling():
             return marks
+        if mask is not None and self.residual:  # would add what a masked step reads to its output
+            return marks
         given = Given(resets=resets is not None, masks=mask is not None)
         within = isinstance(input, Tensor) and self._sees_to(given, input)
         return replace(marks, within=within, zeros=hx is None and self._begin_with_zeros())
