@@ -103,7 +103,7 @@ class RWKV7Cell(MatrixCell, citation="peng2025rwkv", family="input-gated"):
     heads take turns; values lie head by head. The output y is as wide as the input.
 
     In what D, A and :math:`\xi` begin with, m rises evenly from -1/2 to 1/2 through all heads, and
-    z is s |s|, where s rises evenly from -1 to 1 in each.
+    :math:`z = s |s|`, where s rises evenly from -1 to 1 in each.
 
     Args:
         decay_rank: how many numbers :math:`F_w \hat w_t` has; the authors' code has 2.5 times the
