@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, TypeVar
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from torchrecurrent import BaseRecurrentCell, RecurrentLayer, backend
+from torchrecurrent.engine.cpu import compiler, target
 from torchrecurrent.roles import ProductRole
 
 INPUT, HIDDEN = 3, 4
@@ -155,3 +157,13 @@ def gradients(module: nn.Module, *results: Any) -> dict[str, Tensor]:
         for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }
+
+
+def compile_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have kernels compiled without optimisation, in a fifth of the time.
+
+    With it the compiler is tried by other tests, on the same loops.
+    """
+    flags = tuple("-O0" if flag == "-O3" else flag for flag in target.FLAGS)
+    for module in (target, compiler):
+        monkeypatch.setattr(module, "FLAGS", flags)

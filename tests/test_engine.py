@@ -10,11 +10,11 @@ from torch import Tensor
 
 from torchrecurrent import LSTM, MGU, BaseRecurrentCell, RecurrentLayer, backend
 from torchrecurrent.engine import Backend
-from torchrecurrent.engine.cpu import compiler, target
 
 from .making import (
     LAYER_OPTIONS,
     assert_same,
+    compile_quickly,
     fitting,
     input_for,
     make,
@@ -93,16 +93,10 @@ def test_equals_the_reference(
 def test_options_and_lengths(
     layer_class: type[RecurrentLayer], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernels of options are compiled without vectors, in half the time.
-
-    With them the compiler is tried by the other tests, on the same loops.
-    """
     if layer_class.__name__ in WITHOUT_KERNEL:
         return
     if "num_layers" not in options:  # whose kernels are those of other tests
-        flags = tuple("-O1" if flag == "-O3" else flag for flag in target.FLAGS)
-        for module in (target, compiler):
-            monkeypatch.setattr(module, "FLAGS", flags)
+        compile_quickly(monkeypatch)
     layer = build(layer_class, 6, dtype=torch.float64, **fitting(layer_class, options))
     input = input_for(layer, 5, 7) if "batch_first" in options else input_for(layer, 7, 5)
     expected = results(layer, input, "reference", lengths=RAGGED)

@@ -13,7 +13,7 @@ from torchrecurrent import LSTM, GRUCell, LSTMCell, Recurrent, RecurrentLayer, b
 from torchrecurrent.engine import Backend, Given, no_kernel
 from torchrecurrent.layers.running import Running
 
-from .making import assert_same, gradients, make, randomize, tensors
+from .making import assert_same, compile_quickly, gradients, make, randomize, tensors
 
 F64 = torch.float64
 T, N = 7, 4
@@ -78,8 +78,9 @@ def by_hand(
 
 @pytest.mark.parametrize("given", [True, False], ids=["hx", "zeros"])
 def test_masks_and_resets_mean_what_they_say(
-    layer_class: type[RecurrentLayer], given: bool
+    layer_class: type[RecurrentLayer], given: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    compile_quickly(monkeypatch)
     layer = make(layer_class)
     x = torch.randn(T, N, layer.input_size, dtype=F64)
     hx = states_of(layer, N) if given else None
@@ -117,6 +118,7 @@ def test_gradients_within_the_kernel_are_those_of_the_pieces(
         assert given.grad is not None
         return [output, state, given.grad, *found.values()]
 
+    compile_quickly(monkeypatch)
     within = tried()
     cell = layer.cells[0]
     given = Given(resets="resets" in options, masks="mask" in options)

@@ -158,7 +158,7 @@ def test_times_between_steps(name: str, iterations: list[int | str]) -> None:
         partial(LRU, 2, 3),  # with a readout
         partial(QRNN, 2, 3),  # with a state that is the input
         partial(tauGRU, 2, 3, recurrence="diagonal", delay=2),
-        partial(BR, 2, 3, num_layers=2, bidirectional=True),
+        partial(BR, 2, 2, bidirectional=True),
     ],
     ids=lambda each: each.func.__name__,
 )
@@ -229,7 +229,7 @@ def test_errors_are_those_of_the_loop(layer_class: type[RecurrentLayer]) -> None
         layer = build(layer_class, 5, recurrence="diagonal")
         if not_elementwise(fused_of(layer).plan):
             return
-        input = input_for(layer, 300, 3, dtype=torch.float32)
+        input = input_for(layer, 100, 3, dtype=torch.float32)
         exact = results(copy.deepcopy(layer).double(), input.double(), "reference")
         for path in PATHS:
             found = results(layer, input, path)

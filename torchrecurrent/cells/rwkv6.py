@@ -173,7 +173,11 @@ class RWKV6Cell(MatrixCell, citation="peng2024eagle", family="input-gated"):
     @property
     def falling(self) -> Initializer:
         """``power_law(-6, -1, 0.7)`` for the bias of D, from head to head."""
-        return lambda bias: by_turns_(bias, power_law(-6.0, -1.0, 0.7), self.num_heads)
+
+        def falling_(bias: Tensor) -> Tensor:
+            return by_turns_(bias, power_law(-6.0, -1.0, 0.7), self.num_heads)
+
+        return falling_
 
     @property
     def bonus_kernel_init(self) -> Initializer:

@@ -212,25 +212,30 @@ class RWKV7Cell(MatrixCell, citation="peng2025rwkv", family="input-gated"):
     @property
     def decays(self) -> Initializer:
         """-2.5 + 6 m + 2.5 z for the bias of D."""
-        return self._by_turns(lambda m, z: -2.5 + 6 * m + 2.5 * z)
+        return self._by_turns("decays_", lambda m, z: -2.5 + 6 * m + 2.5 * z)
 
     @property
     def rates(self) -> Initializer:
         """-0.19 + 0.4 m + 0.3 z for the bias of A."""
-        return self._by_turns(lambda m, z: -0.19 + 0.4 * m + 0.3 * z)
+        return self._by_turns("rates_", lambda m, z: -0.19 + 0.4 * m + 0.3 * z)
 
     @property
     def removals(self) -> Initializer:
         """0.71 - 0.1 m for xi."""
-        return self._by_turns(lambda m, z: 0.71 - 0.1 * m)
+        return self._by_turns("removals_", lambda m, z: 0.71 - 0.1 * m)
 
-    def _by_turns(self, value: Callable[[Tensor, Tensor], Tensor]) -> Initializer:
+    def _by_turns(self, name: str, value: Callable[[Tensor, Tensor], Tensor]) -> Initializer:
         """Fill with a function of a line through all heads and of a curve in each of them."""
         size = self.hidden_size // self.num_heads
         m = torch.linspace(-0.5, 0.5, self.hidden_size)
         z = torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1)
         found = value(m, (z * z.abs()).repeat(self.num_heads))
-        return lambda key: by_turns_(key, lambda each: each.copy_(found), self.num_heads)
+
+        def fill(key: Tensor) -> Tensor:
+            return by_turns_(key, lambda each: each.copy_(found), self.num_heads)
+
+        fill.__name__ = name
+        return fill
 
     @property
     def width(self) -> float:
