@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from torchrecurrent import LSTM, GRUCell, LSTMCell, Recurrent, RecurrentLayer, backend
+from torchrecurrent import LSTM, GRUCell, LRUCell, LSTMCell, Recurrent, RecurrentLayer, backend
 from torchrecurrent.engine import Backend, Given, no_kernel
 from torchrecurrent.layers.running import Running
 
@@ -334,6 +334,10 @@ def test_flags_of_a_cell_are_checked() -> None:
         TypeError, match=r"masked should be a Tensor of torch\.bool, got: torch.uint8"
     ):
         cell(x, sequence=True, masked=torch.zeros(T, N, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="resets: expected None for a single step"):
+        cell(x[0], resets=torch.zeros(N, dtype=torch.bool))
+    with pytest.raises(ValueError, match="masked: expected None, since the output of LRUCell"):
+        LRUCell(3, 4)(x, sequence=True, masked=torch.zeros(T, N, dtype=torch.bool))
 
 
 def test_the_last_output_with_lengths_is_that_of_the_last_step_that_counts() -> None:

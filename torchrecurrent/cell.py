@@ -432,14 +432,12 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
             states = check_cell_states(names, widths, input, rows, hx, weight)
         if dt is not None:
             input = self._with_gaps(input, dt, sequence, weight)
-        for name, value in (("resets", resets), ("masked", masked)):
-            if value is not None:
-                check_flags(name, value, input.shape[:-1] if sequence else (), input.device)
-        watched = self.per_sample
+        flags, watched = (resets, masked), self.per_sample
+        if resets is not None or masked is not None:
+            self._check_flags(input, sequence, resets, masked)
         if watched is not None and watched.active(self):
             output, states = self._run_watched(watched, input, batch_sizes, states, rows)
         elif sequence:
-            flags = (resets, masked)
             output, states = run_sequence(self, input, batch_sizes, states, lengths, *flags)
         else:
             output, states = run_step(self, input, states)
@@ -461,6 +459,23 @@ class BaseRecurrentCell(Options, LoadsPeers, CellNames, OwnForward):
         if batch_sizes is not None:
             return (int(batch_sizes[0]),)
         return tuple(input.shape[:-1][-1:])
+
+    def _check_flags(
+        self, input: Tensor, sequence: bool, resets: Tensor | None, masked: Tensor | None
+    ) -> None:
+        for name, value in (("resets", resets), ("masked", masked)):
+            if value is None:
+                continue
+            if not sequence:
+                raise ValueError(f"{name}: expected None for a single step, without sequence=True")
+            check_flags(name, value, input.shape[:-1], input.device)
+            if self.per_sample is not None and self.per_sample.active(self):
+                raise RuntimeError(f"{name}: expected None where opacus takes gradients of samples")
+        if masked is not None and self.signature.has_output:
+            raise ValueError(
+                f"masked: expected None, since the output of {type(self).__name__} is no state, "
+                "which could stay what it is"
+            )
 
     def _with_gaps(
         self, input: Tensor, dt: object, sequence: bool, weight: Tensor | None
